@@ -119,14 +119,14 @@ def sources() -> list[Path]:
     return [path for path in files() if path.parts[0] in OURS and path.suffix == ".py"]
 
 
-def test_imports_run_downward() -> None:
+def test_imports_run_downward():
     found = [
         line for path in sources() for line in violations(module_name(path), (REPO / path).read_text(encoding="utf-8"))
     ]
     assert found == []
 
 
-def test_every_room_has_a_floor() -> None:
+def test_every_room_has_a_floor():
     rooms = {room(module_name(path)) for path in sources() if path.parts[0] == "harness"}
     assert rooms <= FLOORS.keys()
 
@@ -149,7 +149,7 @@ def test_every_room_has_a_floor() -> None:
         ("methods.ua_mt", "import torch\nfrom harness.api.method import Method\nfrom methods.shared import ema", False),
     ],
 )
-def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool) -> None:
+def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool):
     assert bool(violations(module, source)) is forbidden
 
 
@@ -183,7 +183,7 @@ def circles(sources_by_module: Mapping[str, str]) -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_circle():
     texts = {module_name(path): (REPO / path).read_text(encoding="utf-8") for path in sources()}
     assert circles(texts) == []
 
@@ -198,7 +198,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ({"a": "import b", "b": "import a", "c": "import d", "d": "import c"}, [["a", "b"], ["c", "d"]]),
     ],
 )
-def test_a_planted_circle_is_found(texts: dict[str, str], expected: list[list[str]]) -> None:
+def test_a_planted_circle_is_found(texts: dict[str, str], expected: list[list[str]]):
     assert circles(texts) == expected
 
 
@@ -214,7 +214,7 @@ def forbidden(text: str, words: Iterable[str]) -> list[str]:
     return lines
 
 
-def test_no_word_of_old_comes_back() -> None:
+def test_no_word_of_old_comes_back():
     pages = [path for path in files() if path.suffix == ".md" and (path.parts[0] == "docs" or path.name == "README.md")]
     texts = [*pages, *sources()]
     hits = {str(path): forbidden((REPO / path).read_text(encoding="utf-8"), FORBIDDEN_WORDS) for path in texts}
@@ -225,7 +225,7 @@ NAMES_WITHOUT_NOUN = frozenset({"again", "found", "here", "one", "told"})
 """No name of a variable, an argument or an attribute: say what the thing is."""
 
 
-def test_names_are_nouns_that_say_what_they_hold() -> None:
+def test_names_are_nouns_that_say_what_they_hold():
     hits = {}
     for path in sources():
         if path.parts[0] in (*OURS, "examples"):
@@ -240,12 +240,12 @@ def test_names_are_nouns_that_say_what_they_hold() -> None:
     "text",
     ["the outlook of a run", "outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:", "OUTLOOK = 2"],
 )
-def test_a_planted_word_is_found(text: str) -> None:
+def test_a_planted_word_is_found(text: str):
     assert forbidden(text, ["outlook"])
 
 
 @pytest.mark.parametrize("text", ["he looks out", "outlooks = 1", "outlooking", "beyond all noise"])
-def test_other_words_are_allowed(text: str) -> None:
+def test_other_words_are_allowed(text: str):
     assert forbidden(text, ["outlook", "beyond noise"]) == []
 
 
@@ -273,12 +273,12 @@ def undocumented(source: str) -> list[str]:
     return lacking
 
 
-def test_public_functions_name_arguments_results_and_errors() -> None:
+def test_public_functions_name_arguments_results_and_errors():
     paths = [*(REPO / "harness/api" / f"{name}.py" for name in PUBLIC_MODULES), REPO / "harness/pipeline.py"]
     assert {path.name: undocumented(path.read_text(encoding="utf-8")) for path in paths} == {p.name: [] for p in paths}
 
 
-def test_a_docstring_without_its_sections_is_found() -> None:
+def test_a_docstring_without_its_sections_is_found():
     source = 'def f(a: int) -> int:\n    """Does it."""\n    raise ValueError(a)\n'
     assert undocumented(source) == ["f: Args:", "f: Returns:", "f: Raises"]
     assert undocumented('def f() -> None:\n    """Does it."""\n') == []
@@ -294,32 +294,32 @@ def loaded(*python_args: str) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in report}
 
 
-def test_import_harness_loads_nothing_heavy() -> None:
+def test_import_harness_loads_nothing_heavy():
     packages = loaded("-c", "import harness")
     assert "harness" in packages
     assert packages & (HEAVY | {"numpy", "pandas", "pydantic"}) == set()
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy():
     packages = loaded("-m", "harness", "--help")
     assert "click" in packages
     assert packages & (HEAVY | {"pandas", "scipy", "matplotlib"}) == set()
 
 
 @pytest.mark.parametrize("name", ["leaderboard", "stats", "audit"])
-def test_what_reads_records_never_loads_torch_ray_or_mlflow(name: str) -> None:
+def test_what_reads_records_never_loads_torch_ray_or_mlflow(name: str):
     modules = [module_name(path) for path in sources() if path.parts[:2] == ("harness", name)]
     packages = loaded("-c", f"import {', '.join(modules)}")
     assert "harness" in packages
     assert packages & HEAVY == set()
 
 
-def test_engine_files_stay_small() -> None:
+def test_engine_files_stay_small():
     lengths = {str(path): len((REPO / path).read_text(encoding="utf-8").splitlines()) for path in sources()}
     assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES} == {}
 
 
-def test_no_scan_or_weights_is_committed() -> None:
+def test_no_scan_or_weights_is_committed():
     scans = [str(path) for path in files() if path.name.lower().endswith(SCAN_SUFFIXES)]
     large = [str(path) for path in files() if (REPO / path).stat().st_size > MAX_FILE_BYTES]
     assert (scans, large) == ([], [])
@@ -330,7 +330,7 @@ def traces(text: str) -> list[str]:
     return MACHINE_TRACES.findall(text)
 
 
-def test_no_machine_path_or_registry_is_named() -> None:
+def test_no_machine_path_or_registry_is_named():
     found = {}
     for path in files():
         if path != Path(__file__).resolve().relative_to(REPO):
@@ -339,10 +339,10 @@ def test_no_machine_path_or_registry_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["cd /work/main", "'/home/ann/acdc'", "https://pypi.org/simple", "a @ file:///x"])
-def test_a_planted_trace_is_found(text: str) -> None:
+def test_a_planted_trace_is_found(text: str):
     assert traces(text)
 
 
 @pytest.mark.parametrize("text", ["runs/work/x", "../work", "$HOME/data", "--data /data/acdc", "rework/root"])
-def test_ordinary_text_is_no_trace(text: str) -> None:
+def test_ordinary_text_is_no_trace(text: str):
     assert traces(text) == []

@@ -55,7 +55,7 @@ def broken(suite: AuditedSuite) -> set[int]:
     return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
 
 
-def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
+def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite):
     found = verdicts(fair)
     assert broken(fair) == set()
     assert {number for number, verdict in found.items() if verdict.status == "not applicable"} == {
@@ -69,9 +69,7 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
 
 
 @pytest.mark.parametrize(("count", "wrong"), [(None, set()), (10, set()), (2, {1})])
-def test_validation_patients_who_were_not_drawn_are_strangers(
-    fair: AuditedSuite, count: int | None, wrong: set[int]
-) -> None:
+def test_validation_patients_who_were_not_drawn_are_strangers(fair: AuditedSuite, count: int | None, wrong: set[int]):
     def validated_on_all_ten(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         patients = {"patients": ACDC.splits["val"]}
@@ -81,7 +79,7 @@ def test_validation_patients_who_were_not_drawn_are_strangers(
     assert broken(replace(fair, runs=tuple(map(validated_on_all_ten, fair.runs)))) == wrong
 
 
-def test_variants_are_entries_of_their_own(fair: AuditedSuite) -> None:
+def test_variants_are_entries_of_their_own(fair: AuditedSuite):
     def named(planned_run: PlannedRun) -> PlannedRun:
         return planned_run.model_copy(
             update={"entry": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
@@ -100,7 +98,7 @@ def test_variants_are_entries_of_their_own(fair: AuditedSuite) -> None:
     assert "ua_mt: " not in evidence
 
 
-def test_windows_at_other_steps_are_another_test(fair: AuditedSuite) -> None:
+def test_windows_at_other_steps_are_another_test(fair: AuditedSuite):
     volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
     suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
     assert judged(suite, 24).evidence[0].startswith("the test: windows at the field's steps, as predicted, surface ")
@@ -114,7 +112,7 @@ def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuit
     return replace(fair, runs=tuple(ran(budget(run)) for run in fair.runs))
 
 
-def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
+def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite):
     assert any("budget is in steps" in line for line in judged(fair, 16).evidence)
     suite = timed(fair, 1000)
     near = bend(suite, result(stage_steps={"train": 1200}))
@@ -130,7 +128,7 @@ def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     assert any("no two runs differ" in line for line in short.evidence)
 
 
-def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> None:
+def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite):
     def on(run: SelectedRun, host: str) -> SelectedRun:
         return result(shown={"host": host})(run)
 
@@ -143,7 +141,7 @@ def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) ->
     assert one_speed(linked.finished).status == "held"
 
 
-def test_what_is_not_there_is_called_so(fair: AuditedSuite) -> None:
+def test_what_is_not_there_is_called_so(fair: AuditedSuite):
     assert "no run has finished" in one_speed([]).evidence[0]
     imported = replace(fair, runs=tuple(replace(run, trace=None) for run in fair.runs))
     assert judged(imported, 14).evidence[0].startswith("not recorded: history.parquet")
@@ -245,7 +243,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
 
 
 @pytest.mark.parametrize("name", BENT)
-def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite) -> None:
+def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite):
     change, expected = BENT[name]
     bent = bend(fair, change)
     found = verdicts(bent)
@@ -259,7 +257,7 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
 @pytest.mark.parametrize(("annotated", "status"), [(7, "held"), (70, "not held"), (None, "not applicable")])
 def test_the_reference_by_another_name_is_no_copy(
     annotated: int | None, status: str, fair: AuditedSuite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """All labels that there are, under the name of the reference and as a labelled count."""
     monkeypatch.setattr(reporting, "count_annotated", lambda _: annotated)
     reference = next(run for run in fair.finished if str(run.planned_run) == "supervised_full/all/0/1")
@@ -269,7 +267,7 @@ def test_the_reference_by_another_name_is_no_copy(
     assert judged(bend(fair, result(weights_sha256=sha256)), 28).status == "not held", "it saw unlabelled images"
 
 
-def test_copied_weights_are_found(fair: AuditedSuite) -> None:
+def test_copied_weights_are_found(fair: AuditedSuite):
     (original,) = [run for run in fair.runs if str(run.planned_run) == "mc_net/7/0/1"]
     assert original.result is not None
     sha256 = original.result.weights_sha256
@@ -289,7 +287,7 @@ PLANNED: dict[str, tuple[Callable[[PlannedRun], bool], set[int], int, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_what_was_planned_is_even_and_has_its_references(name: str, fair: AuditedSuite) -> None:
+def test_what_was_planned_is_even_and_has_its_references(name: str, fair: AuditedSuite):
     keep, violated, number, words = PLANNED[name]
     suite = planned(fair, keep)
     assert broken(suite) == violated
@@ -304,7 +302,7 @@ def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
     return replace(fair, runs=tuple(sampled(bend(run)) if run.entry == entry else run for run in fair.runs))
 
 
-def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSuite) -> None:
+def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSuite):
     baseline = verdicts(strong("supervised", fair))
     assert (baseline[19].status, "supervised declares nnunet" in " ".join(baseline[19].evidence)) == ("held", True)
     assert baseline[23].status != "not held"
@@ -321,7 +319,7 @@ def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
     return replace(fair, others=tuple(trials), search=trials_of_search)
 
 
-def test_equal_searches_hold(fair: AuditedSuite) -> None:
+def test_equal_searches_hold(fair: AuditedSuite):
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [10] * 16})
     found = judged(even, 7)
     assert (found.status, broken(even)) == ("held", set())
@@ -330,7 +328,7 @@ def test_equal_searches_hold(fair: AuditedSuite) -> None:
     )  # fmt: skip
 
 
-def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> None:
+def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite):
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [20] * 7 + [3]})
     assert broken(even) == {7}
     last = even.others[-1]
@@ -344,11 +342,11 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> Non
 
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
                                    {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
-def test_unequal_searches_are_a_violation(steps: dict[str, list[int]], fair: AuditedSuite) -> None:
+def test_unequal_searches_are_a_violation(steps: dict[str, list[int]], fair: AuditedSuite):
     assert broken(search(fair, steps)) == {7}
 
 
-def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite) -> None:
+def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite):
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
     assert "a run of the search was tested" in judged(tested, 5).evidence[1]
@@ -360,7 +358,7 @@ def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite)
 )
 def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
     device_type: str, seconds: float, violation: bool, fair: AuditedSuite
-) -> None:
+):
     def change(run: SelectedRun) -> SelectedRun:
         run = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(run))
         return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(run))
@@ -370,13 +368,13 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
     assert (judged(alone, 10).status == "not held") is violation
 
 
-def test_a_suite_in_which_nothing_ran_is_no_violation(fair: AuditedSuite) -> None:
+def test_a_suite_in_which_nothing_ran_is_no_violation(fair: AuditedSuite):
     found = verdicts(replace(fair, runs=()))
     assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
     assert {number for number, verdict in found.items() if verdict.status == "held"} == {3, 4, 5, 30}
 
 
-def test_a_rate_follows_its_schedule_or_does_not() -> None:
+def test_a_rate_follows_its_schedule_or_does_not():
     """By hand: rates 0.01 (1 - p)^0.9 of one stage, then that of p = 0.5 doubled."""
     history = history_frame(RunSpec().planned_runs[0], RunSpec())
     assert rate_error(history, OptimiserSettings()) < 1e-12
@@ -388,7 +386,7 @@ def test_a_rate_follows_its_schedule_or_does_not() -> None:
     assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0
 
 
-def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
+def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite):
     def constant(run: SelectedRun) -> SelectedRun:
         settings = run.asked.engine.optimiser.model_copy(update={"schedule": "constant"})
         return engine(optimiser=settings)(run) if run.entry == "mc_net" else run
@@ -398,7 +396,7 @@ def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
     assert "mc_net declares optimiser.schedule = constant" in judged(declared, 21).evidence
 
 
-def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) -> None:
+def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path):
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     whole, bare = "entry,dice,dice_low,dice_high,n_patients", "entry,dice,n_patients"
@@ -412,7 +410,7 @@ def failed(kind: str | None) -> Change:
     return result(status="failed", failure=failure)
 
 
-def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite) -> None:
+def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite):
     verdict = judged(bend(fair, failed("nan")), 30)
     assert (verdict.status, verdict.evidence[0]) == (
         "held",
@@ -423,16 +421,14 @@ def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite
 
 
 @pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
-def test_a_table_that_hides_a_failure_is_a_violation(
-    count: str, status: str, fair: AuditedSuite, tmp_path: Path
-) -> None:
+def test_a_table_that_hides_a_failure_is_a_violation(count: str, status: str, fair: AuditedSuite, tmp_path: Path):
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
     assert judged(replace(bend(fair, failed("nan")), root=tmp_path), 30).status == status
 
 
-def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite) -> None:
+def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite):
     def again(run: SelectedRun) -> SelectedRun:
         before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
         later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
@@ -441,7 +437,7 @@ def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite) -> None:
     assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in judged(bend(fair, again), 30).evidence[1]
 
 
-def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite) -> None:
+def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite):
     """Two studies, by seed; each gave ua_mt another learning rate."""
 
     def rate(run: SelectedRun) -> SelectedRun:

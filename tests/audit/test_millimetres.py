@@ -48,7 +48,7 @@ def judged(suite: AuditedSuite, volumes: int) -> Verdict:
     ("volumes", "words"),
     [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (20, "in 20)")],
 )
-def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int, words: str) -> None:
+def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int, words: str):
     verdict = judged(spaced, volumes)
     assert verdict.status == "held"
     assert words in verdict.evidence[0]
@@ -60,13 +60,13 @@ def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int,
 )
 def test_one_run_without_what_others_have_breaks_the_rule(
     spaced: AuditedSuite, volumes: int, classes: int, columns: list[str]
-) -> None:
+):
     verdict = whole_volumes.judge(bend(spaced, lambda run: without(run, volumes, classes, tuple(columns))))
     assert verdict.status == "not held"
     assert "ua_mt/7/0/1" in verdict.evidence[0]
 
 
-def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path) -> None:
+def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path):
     store = write_records(tmp_path / "s", RunSpec(spacing_mm=1.5))
     (whole,) = read_input(SuiteRecords(store)).comparisons
     assert whole.cases["hd95_mm"].notna().all()

@@ -60,7 +60,7 @@ def entries_of(store: Path, runs: Sequence[str]) -> set[str]:
     return {entry.planned_run.entry for entry in SuiteFolder.open(store).selection().entries if entry.run in runs}
 
 
-def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: Tiny) -> None:
+def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: Tiny):
     finding = rule_35(paced.store)
     assert finding.status == "not held"
     assert entries_of(paced.store, finding.runs) >= CHEATS
@@ -71,7 +71,7 @@ def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: 
     assert max(abs(deviations[name]) for name in HONEST) < 25.0, deviations
 
 
-def test_they_are_in_no_table(paced: Tiny) -> None:
+def test_they_are_in_no_table(paced: Tiny):
     runs = build_leaderboard(SuiteRecords.open(paced.store)).inputs.comparisons[0].runs
     assert set(runs[runs["entry"].isin(CHEATS)]["status"]) == {"unfit"}
 
@@ -91,7 +91,7 @@ def dearer(cost: EntryCost) -> EntryCost:
     return EntryCost.of(cost.key, stages)
 
 
-def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(copied: SuiteFolder) -> None:
+def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(copied: SuiteFolder):
     (known,) = copied.calibrations()
     entries = tuple(dearer(cost) if cost.key.method == "cheat_lazy" else cost for cost in known.entries)
     copied.write_calibration(Calibration(header=known.header, entries=entries))
@@ -101,7 +101,7 @@ def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(c
     assert "calibrations/ lacks the costs that run.json names: removed, or edited by hand" in finding.evidence[0]
 
 
-def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied: SuiteFolder) -> None:
+def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied: SuiteFolder):
     (path,) = (copied.root / "calibrations").glob("*.json")
     edit_record(path, lambda content: content["header"]["fingerprint"].update(device_model="Another"))
     assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
@@ -109,7 +109,7 @@ def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied: SuiteFolde
     assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
 
 
-def test_edited_samples_are_no_record(copied: SuiteFolder) -> None:
+def test_edited_samples_are_no_record(copied: SuiteFolder):
     (path,) = (copied.root / "calibrations").glob("*.json")
     edit_record(path, lambda content: content["entries"][0]["stages"][0]["pairs"].pop())
     with pytest.raises(RecordError, match="are not those that were measured: their digest is another"):

@@ -68,20 +68,20 @@ def planned_run(method: str) -> str:
 
 
 @pytest.mark.parametrize("method", CAUGHT)
-def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, audited_suite: Audit) -> None:
+def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, audited_suite: Audit):
     run = cheated.folder(planned_run(method)).id
     accusing = {finding.number for finding in audited_suite.findings if run in finding.runs}
     assert accusing == {CAUGHT[method]}
     assert finding(audited_suite, CAUGHT[method]).status == "not held"
 
 
-def test_nobody_else_is_accused(cheated: Tiny, audited_suite: Audit) -> None:
+def test_nobody_else_is_accused(cheated: Tiny, audited_suite: Audit):
     honest = {cheated.folder(planned_run(method)).id for method in HONEST}
     assert {run for finding in audited_suite.findings for run in finding.runs}.isdisjoint(honest)
     assert {finding.number for finding in audited_suite.violations} == set(CAUGHT.values())
 
 
-def test_the_evidence_names_run_file_and_figures(cheated: Tiny, audited_suite: Audit) -> None:
+def test_the_evidence_names_run_file_and_figures(cheated: Tiny, audited_suite: Audit):
     for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
         (line,) = [text for text in finding(audited_suite, 5).evidence if text.startswith(method)]
         assert f"(runs/{cheated.folder(planned_run(method)).id[:10]})/ledger.jsonl" in line
@@ -95,7 +95,7 @@ def test_the_evidence_names_run_file_and_figures(cheated: Tiny, audited_suite: A
     assert used > 2 * charged
 
 
-def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
+def test_what_is_seen_of_images_is_what_happened(cheated: Tiny):
     """Of 4 images in each of the 4 watched steps (the first, and one after each validation but the last)."""
     seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
     assert {(observation.steps, sum(observation.images.values())) for observation in seen.values()} == {(4, 16)}
@@ -124,7 +124,7 @@ def observed(tiny: Tiny, method: str) -> Observed:
     return result.observed
 
 
-def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audited_suite: Audit) -> None:
+def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audited_suite: Audit):
     done = call_cli("audit", cheated.runs / "tiny", "--json")
     assert done.returncode == AuditError.exit_code == 76
     assert "Traceback" not in done.stderr
@@ -134,7 +134,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audit
     assert Audit.model_validate(json.loads(done.stdout)) == audited_suite
 
 
-def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> None:
+def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny):
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
     done = call_cli("audit", tiny.runs / "tiny")
@@ -146,7 +146,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> N
     assert (audited.runs, audited.finished) == (4, 4)
 
 
-def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
+def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny):
     """A budget of 0.4 device-seconds, of which 0.36 are gone when the last stage starts and takes 0.5."""
     tiny = make_tiny({"cheat_semi": {}, "cheat_long_start": {}}, budget={"device_seconds": 0.4})
     audited = audit(SuiteRecords(train(tiny)))
@@ -161,7 +161,7 @@ def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
     assert allowed < 0.1
 
 
-def test_reading_records_loads_no_torch(tmp_path: Path) -> None:
+def test_reading_records_loads_no_torch(tmp_path: Path):
     store = write_records(tmp_path / "s")
     code = (
         "import sys; from pathlib import Path; from harness.audit import audit; "

@@ -31,7 +31,7 @@ def plant(folder: Path, seconds: float, stages: list[str]) -> Tree:
 
 
 @pytest.mark.slow
-def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(tmp_path: Path) -> None:
+def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(tmp_path: Path):
     old, new = plant(tmp_path / "old", 0.3, ["a/train", "b/train"]), plant(tmp_path / "new", 0.2, ["b/train"])
     asked = options().parse_args(["--against", "old", "--precision", "float32", "bfloat16"])
 
@@ -46,12 +46,12 @@ def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(t
 
 
 @pytest.mark.slow
-def test_a_tree_whose_code_the_interpreter_does_not_take_is_refused(tmp_path: Path) -> None:
+def test_a_tree_whose_code_the_interpreter_does_not_take_is_refused(tmp_path: Path):
     with pytest.raises(RuntimeError, match="takes other code"):
         environment_of(tmp_path)
 
 
-def test_the_ratio_is_of_means_and_its_range_that_of_neighbours_in_turn() -> None:
+def test_the_ratio_is_of_means_and_its_range_that_of_neighbours_in_turn():
     shown = line("b/train", reference=[0.2, 0.4], current=[0.2, 0.1])
 
     assert "0.3000 s ->   0.1500 s   2.00 times as fast (1.00 to 4.00)" in shown

@@ -42,7 +42,7 @@ class Written:
         self.rows, self.outcomes = list(rows), dict(outcomes)
 
 
-def test_a_planner_keeps_the_rows_of_parts_that_fail_or_are_stopped_and_lists_what_does_not_fit() -> None:
+def test_a_planner_keeps_the_rows_of_parts_that_fail_or_are_stopped_and_lists_what_does_not_fit():
     written = Written()
     planner = Planner(600, written)
     planner.run(shell("fails", """echo words; echo '{"a": 1}'; exit 3"""))
@@ -55,7 +55,7 @@ def test_a_planner_keeps_the_rows_of_parts_that_fail_or_are_stopped_and_lists_wh
     assert written.outcomes["works"].endswith(" s")
 
 
-def test_work_is_counted_as_by_hand() -> None:
+def test_work_is_counted_as_by_hand():
     first, second, row = torch.randn(3, 4), torch.randn(4, 5), torch.randn(1, 5)
     product = count(lambda: first @ second)
     assert (product.flops, product.bytes, product.calls) == (2 * 3 * 4 * 5, 4 * (12 + 20 + 15), 1)
@@ -65,7 +65,7 @@ def test_work_is_counted_as_by_hand() -> None:
     assert count(lambda: torch.empty(9).view(3, 3).t()).calls == 0
 
 
-def test_ceilings_are_of_a_product_and_a_copy() -> None:
+def test_ceilings_are_of_a_product_and_a_copy():
     step, flops = matrix_product(8, torch.bfloat16, CPU)
     assert flops == count(step).flops
     step, moved = large_copy(1 << 10, CPU)
@@ -77,7 +77,7 @@ def test_ceilings_are_of_a_product_and_a_copy() -> None:
     ]
 
 
-def test_draws_are_those_of_the_cpu_wherever_they_are_made() -> None:
+def test_draws_are_those_of_the_cpu_wherever_they_are_made():
     torch.manual_seed(0)
     expected = [torch.rand(3), torch.empty(3).exponential_(), torch.randn_like(torch.ones(2))]
     torch.manual_seed(0)
@@ -88,7 +88,7 @@ def test_draws_are_those_of_the_cpu_wherever_they_are_made() -> None:
     assert elsewhere.device.type == "meta"
 
 
-def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPatch):
     def off(name: str, what: Asked, device: torch.device, precision: Precision) -> Entry:
         state, stage = started(name, what, device, precision)
         if device == LIKE_A_GPU:
@@ -111,7 +111,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_replayed_steps_are_compared_and_measured() -> None:
+def test_replayed_steps_are_compared_and_measured():
     (row,) = agreement.captured(asked("supervised/train"))
     assert (row["weights"], row["agree"]) == (0.0, True)
     host, graph = rates.speed(asked("supervised/train", precisions=("bfloat16",)))
@@ -119,7 +119,7 @@ def test_replayed_steps_are_compared_and_measured() -> None:
     assert min(host["seconds"], host["flops"], host["bytes"], graph["seconds"], graph["compile_seconds"]) > 0
 
 
-def test_a_step_that_fails_is_a_row_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_is_a_row_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch):
     def fail(*_arguments: object) -> None:
         raise RuntimeError("called a synchronizing CUDA operation\nmore")
 
@@ -132,13 +132,13 @@ def test_a_step_that_fails_is_a_row_and_the_next_goes_on(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_the_steps_of_another_tree_are_measured_there() -> None:
+def test_the_steps_of_another_tree_are_measured_there():
     rows = {row["name"]: row for row in rates.reference(asked(tree=REPO))}
     assert min(rows[name]["seconds"] for name in ("supervised/train", "action_pp/anatomical")) > 0
     assert rows["bcp/self_training"]["error"].startswith("ValueError: Expected more than 1 value")  # of half a batch
 
 
-def test_the_table_says_how_much_faster_and_how_far_from_the_roofline() -> None:
+def test_the_table_says_how_much_faster_and_how_far_from_the_roofline():
     step = {"name": "ua_mt/train", "size": "256 x 256", "batch": 24}
     rows: list[Row] = [
         {"kind": "ceilings", "device": "GPU", "torch": "2", "precision": "bfloat16", "flops_a_second": 1e14},
@@ -162,7 +162,7 @@ def test_the_table_says_how_much_faster_and_how_far_from_the_roofline() -> None:
     assert "| runs | left out |" in text
 
 
-def test_full_size_runs_share_what_is_left(tmp_path: Path) -> None:
+def test_full_size_runs_share_what_is_left(tmp_path: Path):
     assert runs.device_seconds(3 * (runs.OVERHEAD_SECONDS + 40), 3) == 40
     assert runs.device_seconds(3 * (runs.OVERHEAD_SECONDS + 9), 3) == 0
     runs.write_suite(tmp_path / "device_bench.yaml", 40, compiled=True)
@@ -174,7 +174,7 @@ def test_full_size_runs_share_what_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_measures_what_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_measures_what_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     options = ["--minutes", "30", "--out", str(tmp_path / "out"), "--parts", "ceilings", "--small"]
     assert device_bench.main(options) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())

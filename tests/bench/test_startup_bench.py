@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.bench.startup_bench import RunTimes, run_times
 
 
-def test_times_come_from_the_ledger_and_the_date_of_the_result(tmp_path: Path) -> None:
+def test_times_come_from_the_ledger_and_the_date_of_the_result(tmp_path: Path):
     for run, start, ended in (("b", "2026-11-02T10:00:05+00:00", 10.0), ("a", "2026-11-02T10:00:01+00:00", 3.0)):
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)

@@ -17,7 +17,7 @@ def load(root: Path) -> dict[str, Case]:
     return {source.id: source.load() for source in SmallACDC().sources(root)}
 
 
-def test_the_published_splits_are_the_literatures() -> None:
+def test_the_published_splits_are_the_literatures():
     sizes = {split: len(patients) for split, patients in ACDC.splits.items()}
     assert sizes == {"train": 70, "val": 10, "test": 20}
     everyone = [patient for patients in ACDC.splits.values() for patient in patients]
@@ -27,7 +27,7 @@ def test_the_published_splits_are_the_literatures() -> None:
     assert {int(patient[-3:]) for patient in ACDC.splits["val"]} == {2, 19, 28, 30, 39, 45, 78, 82, 85, 87}
 
 
-def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path) -> None:
+def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path):
     cases = load(write_ssl4mis(tmp_path))
     assert len(cases) == 10
     for id_, case in cases.items():
@@ -41,7 +41,7 @@ def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path) -> None:
         assert "100 of 100" in (case.phase_source or "")
 
 
-def test_more_than_nine_slices_stay_in_order(tmp_path: Path) -> None:
+def test_more_than_nine_slices_stay_in_order(tmp_path: Path):
     root = write_ssl4mis(tmp_path)
     (root / "train_slices.list").unlink()
     for path in (root / "data" / "slices").glob("patient099_frame01_*"):
@@ -53,7 +53,7 @@ def test_more_than_nine_slices_stay_in_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(image[:, 0, 0], np.arange(1, 13) / 12, rtol=1e-6)
 
 
-def test_both_layouts_give_the_same_pixels(tmp_path: Path) -> None:
+def test_both_layouts_give_the_same_pixels(tmp_path: Path):
     from_h5, from_nifti = load(write_ssl4mis(tmp_path / "a")), load(write_official(tmp_path / "b"))
     assert from_h5.keys() == from_nifti.keys()
     for id_, case in from_nifti.items():
@@ -64,14 +64,14 @@ def test_both_layouts_give_the_same_pixels(tmp_path: Path) -> None:
         assert case.phase_source == "Info.cfg"
 
 
-def test_phases_come_from_info_cfg_alone(tmp_path: Path) -> None:
+def test_phases_come_from_info_cfg_alone(tmp_path: Path):
     phases = {id_: case.phase for id_, case in load(write_official(tmp_path)).items()}
     assert (phases["patient090_frame01"], phases["patient090_frame02"]) == ("ED", "ES")  # frames 04 and 11
     assert (phases["patient011_frame01"], phases["patient011_frame02"]) == ("ES", "ED")  # frames 01 and 12, ED: 12
 
 
 @pytest.mark.parametrize("inner", ["", "database/training"])
-def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner: str) -> None:
+def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner: str):
     write_official(tmp_path / inner)
     write_official(tmp_path / inner / "spare")  # folders of other names are left alone
     (tmp_path / inner / "patient101").mkdir()  # the challenge's own test patients are no part of the benchmark
@@ -79,7 +79,7 @@ def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner
     assert len(load(tmp_path)) == 10
 
 
-def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
+def test_nothing_is_recognised_where_nothing_is(tmp_path: Path):
     (tmp_path / "train.list").write_text("patient099_frame01\n")
     assert ACDC().recognise(tmp_path) is None
     with pytest.raises(DataError, match="ssl4mis-h5, official"):
@@ -87,7 +87,7 @@ def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_scans(scans: Path, tmp_path: Path, said: list[str]) -> None:
+def test_real_scans(scans: Path, tmp_path: Path, said: list[str]):
     cache = resolve(ACDC(), scans)
     slices = {
         split: [case.shape[0] for case in cache.manifest.cases if case.split == split]

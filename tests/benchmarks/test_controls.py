@@ -69,13 +69,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> pd.D
 
 
 @pytest.mark.slow
-def test_bcp_is_ahead_of_labelled_only_training_by_at_least_five_dice(pairs: pd.DataFrame) -> None:
+def test_bcp_is_ahead_of_labelled_only_training_by_at_least_five_dice(pairs: pd.DataFrame):
     pair = pairs.loc[("bcp", "supervised"), :].to_dict()
     assert pair["significant"]
     assert pair["simultaneous_low"] > 5 * DICE
 
 
 @pytest.mark.slow
-def test_a_method_that_learns_from_noise_is_level_with_labelled_only_training(pairs: pd.DataFrame) -> None:
+def test_a_method_that_learns_from_noise_is_level_with_labelled_only_training(pairs: pd.DataFrame):
     pair = pairs.loc[("null", "supervised"), :].to_dict()
     assert -3 * DICE < pair["simultaneous_low"] < pair["simultaneous_high"] < 3 * DICE

@@ -31,7 +31,7 @@ def load(root: Path, dataset: Dataset) -> dict[str, Case]:
     return {source.id: source.load() for source in dataset.sources(root)}
 
 
-def test_the_splits_are_the_literatures_with_the_last_eight_held_out() -> None:
+def test_the_splits_are_the_literatures_with_the_last_eight_held_out():
     sizes = {split: len(patients) for split, patients in LA.splits.items()}
     assert sizes == {"train": 72, "val": 8, "test": 20}
     assert LALabelFree.splits == LA.splits
@@ -42,7 +42,7 @@ def test_the_splits_are_the_literatures_with_the_last_eight_held_out() -> None:
     assert list(LA8020.splits["train"]) == sorted(LA8020.splits["train"]), "as published: by id"
 
 
-def test_subset_zero_is_the_literatures() -> None:
+def test_subset_zero_is_the_literatures():
     four = ("06SR5RBREL16DQ6M8LWS", "0RZDK210BSMWAA6467LU", "1D7CUD1955YZPGK8XHJX", "1GU15S0GJ6PFNARO469W")
     eight = (*four, "1MHBF3G6DCPWHSKG7XCP", "23X6SY44VT9KFHR7S7OC", "2XL5HSFSE93RMOJDRGR4", "38CWS74285MFGZZXR09Z")
     for dataset in (LA, LA8020, LALabelFree):
@@ -53,7 +53,7 @@ def test_subset_zero_is_the_literatures() -> None:
 
 
 @pytest.mark.parametrize("inner", ["", "2018LA_Seg_Training Set"])
-def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str) -> None:
+def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str):
     root = write_ua_mt(tmp_path, inner)
     assert SmallLA().recognise(root) == "ua_mt-h5"
     cases = load(root, SmallLA())
@@ -69,7 +69,7 @@ def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str) -> None:
 
 
 @pytest.mark.parametrize("inner", ["", "Training Set"])
-def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, inner: str) -> None:
+def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, inner: str):
     root = write_official(tmp_path, inner)
     assert SmallLA().recognise(root) == "official"
     for patient, case in load(root, SmallLA()).items():
@@ -83,7 +83,7 @@ def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, 
         assert case.spacing_mm == SPACING_MM
 
 
-def test_the_label_free_track_keeps_the_body(tmp_path: Path) -> None:
+def test_the_label_free_track_keeps_the_body(tmp_path: Path):
     for case in load(write_official(tmp_path), SmallLALabelFree()).values():
         for side, whole, (low, high) in zip(case.image.shape, SHAPE, BODY, strict=False):
             assert high - low <= side < whole
@@ -91,7 +91,7 @@ def test_the_label_free_track_keeps_the_body(tmp_path: Path) -> None:
         assert case.label.sum() == 40 * 30 * 7
 
 
-def test_manifests_say_which_track(tmp_path: Path) -> None:
+def test_manifests_say_which_track(tmp_path: Path):
     raw = write_official(tmp_path / "raw")
     legacy, free = (prepare(one(), raw, tmp_path / one.name) for one in (SmallLA, SmallLALabelFree))
     h5 = prepare(SmallLA(), write_ua_mt(tmp_path / "h5"), tmp_path / "la_h5")
@@ -101,18 +101,18 @@ def test_manifests_say_which_track(tmp_path: Path) -> None:
     assert len({one.manifest.checksum for one in (legacy, free, h5)}) == 3
 
 
-def test_the_label_free_track_needs_whole_volumes(tmp_path: Path) -> None:
+def test_the_label_free_track_needs_whole_volumes(tmp_path: Path):
     with pytest.raises(DataError, match=r"(?s)known layout of la_label_free.*lgemri\.nrrd"):
         prepare(SmallLALabelFree(), write_ua_mt(tmp_path / "raw"), tmp_path / "cache")
 
 
-def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path) -> None:
+def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path):
     write_ua_mt(write_official(tmp_path))
     assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
     assert SmallLALabelFree().recognise(tmp_path) == "official"
 
 
-def test_margins_of_the_legacy_crop() -> None:
+def test_margins_of_the_legacy_crop():
     """10 to 19 voxels on each side of the atrium widened to 112, the same whenever a patient is read."""
     label = np.zeros((400, 300, 4), np.uint8)
     label[150:280, 100:160, 1:3] = 1  # 130 wide in x, 60 in y, which becomes 112: 74 to 186
@@ -125,7 +125,7 @@ def test_margins_of_the_legacy_crop() -> None:
     assert margins == set(range(10, 20))
 
 
-def test_the_legacy_crop_stays_inside_the_volume() -> None:
+def test_the_legacy_crop_stays_inside_the_volume():
     label = np.zeros((120, 90, 4), np.uint8)
     label[1:30, 80:90] = 1
     x, y, _ = legacy_crop("anyone", label)
@@ -133,7 +133,7 @@ def test_the_legacy_crop_stays_inside_the_volume() -> None:
     assert all(0 <= side.start < side.stop <= length for side, length in zip((x, y), label.shape, strict=False))
 
 
-def test_the_body_box_ignores_the_label_unless_it_would_cut_it() -> None:
+def test_the_body_box_ignores_the_label_unless_it_would_cut_it():
     grey, marked = voxels(PATIENTS[0])
     label = (marked == 255).astype(np.uint8)
     box = body_crop(grey, label)
@@ -146,7 +146,7 @@ def test_the_body_box_ignores_the_label_unless_it_would_cut_it() -> None:
 
 
 @pytest.mark.parametrize("corner", [(90, 80), (180, 160)])
-def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]) -> None:
+def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]):
     grey = np.zeros((200, 200, 3))
     body = (slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 40))
     grey[body] = 50
@@ -158,13 +158,13 @@ def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]) -> None:
     assert corner[1] + 40 <= y.stop <= 200
 
 
-def test_a_body_that_fills_the_volume_is_all_of_it() -> None:
+def test_a_body_that_fills_the_volume_is_all_of_it():
     grey = np.random.default_rng(0).normal(50, 1, (90, 130, 3))
     grey[0], grey[:, 0] = 0, 0
     assert body_crop(grey, np.ones(grey.shape, np.uint8)) == (slice(0, 90), slice(0, 130), slice(None))
 
 
-def test_otsus_threshold_lies_between_two_modes() -> None:
+def test_otsus_threshold_lies_between_two_modes():
     """Against the definition: no cut of the values themselves gives a larger variance between the parts."""
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.normal(10, 2, 400), rng.normal(40, 5, 150)])
@@ -178,7 +178,7 @@ def test_otsus_threshold_lies_between_two_modes() -> None:
 
 
 @pytest.mark.slow
-def test_real_volumes(la_scans: Path, tmp_path: Path) -> None:
+def test_real_volumes(la_scans: Path, tmp_path: Path):
     cache = prepare(SmallLA(), la_scans, tmp_path / "cache")
     assert (cache.manifest.layout, cache.manifest.track, cache.manifest.warnings) == ("ua_mt-h5", "legacy_crop", [])
     train = list(cache.cases("train"))

@@ -18,7 +18,7 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.slow
-def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
+def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path):
     cache = prepare(Phantom(), None, tmp_path / "cache")
     assert {split: len(patients) for split, patients in cache.manifest.splits.items()} == {
         "train": 24,
@@ -30,7 +30,7 @@ def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     assert next(iter(cache.cases("val"))).spacing_mm == SPACING_MM
 
 
-def test_a_case_is_what_it_always_was() -> None:
+def test_a_case_is_what_it_always_was():
     """Fails when the generator or numpy's streams change: then raise Phantom.version and write down the new hash."""
     source = Phantom().sources(None)[0]
     case = source.load()
@@ -39,11 +39,11 @@ def test_a_case_is_what_it_always_was() -> None:
     assert array_sha256(case.label)[:16] == "65caf9c62dd9039b"
 
 
-def test_no_two_images_are_alike(cases: list[Case]) -> None:
+def test_no_two_images_are_alike(cases: list[Case]):
     assert len({array_sha256(case.image) for case in cases}) == len(cases)
 
 
-def test_images_are_grey_levels_from_0_to_1(cases: list[Case]) -> None:
+def test_images_are_grey_levels_from_0_to_1(cases: list[Case]):
     for case in cases:
         assert case.image.dtype == np.float32
         assert (case.image.min(), case.image.max()) == (0.0, 1.0)
@@ -51,14 +51,14 @@ def test_images_are_grey_levels_from_0_to_1(cases: list[Case]) -> None:
         assert np.abs(levels - np.rint(levels)).max() < 1e-3
 
 
-def test_every_class_has_some_four_percent(cases: list[Case]) -> None:
+def test_every_class_has_some_four_percent(cases: list[Case]):
     voxels = sum(case.label.size for case in cases)
     shares = [sum((case.label == value).sum() for case in cases) / voxels for value in range(4)]
     assert 0.87 < shares[0] < 0.91
     assert all(0.025 < share < 0.045 for share in shares[1:])
 
 
-def test_sizes_vary_and_some_slices_miss_the_heart(cases: list[Case]) -> None:
+def test_sizes_vary_and_some_slices_miss_the_heart(cases: list[Case]):
     assert len({case.image.shape[1:] for case in cases}) == 3
     assert {len(case.image) for case in cases} == {5, 6, 7}
     blank = [not plane.any() for case in cases for plane in case.label]
@@ -66,7 +66,7 @@ def test_sizes_vary_and_some_slices_miss_the_heart(cases: list[Case]) -> None:
     assert all(case.label[1:-1].any(axis=(1, 2)).all() for case in cases)  # at the ends alone
 
 
-def test_the_wall_encloses_the_pool_and_nothing_leaves_the_image(cases: list[Case]) -> None:
+def test_the_wall_encloses_the_pool_and_nothing_leaves_the_image(cases: list[Case]):
     for case in cases:
         for plane in case.label:
             neighbours = binary_dilation(plane == LV) & (plane != LV)
@@ -75,7 +75,7 @@ def test_the_wall_encloses_the_pool_and_nothing_leaves_the_image(cases: list[Cas
             assert not edge.any()
 
 
-def test_the_pool_contracts_and_the_wall_thickens(cases: list[Case]) -> None:
+def test_the_pool_contracts_and_the_wall_thickens(cases: list[Case]):
     by_id = {case.id: case.label for case in cases}
     for patient in (patient for patients in Phantom.splits.values() for patient in patients):
         ed, es = by_id[f"{patient}_ED"], by_id[f"{patient}_ES"]
@@ -92,7 +92,7 @@ def _thickness(plane: np.ndarray) -> float:
     return float(np.sqrt(outer / np.pi) - np.sqrt(inner / np.pi))
 
 
-def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases: list[Case]) -> None:
+def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases: list[Case]):
     """Around most hearts more looks like blood than in them; around those of the first three patients, little does."""
     for case in cases:
         wall, blood = (float(np.median(case.image[case.label == value])) for value in (MYO, RV))

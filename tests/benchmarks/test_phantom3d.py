@@ -19,7 +19,7 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.slow
-def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
+def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path):
     cache = prepare(Phantom3D(), None, tmp_path / "cache")
     assert [len(patients) for patients in cache.manifest.splits.values()] == [20, 4, 6]
     assert len(cache.manifest.cases) == 30
@@ -27,7 +27,7 @@ def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     assert next(iter(cache.cases("val"))).spacing_mm == SPACING_MM
 
 
-def test_a_case_is_what_it_always_was() -> None:
+def test_a_case_is_what_it_always_was():
     """Fails when the generator or numpy's streams change: then raise Phantom3D.version and write down the new hash."""
     case = Phantom3D().sources(None)[0].load()
     assert case.id == "atrium001"
@@ -35,7 +35,7 @@ def test_a_case_is_what_it_always_was() -> None:
     assert array_sha256(case.label)[:16] == "0d78082d492fed7a"
 
 
-def test_volumes_are_like_las(cases: list[Case]) -> None:
+def test_volumes_are_like_las(cases: list[Case]):
     assert len({array_sha256(case.image) for case in cases}) == len(cases)
     for case in cases:
         assert (case.image.dtype, case.label.dtype) == (np.dtype(np.float32), np.dtype(np.uint8))
@@ -47,14 +47,14 @@ def test_volumes_are_like_las(cases: list[Case]) -> None:
     assert 0.07 < np.mean([case.label.mean() for case in cases]) < 0.11
 
 
-def test_an_atrium_is_one_piece_inside_the_volume(cases: list[Case]) -> None:
+def test_an_atrium_is_one_piece_inside_the_volume(cases: list[Case]):
     for case in cases:
         assert label(case.label)[1] == 1
         borders = [case.label.take(end, axis) for axis in range(3) for end in (0, -1)]
         assert not any(border.any() for border in borders)
 
 
-def test_veins_leave_the_chamber_on_both_sides(cases: list[Case]) -> None:
+def test_veins_leave_the_chamber_on_both_sides(cases: list[Case]):
     """The outermost x planes of a label hold a thin structure, much smaller than the middle one."""
     for case in cases:
         areas = case.label.sum(axis=(1, 2))
@@ -63,7 +63,7 @@ def test_veins_leave_the_chamber_on_both_sides(cases: list[Case]) -> None:
         assert (ends < 0.2 * areas.max()).all()
 
 
-def test_the_wall_is_enhanced_in_two_of_five_patients(cases: list[Case]) -> None:
+def test_the_wall_is_enhanced_in_two_of_five_patients(cases: list[Case]):
     for case in cases:
         atrium = case.label == 1
         rim = binary_dilation(atrium, iterations=2) & ~binary_dilation(atrium)
@@ -76,7 +76,7 @@ def test_the_wall_is_enhanced_in_two_of_five_patients(cases: list[Case]) -> None
     assert [sum(map(is_enhanced, Phantom3D.splits[split])) for split in ("train", "val", "test")] == [8, 1, 3]
 
 
-def test_no_threshold_finds_the_atrium(cases: list[Case]) -> None:
+def test_no_threshold_finds_the_atrium(cases: list[Case]):
     """Even the best threshold of each volume, chosen with its label at hand, stays far from a segmentation."""
     best = []
     for case in cases:
@@ -89,7 +89,7 @@ def test_no_threshold_finds_the_atrium(cases: list[Case]) -> None:
     assert np.mean(best) < 0.6
 
 
-def test_solids_by_hand() -> None:
+def test_solids_by_hand():
     distance = ellipsoid((9, 5, 3), (4, 2, 1), (4, 2, 1))
     assert (distance[4, 2, 1], distance[0, 2, 1], distance[4, 0, 1], distance[4, 2, 0]) == (0, 1, 1, 1)
     away = tube((9, 5, 3), (2, 2, 1), (6, 2, 1))

@@ -15,7 +15,7 @@ def account(entry: str, useful: float) -> EntryAccount:
     return EntryAccount(entry=entry, currency="GPU", allocated=200, attempts=2, seconds=seconds)
 
 
-def test_allocations_are_shown_with_the_budget(browser, tmp_path: Path) -> None:
+def test_allocations_are_shown_with_the_budget(browser, tmp_path: Path):
     store = write_records(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
     entries = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
     store.write_reconciliation(Reconciliation(suite="phantom_mini", at="2026-11-02T10:00:00Z", entries=entries))

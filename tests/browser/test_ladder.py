@@ -33,7 +33,7 @@ def page_file(store: SuiteFolder, board: Leaderboard) -> Path:
     return write_page(SuiteRecords(store), board)
 
 
-def test_a_tab_shows_one_rung_and_the_last_one_all(page) -> None:
+def test_a_tab_shows_one_rung_and_the_last_one_all(page):
     assert texts(page, ".tab") == ["500", "2,000", "8,000", "all rungs"]
     captions = ["3 labelled patients (table 3: 8000 reference steps)"]
     assert texts(page, "#results-body caption") == captions, "the longest rung first"
@@ -46,7 +46,7 @@ def test_a_tab_shows_one_rung_and_the_last_one_all(page) -> None:
     assert complaints(page) == []
 
 
-def test_the_picture_has_a_band_intervals_and_a_ring(page) -> None:
+def test_the_picture_has_a_band_intervals_and_a_ring(page):
     def count(selector: str) -> int:
         return int(page.execute_script("return document.querySelectorAll(arguments[0]).length", selector))
 
@@ -62,7 +62,7 @@ def test_the_picture_has_a_band_intervals_and_a_ring(page) -> None:
     assert complaints(page) == []
 
 
-def test_the_leads_are_those_of_the_frame(page, board: Leaderboard) -> None:
+def test_the_leads_are_those_of_the_frame(page, board: Leaderboard):
     leads = board.break_even.query("entry == 'late' and checkpoint == 'last'")
     cells = texts(page, '#ladder-body tr[data-method="late"] td')
     assert cells[0] == "2,000"
@@ -72,7 +72,7 @@ def test_the_leads_are_those_of_the_frame(page, board: Leaderboard) -> None:
     assert texts(page, '#ladder-body tr[data-method="noise"] td')[0] == "not within the ladder"
 
 
-def test_it_fits_a_phone(page, page_file: Path) -> None:
+def test_it_fits_a_phone(page, page_file: Path):
     show(page, page_file, PHONE)
     assert overflow(page) <= 0
     assert complaints(page) == []

@@ -96,31 +96,31 @@ def pages(browser: WebDriver, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Pages(browser, uri, database)
 
 
-def test_the_experiment_shows_its_links_and_the_suites_run(pages: Pages) -> None:
+def test_the_experiment_shows_its_links_and_the_suites_run(pages: Pages):
     experiment = pages.links["Methods"].split("/")[2]
     assert list(pages.links) == ["Leaderboard", "Methods", "Finals", "Search of action_pp", "Methods side by side"]
     text = pages.open(f"#/experiments/{experiment}/runs", "runs", texts=["matching run", *pages.links])
     assert text.count("phantom_views") >= 2  # the path of the page, and the one run that is not below another
 
 
-def test_the_leaderboard_opens_as_a_table(pages: Pages) -> None:
+def test_the_leaderboard_opens_as_a_table(pages: Pages):
     pages.open(pages.links["Leaderboard"], "leaderboard", texts=["dice_low", "View as table", "action_pp"])
 
 
-def test_the_methods_open_as_charts(pages: Pages) -> None:
+def test_the_methods_open_as_charts(pages: Pages):
     charts = ("4 matching runs", "Methods (6)", "val/dice_by_device_seconds")
     text = pages.open(pages.links["Methods"], "methods", texts=charts)
     assert "Error loading" not in text
 
 
-def test_the_finals_open_as_a_table_by_test_dice(pages: Pages) -> None:
+def test_the_finals_open_as_a_table_by_test_dice(pages: Pages):
     rows = ("supervised_full/all/0/", "action_pp/7/0/", "supervised/3/0/")
     text = pages.open(pages.links["Finals"], "finals", texts=["14 matching runs", "test/last/dice", *rows])
     order = [text.index(row) for row in rows]
     assert order == sorted(order)
 
 
-def test_the_search_opens_as_parallel_coordinates_of_tau_and_centres(pages: Pages) -> None:
+def test_the_search_opens_as_parallel_coordinates_of_tau_and_centres(pages: Pages):
     axes = ("centers_per_class", "student_temperature", "validation_dice")
     texts = ("20 matching runs", "Parallel Coordinates", "Model metrics", *axes)
     text = pages.open(pages.links["Search of action_pp"], "search", texts=texts)

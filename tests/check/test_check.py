@@ -48,7 +48,7 @@ def marked(file: Path) -> str:
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: f"{fault.line}: {fault.text[:40]}")
-def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path) -> None:
+def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path):
     file = write(folder, fault.body)
     outcome = tried(file, fault.line)
     assert outcome.state == "failed", outcome
@@ -56,17 +56,17 @@ def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path)
     assert outcome.place.startswith(marked(file) or f"{file}:"), outcome
 
 
-def test_every_line_has_a_planted_fault() -> None:
+def test_every_line_has_a_planted_fault():
     assert {fault.line for fault in faults()} == set(NAMES)
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_a_sound_method_passes(line: Line, folder: Path) -> None:
+def test_a_sound_method_passes(line: Line, folder: Path):
     outcome = tried(write(folder), line.name)
     assert (outcome.state, outcome.place) == ("passed", ""), outcome
 
 
-def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path) -> None:
+def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path):
     body = (
         'capturable = False\ndef prepare(self):\n    if self.task.dimension == 3:\n        raise UsageError("2D only")'
     )
@@ -76,7 +76,7 @@ def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path
     assert tried(file, "capture") == Outcome("capture", "does not apply", "not declared capturable")
 
 
-def test_lines_that_stand_on_a_broken_one_do_not_apply(folder: Path) -> None:
+def test_lines_that_stand_on_a_broken_one_do_not_apply(folder: Path):
     outcomes = list(check(f"{write(folder, 'predictor = Method.predictor')}:Faulty"))
     assert [outcome.line for outcome in outcomes] == NAMES
     assert [outcome.state for outcome in outcomes] == ["failed", *["does not apply"] * (len(NAMES) - 1)]
@@ -91,7 +91,7 @@ def test_lines_that_stand_on_a_broken_one_do_not_apply(folder: Path) -> None:
         ("import a_package_that_nobody_has\n", "cannot be imported: ModuleNotFoundError"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, folder: Path) -> None:
+def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, folder: Path):
     file = folder / "faulty.py"
     file.write_text(text, encoding="utf-8")
     outcome = next(iter(check(str(file))))
@@ -111,13 +111,13 @@ def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, 
         ("{file}:Fault", "no method class 'Fault'; did you mean 'Faulty'"),
     ],
 )
-def test_what_names_no_method_is_refused(target: str, why: str, folder: Path) -> None:
+def test_what_names_no_method_is_refused(target: str, why: str, folder: Path):
     with pytest.raises(UsageError, match=why):
         load(target.format(file=write(folder)))
 
 
 @pytest.mark.slow
-def test_an_import_that_changes_torch_is_found_and_spoils_no_other_line(folder: Path) -> None:
+def test_an_import_that_changes_torch_is_found_and_spoils_no_other_line(folder: Path):
     file = write(folder)
     text = file.read_text(encoding="utf-8")
     file.write_text(f"import torch\ntorch.set_default_dtype(torch.float64)\n{text}", encoding="utf-8")
@@ -133,7 +133,7 @@ class TestShipped(MethodTests):
 
 
 @pytest.mark.parametrize("name", sorted(method_sources()))
-def test_every_shipped_method_declares_what_it_may(name: str) -> None:
+def test_every_shipped_method_declares_what_it_may(name: str):
     outcomes = [try_line(line, load_method(name)) for line in LINES[: NAMES.index("stages") + 1]]
     assert [outcome for outcome in outcomes if outcome.state != "passed"] == []
 
@@ -144,14 +144,14 @@ OF_A_METHOD = ("predictor", "loss", "host copies", "batch", "state", "augmentati
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(method_sources().keys() - {"supervised", "supervised_full"}))
-def test_every_shipped_method_passes_its_own_check(name: str) -> None:
+def test_every_shipped_method_passes_its_own_check(name: str):
     """`TestShipped` takes supervised through all lines; the reference is its code with all labels."""
     outcomes = [try_line(line, load_method(name), (2,)) for line in LINES if line.name in OF_A_METHOD]
     assert [outcome.line for outcome in outcomes if outcome.state == "passed"] == [*OF_A_METHOD], outcomes
 
 
 @pytest.mark.slow
-def test_the_command_line_says_what_failed_and_where(tmp_path: Path) -> None:
+def test_the_command_line_says_what_failed_and_where(tmp_path: Path):
     file = write(tmp_path, "def change(self, images):\n    return images * images.mean().item()  #!")
     done = run_cli("check", "faulty.py:Faulty", cwd=tmp_path)
     assert done.returncode == 77, done.stderr

@@ -77,7 +77,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Path) -> None:
+def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Path):
     content, expected = HOSTILE[name]
     path = tmp_path / "records.tar.gz"
     path.write_bytes(gzip.compress(content + bytes(1024)))
@@ -94,7 +94,7 @@ def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Pat
     assert not (tmp_path / "there").exists()
 
 
-def test_the_command_line_says_so_in_a_line(tmp_path: Path) -> None:
+def test_the_command_line_says_so_in_a_line(tmp_path: Path):
     content, expected = HOSTILE["colours in a name"]
     (tmp_path / "records.tar.gz").write_bytes(gzip.compress(content + bytes(1024)))
     said = refuse("import", "records.tar.gz", "--runs", "there", code=65, named=(expected,), unchanged=tmp_path)
@@ -102,7 +102,7 @@ def test_the_command_line_says_so_in_a_line(tmp_path: Path) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_a_bomb_is_refused_by_its_first_header(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_by_its_first_header(tmp_path: Path):
     """Ten gigabytes of nothing, of which none is unpacked."""
     path = tmp_path / "records.tar.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -130,7 +130,7 @@ def forged(archive: Path, name: str, change: Callable[[dict[str, Any]], object])
 
 
 @pytest.mark.parametrize("entry", ["<script>alert(1)</script>", "../../x", "\x1b[31mred", "a\n", "", "ua mt"])
-def test_an_entry_has_a_name_as_suites_give(entry: str, archive: Path, tmp_path: Path) -> None:
+def test_an_entry_has_a_name_as_suites_give(entry: str, archive: Path, tmp_path: Path):
     forged(archive, "selection.json", lambda raw: raw["entries"][0]["planned_run"].update(entry=entry))
     before = snapshot(tmp_path)
     with pytest.raises(RecordError, match=r"selection\.json: entries\.0\.planned_run\.entry"):
@@ -139,13 +139,13 @@ def test_an_entry_has_a_name_as_suites_give(entry: str, archive: Path, tmp_path:
 
 
 @pytest.mark.parametrize("run", ["../" * 5, "a" * 63, "a" * 64 + "\n"])
-def test_a_run_has_an_id_as_runs_have(run: str, archive: Path, tmp_path: Path) -> None:
+def test_a_run_has_an_id_as_runs_have(run: str, archive: Path, tmp_path: Path):
     forged(archive, "selection.json", lambda raw: raw["entries"][0].update(run=run))
     with pytest.raises(RecordError, match=r"selection\.json: entries\.0\.run"):
         import_records(archive, tmp_path / "there")
 
 
-def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path: Path) -> None:
+def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path: Path):
     """A device, a class and a failure of strange names: stripped, escaped, and never a formula."""
     odd = "\x1b[2J<img src=x>|=1\r"
     spec = RunSpec(

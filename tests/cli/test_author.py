@@ -40,9 +40,7 @@ def search_path(tmp_path: Path) -> str:
     return f"{site}:{REPO}"
 
 
-def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
-    tmp_path: Path, search_path: str
-) -> None:
+def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(tmp_path: Path, search_path: str):
     env = {"PYTHONPATH": search_path}
     listed = run_cli("list", cwd=tmp_path, env=env)
     assert listed.returncode == 0, listed.stderr
@@ -71,7 +69,7 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
     assert "failed: 1, for 1 reasons; " in errors.stderr
 
 
-def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str) -> None:
+def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
     done = subprocess.run(command, cwd=tmp_path / "my_idea", env=env, capture_output=True, text=True, check=False)
@@ -98,7 +96,7 @@ def test_bad_names_and_taken_places_are_refused(
     more: tuple[str, ...],
     said: str,
     tmp_path: Path,
-) -> None:
+):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken.yaml").touch()
     refuse("new", what, name, *more, code=64, named=(said,), unchanged=tmp_path)

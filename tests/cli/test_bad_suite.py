@@ -7,7 +7,7 @@ import pytest
 from tests.cli.ground import refuse, write_suite
 
 
-def test_unknown_suite(tmp_path: Path) -> None:
+def test_unknown_suite(tmp_path: Path):
     refuse("run", "--suite", "acdc_mni", code=64, named=("'acdc_mni'", "did you mean 'acdc_mini'?"), unchanged=tmp_path)
 
 
@@ -44,18 +44,18 @@ def test_unknown_suite(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_suite(changes: list[tuple[str, str]], named: tuple[str, ...], tmp_path: Path) -> None:
+def test_bad_suite(changes: list[tuple[str, str]], named: tuple[str, ...], tmp_path: Path):
     suite = write_suite(tmp_path, *changes)
     refuse("run", "--suite", suite, "--executor", "inline", code=64, named=named, unchanged=tmp_path)
 
 
-def test_unknown_verb_and_option(tmp_path: Path) -> None:
+def test_unknown_verb_and_option(tmp_path: Path):
     refuse("rum", code=64, named=("No such command 'rum'",), unchanged=tmp_path)
     refuse("status", "--sweet", "demo", code=64, named=("No such option", "--sweet"), unchanged=tmp_path)
 
 
 @pytest.mark.slow
-def test_a_tolerance_in_millimetres_needs_voxel_sizes(scans_16: Path, tmp_path: Path, session_cache: Path) -> None:
+def test_a_tolerance_in_millimetres_needs_voxel_sizes(scans_16: Path, tmp_path: Path, session_cache: Path):
     changes = ("dataset: phantom", "dataset: acdc"), ("validations: 2", "validations: 2, nsd_tolerance_mm: 3")
     suite = write_suite(tmp_path, *changes)
     named = (f"{suite}:10: engine.nsd_tolerance_mm: the voxel size of 40 test cases of acdc is unknown", "_voxels")

@@ -79,7 +79,7 @@ def repository(sent: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sent, tmp_path / "results"))
 
 
-def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
+def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path):
     git(tmp_path, "clone", "-q", str(repository), "clone")
     done = call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -100,7 +100,7 @@ def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
     assert "| acdc_bench/alice | acdc_bench | 4 | whole | none |" in text
 
 
-def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path) -> None:
+def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path):
     folder = repository / "acdc_bench"
     contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
     done = call_cli("collect", repository)

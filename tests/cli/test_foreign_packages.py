@@ -41,19 +41,19 @@ def assert_ours(listed: subprocess.CompletedProcess[str]) -> None:
     assert "phantom" in lines
 
 
-def test_the_console_script_takes_ours(foreign: Path) -> None:
+def test_the_console_script_takes_ours(foreign: Path):
     script = Path(sys.executable).with_name("harness")
     require("console script", script.is_file(), f"{script} is absent; pip install -e . makes it")
     assert_ours(run_in(foreign, script, "list"))
 
 
-def test_a_search_path_with_the_folder_in_front_takes_ours(foreign: Path) -> None:
+def test_a_search_path_with_the_folder_in_front_takes_ours(foreign: Path):
     search_path = command_environment()["PYTHONPATH"]
     assert_ours(run_in(foreign, sys.executable, "-m", "harness", "list", PYTHONPATH=f"{foreign}:{search_path}"))
 
 
 @pytest.mark.slow
-def test_runs_in_processes_of_their_own_take_ours(foreign: Path, session_cache: Path) -> None:
+def test_runs_in_processes_of_their_own_take_ours(foreign: Path, session_cache: Path):
     write_suite(foreign)
     done = run_cli(
         *("run", "--suite", "tiny.yaml", "--workers", "2", "--no-track"),
@@ -65,7 +65,7 @@ def test_runs_in_processes_of_their_own_take_ours(foreign: Path, session_cache: 
     assert [result.status for result in results if result is not None] == ["ok", "ok"]
 
 
-def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path: Path) -> None:
+def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path: Path):
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "__init__.py").write_text("")
     program = "import methods, harness; harness.plan_suite('demo')"

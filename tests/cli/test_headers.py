@@ -37,7 +37,7 @@ def rewrite(path: Path, header: Nifti) -> None:
     header.write(path, voxels)
 
 
-def test_where_millimetres_come_from_stands_in_records_audit_and_page(official: Path, tmp_path: Path) -> None:
+def test_where_millimetres_come_from_stands_in_records_audit_and_page(official: Path, tmp_path: Path):
     root = linked_copy(official, tmp_path / "ACDC")
     unset = Nifti((1, 1, 1), units=0, qform=0)
     for path in (TEST, TEST.replace(".nii", "_gt.nii")):

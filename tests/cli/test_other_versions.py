@@ -19,13 +19,13 @@ def last_line(stderr: str) -> str:
     return lines[0]
 
 
-def test_a_suite(tmp_path: Path) -> None:
+def test_a_suite(tmp_path: Path):
     suite = write_suite(tmp_path, ("validations: 2", "looks: 2"))
     said = refuse("plan", "--suite", suite, code=64, named=(*NAMED, "validations", f"{suite}:10"), unchanged=tmp_path)
     assert "which reads it" in last_line(said)
 
 
-def test_a_cluster_file(tmp_path: Path) -> None:
+def test_a_cluster_file(tmp_path: Path):
     suite = write_suite(tmp_path)
     cluster = tmp_path / "cluster.yaml"
     cluster.write_text("partition: cpu\ntime: 10\nunits_at_once: 2\n")
@@ -45,18 +45,18 @@ def old_records(root: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_records(tmp_path: Path) -> None:
+def test_a_folder_of_records(tmp_path: Path):
     folder = old_records(tmp_path)
     said = refuse("status", folder, code=65, named=(*NAMED, str(folder)), unchanged=tmp_path)
     assert "units/" in last_line(said)
 
 
-def test_a_run_into_such_a_folder(tmp_path: Path) -> None:
+def test_a_run_into_such_a_folder(tmp_path: Path):
     folder, suite = old_records(tmp_path), write_suite(tmp_path)
     refuse("run", "--suite", suite, "--runs", tmp_path, code=65, named=(*NAMED, str(folder)), unchanged=tmp_path)
 
 
-def test_an_archive(tmp_path: Path) -> None:
+def test_an_archive(tmp_path: Path):
     archive = tmp_path / "records.tar.gz"
     with tarfile.open(archive, "w:gz") as file:
         for name in (f"tiny/units/{'b' * 64}/unit.json", f"tiny/suites/{'a' * 64}.yaml"):
@@ -67,7 +67,7 @@ def test_an_archive(tmp_path: Path) -> None:
     refuse("import", archive, "--runs", "there", code=65, named=(*NAMED, str(archive)), unchanged=tmp_path)
 
 
-def test_a_plug_in(tmp_path: Path) -> None:
+def test_a_plug_in(tmp_path: Path):
     site = tmp_path / "site"
     site.mkdir()
     (site / "old_plug_in.py").write_text(

@@ -25,7 +25,7 @@ def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
     return page
 
 
-def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun) -> None:
+def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun):
     page = finished.runs / "tiny" / "leaderboard" / "index.html"
     assert "page: runs/tiny/leaderboard/index.html" in finished.stderr
     found = panels(page)
@@ -36,7 +36,7 @@ def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun) -> None:
     assert "Do not publish this page" in page.read_text(encoding="utf-8")
 
 
-def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, session_cache: Path) -> None:
+def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, session_cache: Path):
     page = leaderboard(records, session_cache)
     assert panels(page) == []
     assert "Left out: pictures of test cases need the scans" in page.read_text(encoding="utf-8")
@@ -46,13 +46,13 @@ def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, sess
     assert panels(page) == []
 
 
-def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path) -> None:
+def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path):
     (cache,) = {path.parent for path in session_cache.glob("phantom-*/manifest.json")}
     assert panels(leaderboard(records, session_cache, "--data", str(cache)))
     assert panels(leaderboard(records, session_cache, "--data", str(cache), "--no-panels")) == []
 
 
-def test_pictures_before_any_run_ended_are_refused(tmp_path: Path, finished: FinishedRun) -> None:
+def test_pictures_before_any_run_ended_are_refused(tmp_path: Path, finished: FinishedRun):
     runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
     for result in runs.glob("tiny/runs/*/result.json"):
         result.unlink()

@@ -33,7 +33,7 @@ def run_example(name: str, *args: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_a_suite_is_planned_run_and_loaded(tmp_path: Path) -> None:
+def test_a_suite_is_planned_run_and_loaded(tmp_path: Path):
     suite, runs = write_suite(tmp_path), tmp_path / "runs"
     before = snapshot(tmp_path)
     dry_run = harness.plan_suite(suite, runs=runs)
@@ -52,7 +52,7 @@ def test_a_suite_is_planned_run_and_loaded(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(harness.load_leaderboard(runs / "tiny").results, leaderboard.results)
 
 
-def test_an_interrupted_suite_raises_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_suite_raises_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(StopFlag, "is_set", lambda _: True)  # as after a signal before the first run
     with pytest.raises(UnfinishedSuiteError, match="some runs are unfinished") as caught:
         harness.run_suite(write_suite(tmp_path), runs=tmp_path / "runs", executor="inline", track=False)
@@ -60,7 +60,7 @@ def test_an_interrupted_suite_raises_with_what_there_is(tmp_path: Path, monkeypa
     assert caught.value.leaderboard.results["n_ok"].eq(0).all()
 
 
-def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     commands, sent, queue = tmp_path / "commands", tmp_path / "sent", tmp_path / "queue"
     stand_in(commands, "sbatch", f'echo "$@" >> {sent}; wc -l < {sent}')
     stand_in(commands, "squeue", f"cat {queue} 2>/dev/null || true")
@@ -81,7 +81,7 @@ def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (again.queued, again.over) == (2, False)
 
 
-def test_the_examples_print_tables(finished: FinishedRun, records: Path) -> None:
+def test_the_examples_print_tables(finished: FinishedRun, records: Path):
     shown = run_example("run_demo.py", finished.suite, cwd=records.parent).splitlines()
     assert shown[0].split()[:4] == ["labelled", "entry", "rank", "dice"]
     assert {line.split()[1] for line in shown[1:]} == {"supervised", "ua_mt"}

@@ -11,7 +11,7 @@ from tests.cli.ground import refuse
 from tests.support import call_cli, cases_of
 
 
-def test_a_runs_own_label_maps_give_its_own_cases(records: Path, session_cache: Path, tmp_path: Path) -> None:
+def test_a_runs_own_label_maps_give_its_own_cases(records: Path, session_cache: Path, tmp_path: Path):
     suite = SuiteRecords.open(records / "tiny")
     folder = suite.selected[0][1].folder
     theirs = tmp_path / "theirs"

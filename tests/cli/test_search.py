@@ -48,7 +48,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> F
     return FinishedRun(folder, int(texts[0]), texts[1], texts[2])
 
 
-def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) -> None:
+def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun):
     assert searched.code == 0, searched.stderr
     said = searched.stderr.splitlines()
     (search,) = [number for number, line in enumerate(said) if "headline search, 3 trials, 0 done, 3 to run" in line]
@@ -63,7 +63,7 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) ->
     ]  # fmt: skip
 
 
-def test_status_shows_trials_and_finals(searched: FinishedRun) -> None:
+def test_status_shows_trials_and_finals(searched: FinishedRun):
     done = call_cli("status", searched.runs / "tiny")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
@@ -74,7 +74,7 @@ def test_status_shows_trials_and_finals(searched: FinishedRun) -> None:
     assert "tiny: 5 runs, 5 done" in done.stderr
 
 
-def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: FinishedRun, tmp_path: Path) -> None:
+def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: FinishedRun, tmp_path: Path):
     done = call_cli("plan", "--suite", searched.suite, "--runs", searched.runs, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
@@ -85,7 +85,7 @@ def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: Finis
     assert "none, everything is done" in done.stderr
 
 
-def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched: FinishedRun, tmp_path: Path) -> None:
+def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched: FinishedRun, tmp_path: Path):
     """Whatever the process's own hashes; finals have no id before the search is over."""
     suite = searched_suite(tmp_path)
     before = snapshot(tmp_path)
@@ -101,7 +101,7 @@ def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched
     assert [row[1:] for row in rows[3:]] == [["to", "run", "4", "steps"]] * 2
 
 
-def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path) -> None:
+def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path):
     suite = searched_suite(tmp_path)
     arguments = ("--suite", suite, "--runs", tmp_path / "runs")
     early = call_cli("train", FINALS[1], *arguments)
@@ -129,6 +129,6 @@ def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: 
     ],
     ids=["subset", "dimension"],
 )
-def test_bad_searches(change: tuple[str, str], named: str, tmp_path: Path) -> None:
+def test_bad_searches(change: tuple[str, str], named: str, tmp_path: Path):
     suite = searched_suite(tmp_path, change)
     refuse("run", "--suite", suite, code=64, named=(named,), unchanged=tmp_path)

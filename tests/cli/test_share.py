@@ -58,7 +58,7 @@ def archive(store: SuiteFolder, tmp_path: Path) -> Path:
     return tmp_path / "records.tar.gz"
 
 
-def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp_path: Path) -> None:
+def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp_path: Path):
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
     exported = call_cli("export", store.root, "--to", file)
@@ -78,9 +78,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp
     ]
 
 
-def test_tables_need_neither_history_nor_label_maps_nor_artifacts(
-    store: SuiteFolder, archive: Path, tmp_path: Path
-) -> None:
+def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store: SuiteFolder, archive: Path, tmp_path: Path):
     """An export without them is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
     small, there = tmp_path / "small.tar.xz", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
@@ -97,7 +95,7 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Path) -> None:
+def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Path):
     for folder in store.folders():
         folder.weights.write_bytes(folder.id.encode())
         write_checksums(folder)
@@ -110,7 +108,7 @@ def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Pa
     assert all(folder.content("weights.pt") == folder.id.encode() for folder in imported.folders())
 
 
-def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_path: Path) -> None:
+def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_path: Path):
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
@@ -122,7 +120,7 @@ def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_p
     assert (tmp_path / "0.tar.xz").read_bytes() == (tmp_path / "1.tar.xz").read_bytes()
 
 
-def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path) -> None:
+def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path):
     first = import_records(archive, tmp_path / "there")
     before = snapshot(tmp_path / "there")
     second = import_records(archive, tmp_path / "there")
@@ -130,7 +128,7 @@ def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path) -> None:
     assert snapshot(tmp_path / "there") == before
 
 
-def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
+def test_halves_of_a_suite_come_together(tmp_path: Path):
     """Two groups ran one seed each of the same suite; a third has the whole table."""
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
     planned_runs = [
@@ -146,9 +144,7 @@ def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     assert together == snapshot(whole.root)
 
 
-def test_other_numbers_for_the_same_run_are_refused_and_named(
-    archive: Path, store: SuiteFolder, tmp_path: Path
-) -> None:
+def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, store: SuiteFolder, tmp_path: Path):
     there = tmp_path / "there"
     shutil.copytree(store.root.parent, there)
     result = next(folder for folder in SuiteFolder(there / "synthetic").folders() if folder.done).path / "result.json"
@@ -156,7 +152,7 @@ def test_other_numbers_for_the_same_run_are_refused_and_named(
     refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
 
 
-def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path) -> None:
+def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path):
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
     there = SuiteFolder.create(tmp_path / "there" / "synthetic")
     run = SPEC.run(SPEC.planned_runs[0])
@@ -178,7 +174,7 @@ def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfi
             new.addfile(changed, io.BytesIO(bytes_))
 
 
-def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_path: Path) -> None:
+def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_path: Path):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RecordError, match="get the file again"):
@@ -202,7 +198,7 @@ SUITES = {
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, tmp_path: Path) -> None:
+def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, tmp_path: Path):
     make, problem = SUITES[suite]
     archive = tmp_path / "records.tar.gz"
     export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
@@ -218,7 +214,7 @@ def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, t
     refuse("import", archive, "--runs", "there", code=65, named=named, unchanged=tmp_path)
 
 
-def test_records_of_a_run_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:
+def test_records_of_a_run_under_another_id_are_refused(archive: Path, tmp_path: Path):
     other = write_records(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
     stranger = next(other.folders()).id
 

@@ -18,7 +18,7 @@ from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
 @pytest.mark.parametrize("text", ["~/cache", "$HOME/cache", "${HOME}/cache", "/scratch/ann/cache"])
-def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/scratch/ann")
     for name in ("HARNESS_CACHE", "HARNESS_LOCAL_DATA", "HARNESS_RUNS"):
         monkeypatch.setenv(name, text)
@@ -26,7 +26,7 @@ def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["$NOWHERE_SET/x", "~nobody_of_that_name/x"])
-def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HARNESS_CACHE", text)
     with pytest.raises(UsageError, match=r"HARNESS_CACHE=.*write the path out"):
         cache_home()
@@ -43,7 +43,7 @@ def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: 
         *(("HARNESS_ALLOWANCE", text) for text in ("abc", "nan")),
     ],
 )
-def test_a_variable_that_is_no_number_is_one_line(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_no_number_is_one_line(name: str, text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv(name, text)
     asks = parent_and_allowance if name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE") else Owner.this
@@ -51,7 +51,7 @@ def test_a_variable_that_is_no_number_is_one_line(name: str, text: str, monkeypa
         asks()
 
 
-def test_figures_are_drawn_whatever_back_end_a_notebook_names() -> None:
+def test_figures_are_drawn_whatever_back_end_a_notebook_names():
     script = (
         "from harness.cli import main\ntry: main(['--version'])\n"
         "finally:\n import matplotlib as m; print(m.get_backend())"
@@ -64,7 +64,7 @@ def test_figures_are_drawn_whatever_back_end_a_notebook_names() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",)])
-def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: Path):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-P", "-m", "harness", *arguments]
@@ -76,7 +76,7 @@ def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: P
     assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (0, False, False)
 
 
-def test_an_exit_for_another_reason_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exit_for_another_reason_is_no_success(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("harness.cli.cli.main", lambda *_args, **_options: sys.exit(3))
     with pytest.raises(SystemExit) as left:
         main(["list"])

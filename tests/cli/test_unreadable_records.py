@@ -39,7 +39,7 @@ SHARES = (0.01, 0.5, 0.99)
     ("kind", "place"),
     [*(("runs/*/result.json", place) for place in PLACES), *((kind, "a folder with files") for kind in READERS)],
 )
-def test_something_else_in_the_place_of_a_record(kind: str, place: str, suite: Path) -> None:
+def test_something_else_in_the_place_of_a_record(kind: str, place: str, suite: Path):
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     path.unlink()
     PLACES[place](path)
@@ -48,7 +48,7 @@ def test_something_else_in_the_place_of_a_record(kind: str, place: str, suite: P
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_record_that_ends_in_the_middle(kind: str, suite: Path) -> None:
+def test_a_record_that_ends_in_the_middle(kind: str, suite: Path):
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     content = path.read_bytes()
     for share in SHARES:
@@ -64,7 +64,7 @@ def test_a_record_that_ends_in_the_middle(kind: str, suite: Path) -> None:
         ("runs/*/ledger.jsonl", "audit", "a folder", 65),
     ],
 )
-def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path) -> None:
+def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path):
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     path.unlink()
     PLACES[place](path)
@@ -86,7 +86,7 @@ JSON = {
 
 @pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("name", JSON)
-def test_deep_or_huge_json_is_one_error(name: str, sealed: bool, tmp_path: Path) -> None:
+def test_deep_or_huge_json_is_one_error(name: str, sealed: bool, tmp_path: Path):
     path = tmp_path / "record.json"
     path.write_text(seal_record(JSON[name]) if sealed else JSON[name], encoding="utf-8")
     for kind in (Selection, Result, Environment):
@@ -95,7 +95,7 @@ def test_deep_or_huge_json_is_one_error(name: str, sealed: bool, tmp_path: Path)
         assert len(str(error.value)) < 1000
 
 
-def test_a_file_larger_than_any_record(tmp_path: Path) -> None:
+def test_a_file_larger_than_any_record(tmp_path: Path):
     with (tmp_path / "record.json").open("wb") as file:
         file.truncate(10**12)
     with pytest.raises(RecordError, match="more than a record holds"):
@@ -106,13 +106,13 @@ def test_a_file_larger_than_any_record(tmp_path: Path) -> None:
     "text",
     ["", "yesterday", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "1969-12-31"],
 )
-def test_a_date_that_is_none(text: str) -> None:
+def test_a_date_that_is_none(text: str):
     with pytest.raises(ValidationError):
         TypeAdapter(Instant).validate_python(text)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\xfa", b'"', None], ids=["empty", "binary", "a quote", "a folder"])
-def test_a_table_that_is_none(content: bytes | None, suite: Path) -> None:
+def test_a_table_that_is_none(content: bytes | None, suite: Path):
     (suite / "leaderboard").mkdir()
     table = suite / "leaderboard" / "leaderboard.csv"
     table.mkdir() if content is None else table.write_bytes(content)

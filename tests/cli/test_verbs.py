@@ -23,7 +23,7 @@ from tests.synthetic import RunSpec, edit_record, write_records
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_and_its_options(verb: str) -> None:
+def test_every_verb_explains_itself_and_its_options(verb: str):
     shown = CliRunner().invoke(cli, [verb, "--help"])
     assert shown.exit_code == 0
     command = cli.get_command(shown, verb)  # type: ignore[arg-type]
@@ -32,7 +32,7 @@ def test_every_verb_explains_itself_and_its_options(verb: str) -> None:
     assert [one.name for one in command.params if isinstance(one, click.Option) and not one.help] == []
 
 
-def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: FinishedRun, tmp_path: Path) -> None:
+def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: FinishedRun, tmp_path: Path):
     require_mlflow()
     assert finished.code == 0, finished.stderr
     assert f"warning: cannot track to {DEAD_URI}" in finished.stderr
@@ -49,7 +49,7 @@ def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: Finished
 
 def test_plan_counts_what_is_done_and_writes_nothing(
     finished: FinishedRun, session_cache: Path, records: Path, tmp_path: Path
-) -> None:
+):
     cache = next(session_cache.glob("phantom-*"))
     linked_copy(cache, tmp_path / "caches" / cache.name)
     before = snapshot(tmp_path)
@@ -66,7 +66,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     assert "wall time to go: none, everything is done" in done.stderr
 
 
-def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path) -> None:
+def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path):
     suite = write_suite(tmp_path, ("seeds: [0]", "seeds: [0, 1, 2]"))
     done = call_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_pat
     assert "with 2 workers (from 2 finished runs on" in done.stderr
 
 
-def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path) -> None:
+def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path):
     cache = {"HARNESS_CACHE": str(tmp_path / "cache")}
     done = call_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache)
     assert done.returncode == 0, done.stderr
@@ -92,7 +92,7 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
     assert snapshot(tmp_path) == {}
 
 
-def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path: Path) -> None:
+def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path: Path):
     done = call_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
@@ -100,7 +100,7 @@ def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_
     assert 20 < int(lines["unimatch"].split(" train ")[1].split()[0]) < 250, "a step of it costs more than two of those"
 
 
-def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
+def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path):
     spec = RunSpec(
         failed=frozenset({("ua_mt", 3, 0, 1)}),
         missing=frozenset({("mc_net", 7, 0, 2)}),
@@ -124,18 +124,18 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
     assert "21 runs, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
 
 
-def test_status_of_a_suite_that_never_ran(tmp_path: Path) -> None:
+def test_status_of_a_suite_that_never_ran(tmp_path: Path):
     named = ("runs/demo: no records here", "such as runs/demo: `harness run --suite demo` makes it")
     refuse("status", "runs/demo", code=64, named=named, unchanged=tmp_path)
 
 
 @pytest.mark.parametrize("typed", ["runs", "runs/tyny", "tiny"])
-def test_status_of_a_folder_nearby(typed: str, records: Path) -> None:
+def test_status_of_a_folder_nearby(typed: str, records: Path):
     named = (f"{typed}: no records here; did you mean 'runs/tiny'?",)
     refuse("status", typed, code=64, named=named, unchanged=records.parent)
 
 
-def test_leaderboard_prints_what_it_writes(records: Path) -> None:
+def test_leaderboard_prints_what_it_writes(records: Path):
     shutil.rmtree(records / "tiny" / "leaderboard")
     marked = call_cli("leaderboard", records / "tiny", "--format", "markdown")
     assert marked.returncode == 0, marked.stderr
@@ -143,14 +143,14 @@ def test_leaderboard_prints_what_it_writes(records: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_a_terminal_of_few_characters_shows_other_ones(encoding: str, records: Path) -> None:
+def test_a_terminal_of_few_characters_shows_other_ones(encoding: str, records: Path):
     settings = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     for verb in ("leaderboard", "status"):
         shown = run_cli(verb, records / "tiny", env=settings, encoding="latin-1")  # click writes UTF-8 for ascii
         assert shown.returncode == 0, shown.stderr
 
 
-def test_list_names_methods_datasets_and_suites() -> None:
+def test_list_names_methods_datasets_and_suites():
     listed = call_cli("list")
     assert listed.returncode == 0, listed.stderr
     rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
@@ -160,7 +160,7 @@ def test_list_names_methods_datasets_and_suites() -> None:
     assert {"acdc", "phantom", "acdc_semi", "demo"} <= rows.keys()
 
 
-def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
+def test_replay_gives_the_same_weights(finished: FinishedRun):
     same = call_cli("replay", finished.runs / "tiny", SUPERVISED)
     assert same.returncode == 0, same.stderr
     recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
@@ -168,7 +168,7 @@ def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
     assert "bitwise equal" in same.stderr
 
 
-def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
+def test_replay_says_what_is_different_where_weights_are(records: Path):
     from harness.train.replay import check_replay
     from harness.train.stop import StopFlag
 
@@ -189,12 +189,12 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     assert snapshot(records) == before
 
 
-def test_replay_of_an_unknown_run(finished: FinishedRun, tmp_path: Path) -> None:
+def test_replay_of_an_unknown_run(finished: FinishedRun, tmp_path: Path):
     command = ("replay", finished.runs / "tiny", "ua_mt/3/0/0")
     refuse(*command, code=64, named=("'ua_mt/3/0/0' names 0 runs", SUPERVISED), unchanged=tmp_path)
 
 
-def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
+def test_clean_shows_first_and_keeps_every_record(records: Path):
     folder = next(SuiteFolder.open(records / "tiny").folders())
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
@@ -215,7 +215,7 @@ def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
     assert call_cli("verify", records).returncode == 0, "weights may be deleted"
 
 
-def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
+def test_clean_keeps_what_can_go_on(tmp_path: Path):
     failed, stopped = ("ua_mt", 3, 0, 1), ("mc_net", 7, 0, 2)
     store = write_records(tmp_path / "synthetic", RunSpec(failed=frozenset({failed})))
     for folder in store.folders():
@@ -229,7 +229,7 @@ def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
 
 
-def test_doctor_says_what_works(tmp_path: Path) -> None:
+def test_doctor_says_what_works(tmp_path: Path):
     well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
     assert well.returncode == 0, well.stderr
     states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
@@ -240,14 +240,14 @@ def test_doctor_says_what_works(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {}
 
 
-def test_doctor_finds_a_run_directory_that_is_none(tmp_path: Path) -> None:
+def test_doctor_finds_a_run_directory_that_is_none(tmp_path: Path):
     """In this process: what comes after the disk is not looked at."""
     (tmp_path / "runs").write_text("a file")
     finding = next(found for found in examine(None, tmp_path / "runs", None) if found.what == "disk")
     assert (finding.state, "not a directory" in finding.text) == ("bad", True)
 
 
-def test_doctor_fails_where_the_core_does(tmp_path: Path) -> None:
+def test_doctor_fails_where_the_core_does(tmp_path: Path):
     broken = tmp_path / "broken"
     (broken / "torch").mkdir(parents=True)
     (broken / "torch" / "__init__.py").write_text("raise ImportError('libtorch.so: wrong ELF class')\n")

@@ -56,13 +56,13 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(content)
 
 
-def test_there_is_nothing_else_to_damage(whole: Path) -> None:
+def test_there_is_nothing_else_to_damage(whole: Path):
     known = {path for kind in READERS for path in whole.glob(kind)}
     assert {path for path in whole.rglob("*") if path.is_file()} == known
     assert all(list(whole.glob(kind)) for kind in READERS)
 
 
-def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path) -> None:
+def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path):
     for path in (suite, suite.parent):
         done = call_cli("verify", path)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "all whole")
@@ -73,7 +73,7 @@ def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_flipped_byte_anywhere_is_a_flaw(kind: str, suite: Path) -> None:
+def test_a_flipped_byte_anywhere_is_a_flaw(kind: str, suite: Path):
     path = max(suite.glob(kind))
     content = path.read_bytes()
     for at in {3 * len(content) // 100 * step for step in range(1, 33, 4)} | {0, len(content) - 2, len(content) - 1}:
@@ -87,7 +87,7 @@ def test_a_flipped_byte_anywhere_is_a_flaw(kind: str, suite: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "verb"), READERS.items())
-def test_a_verb_that_reads_it_refuses_it_by_name(kind: str, verb: str, suite: Path, tmp_path: Path) -> None:
+def test_a_verb_that_reads_it_refuses_it_by_name(kind: str, verb: str, suite: Path, tmp_path: Path):
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     flip(path, len(path.read_bytes()) // 2)
     options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
@@ -105,7 +105,7 @@ def is_read(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("gone", ["cases.parquet", "ledger.jsonl", "final.json", "run.json"])
-def test_a_file_that_is_gone_is_a_flaw(gone: str, suite: Path) -> None:
+def test_a_file_that_is_gone_is_a_flaw(gone: str, suite: Path):
     path = next(path for path in sorted(suite.glob(f"runs/*/{gone}")) if is_read(path))
     path.unlink()
     assert any(gone in flaw for flaw in find_flaws(SuiteRecords.open(suite)))

@@ -64,7 +64,7 @@ def d4(image: NDArray[Number]) -> dict[tuple[int, int], NDArray[Number]]:
 
 
 @pytest.mark.parametrize("side", [4, 5, 16])
-def test_right_angles_are_exactly_rot90_and_flip(side: int) -> None:
+def test_right_angles_are_exactly_rot90_and_flip(side: int):
     """The loader of the literature: np.rot90 by k in 0..3, then np.flip along axis 0 or 1."""
     image = torch.randperm(side * side).float().reshape(side, side)
     expected = {outcome.tobytes() for outcome in d4(image.numpy()).values()}
@@ -74,7 +74,7 @@ def test_right_angles_are_exactly_rot90_and_flip(side: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (32, 16)])
-def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, int]) -> None:
+def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, int]):
     torch.manual_seed(0)
     image = torch.rand(size)
     checked = set()
@@ -111,9 +111,7 @@ def zoomed(label: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
 
 @pytest.mark.parametrize("native", [(256, 216), (300, 180)])
 @pytest.mark.parametrize("size", [(96, 96), (64, 96)])
-def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(
-    native: tuple[int, int], size: tuple[int, int]
-) -> None:
+def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(native: tuple[int, int], size: tuple[int, int]):
     """The loader's order of work, on slices of other proportions than the training size; a shear would cost 5 to 20 %.
 
     What is left is the border: two roundings there, one here.
@@ -139,7 +137,7 @@ def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(
 
 
 @given(seed=st.integers(0, 2**31), size=st.sampled_from([(16, 16), (32, 16), (48, 32)]))
-def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tuple[int, int]) -> None:
+def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tuple[int, int]):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(1, 4, (6, *size), generator=generator)
     images = torch.stack([labels.float(), labels.float() * 10], dim=1)
@@ -153,7 +151,7 @@ def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tu
     assert set(new_labels.unique().tolist()) <= {0, 1, 2, 3}
 
 
-def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
+def test_what_a_batch_holds_does_not_depend_on_its_neighbours():
     images, labels = torch.rand(5, 2, 16, 16), torch.randint(0, 4, (5, 16, 16))
     maps, grid = drawn(5), centred_points((16, 16), CPU)
     together, together_labels = apply_maps(images, labels, maps, grid)
@@ -165,7 +163,7 @@ def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
         assert torch.equal(alone_labels[0], together_labels[k])
 
 
-def test_shares_of_the_choices() -> None:
+def test_shares_of_the_choices():
     """Half right angles with equal shares of turns and flips, half rotations with equal shares of the degrees."""
     count = 20_000
     maps = drawn(count, seed=11)
@@ -181,7 +179,7 @@ def test_shares_of_the_choices() -> None:
     assert torch.all((shares - 1 / 40).abs() < 5 * math.sqrt(1 / 40 / len(angles)))
 
 
-def test_nothing_asks_the_device_for_a_value() -> None:
+def test_nothing_asks_the_device_for_a_value():
     """Run on `meta` tensors, which hold no values: any read by the host (.item(), a branch, nonzero) would raise."""
     meta = torch.device("meta")
     images = torch.empty(4, 1, 32, 32, device=meta)

@@ -52,7 +52,7 @@ def edit_manifest(folder: Path, **changes: object) -> Path:
     return path
 
 
-def test_cases_come_back_as_they_were(folder: Path) -> None:
+def test_cases_come_back_as_they_were(folder: Path):
     cache = Cache.open(folder)
     train, val = list(cache.cases("train")), list(cache.cases("val"))
     order = [f"{patient}_{frame}" for patient in SmallACDC.splits["train"] for frame in ("frame01", "frame02")]
@@ -68,14 +68,14 @@ def test_cases_come_back_as_they_were(folder: Path) -> None:
     assert (cache.reference.name, cache.reference.version) == ("acdc", 1)
 
 
-def test_no_development_file_holds_a_test_case(folder: Path) -> None:
+def test_no_development_file_holds_a_test_case(folder: Path):
     with h5py.File(folder / "development.h5") as file:
         assert {id_.split("_")[0] for id_ in file} == {"patient099", "patient038", "patient090", "patient028"}
     with h5py.File(folder / "test.h5") as file:
         assert {id_.split("_")[0] for id_ in file} == {"patient011"}
 
 
-def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) -> None:
+def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path):
     violations: list[str] = []
     cache = Cache.open(folder, on_violation=violations.append)
     selection, final = tmp_path / "selection.json", tmp_path / "final.json"
@@ -108,12 +108,12 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
         cache.test_cases(permit)
 
 
-def test_an_unknown_split_is_refused(folder: Path) -> None:
+def test_an_unknown_split_is_refused(folder: Path):
     with pytest.raises(DataError, match="no split 'training'"):
         Cache.open(folder).cases("training")
 
 
-def test_a_newer_schema_is_refused_by_name(folder: Path) -> None:
+def test_a_newer_schema_is_refused_by_name(folder: Path):
     path = edit_manifest(folder, schema_version=2, something="new")
     with pytest.raises(RecordError, match="schema_version 2 is newer") as refused:
         Cache.open(folder)
@@ -121,13 +121,13 @@ def test_a_newer_schema_is_refused_by_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"name": "another program"}'])
-def test_a_manifest_of_another_program_is_no_cache(folder: Path, content: str) -> None:
+def test_a_manifest_of_another_program_is_no_cache(folder: Path, content: str):
     (folder / "manifest.json").write_text(content)
     with pytest.raises(DataError, match=r"manifest\.json: "):
         Cache.open(folder)
 
 
-def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path):
     with pytest.raises(DataError, match="not a prepared cache"):
         Cache.open(tmp_path)
     (folder / "development.h5").unlink()
@@ -136,34 +136,34 @@ def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["[" * 200_000, " " * (65 * 1024**2), "9" * 20_000])
-def test_an_absurd_manifest_is_refused(content: str, folder: Path) -> None:
+def test_an_absurd_manifest_is_refused(content: str, folder: Path):
     (folder / "manifest.json").write_text(content)
     with pytest.raises(DataError, match=r"manifest\.json: "):
         read_manifest(folder / MANIFEST)
 
 
-def test_an_edited_manifest_is_noticed(folder: Path) -> None:
+def test_an_edited_manifest_is_noticed(folder: Path):
     splits = {"train": ["patient099", "patient038"], "val": ["patient090", "patient028"], "test": ["patient011"]}
     edit_manifest(folder, splits=splits)
     with pytest.raises(DataError, match="checksum"):
         Cache.open(folder)
 
 
-def test_a_changed_voxel_is_noticed_on_loading(folder: Path) -> None:
+def test_a_changed_voxel_is_noticed_on_loading(folder: Path):
     with h5py.File(folder / "development.h5", "a") as file:
         file["patient090_frame01"]["image"][0, 0, 0] += 0.001
     with pytest.raises(DataError, match=r"development\.h5: patient090_frame01 does not match its sha256"):
         list(Cache.open(folder).cases("train"))
 
 
-def test_a_truncated_file_is_one_clear_message(folder: Path) -> None:
+def test_a_truncated_file_is_one_clear_message(folder: Path):
     path = folder / "development.h5"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"development\.h5: damaged"):
         list(Cache.open(folder).cases("val"))
 
 
-def test_every_field_of_a_case_changes_its_hash() -> None:
+def test_every_field_of_a_case_changes_its_hash():
     image, label = np.zeros((2, 3, 4), np.float32), np.zeros((2, 3, 4), np.uint8)
     base = Case("a_1", "a", "train", image, label, (10.0, 1.5, 1.5), "ED", "Info.cfg")
     changes: list[dict[str, Any]] = [
@@ -176,7 +176,7 @@ def test_every_field_of_a_case_changes_its_hash() -> None:
     assert case_sha256(base) == case_sha256(replace(base, phase_source="header"))
 
 
-def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order() -> None:
+def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order():
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     strided = np.ascontiguousarray(array.transpose(2, 1, 0)).transpose(2, 1, 0)
     assert not strided.flags.c_contiguous
@@ -187,7 +187,7 @@ def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order() -> None:
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_a_manifest_is_refused(
     position: int, bit: int, tmp_path_factory: pytest.TempPathFactory, original: Path
-) -> None:
+):
     content = bytearray((original / MANIFEST).read_bytes())
     content[position % len(content)] ^= 1 << bit
     path = tmp_path_factory.mktemp("flip") / MANIFEST

@@ -52,14 +52,14 @@ def problems(*cases: Case) -> list[str]:
     return str(refused.value).splitlines()[1:]
 
 
-def test_cases_come_in_published_order() -> None:
+def test_cases_come_in_published_order():
     dataset = Listed(*WHOLE)
     checked = read_checked(dataset, dataset.sources(None))
     assert [c.id for c in checked.cases] == ["b1", "a1", "c1", "d1"]
     assert checked.warnings == ()
 
 
-def test_a_patient_in_two_splits() -> None:
+def test_a_patient_in_two_splits():
     extra = case("a2", "test")
     expected = (
         "a: in two splits, train (the published splits) and test (a2.h5); put it where the published splits have it"
@@ -67,19 +67,19 @@ def test_a_patient_in_two_splits() -> None:
     assert problems(*WHOLE, extra) == [expected]
 
 
-def test_a_case_id_twice() -> None:
+def test_a_case_id_twice():
     assert problems(*WHOLE, case("a1", "train", seed=5)) == ["a1: twice (a1.h5, a1.h5); find out which one is right"]
 
 
-def test_a_published_patient_without_a_case() -> None:
+def test_a_published_patient_without_a_case():
     assert problems(*WHOLE[:3]) == ["d: no case of this test patient; add it"]
 
 
-def test_an_unpublished_patient() -> None:
+def test_an_unpublished_patient():
     assert problems(*WHOLE, case("x1", "val")) == ["x1.h5: x is in no published split; move it to another folder"]
 
 
-def test_values_and_types_are_checked_case_by_case() -> None:
+def test_values_and_types_are_checked_case_by_case():
     label = np.zeros((2, 4, 5), np.uint8)
     label[1, 2, 3] = 2  # two classes: 0 and 1
     image = np.full((2, 4, 5), np.inf, np.float32)
@@ -98,7 +98,7 @@ def test_values_and_types_are_checked_case_by_case() -> None:
     ]
 
 
-def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
+def test_repeated_pixels_warn_within_a_split_and_fail_across():
     label = 1 - WHOLE[0].label
     twin = case("b2", "train", image=WHOLE[0].image, label=label)  # other label, same pixels
     dataset = Listed(*WHOLE, twin)

@@ -78,7 +78,7 @@ NIFTI: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", NIFTI)
-def test_a_damaged_nifti_file_is_one_line(name: str, tmp_path: Path) -> None:
+def test_a_damaged_nifti_file_is_one_line(name: str, tmp_path: Path):
     path = tmp_path / "one.nii.gz"
     path.write_bytes(NIFTI[name])
     refuse(read_nifti, path, truncated=name.startswith("truncated"))
@@ -137,7 +137,7 @@ NRRD: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("name", NRRD)
-def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path) -> None:
+def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path):
     path = tmp_path / "one.nrrd"
     NRRD[name](path)
     refuse(read_nrrd, path, truncated=name.startswith("truncated"))
@@ -145,7 +145,7 @@ def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
 @pytest.mark.parametrize("detached", [False, True])
-def test_encodings_give_the_same_voxels(encoding: str, detached: bool, tmp_path: Path) -> None:
+def test_encodings_give_the_same_voxels(encoding: str, detached: bool, tmp_path: Path):
     path = tmp_path / "one.nrrd"
     header, _, data = encoded(encoding).partition(b"\n\n")
     if detached:
@@ -224,7 +224,7 @@ H5: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("name", H5)
-def test_a_damaged_h5_file_is_one_line(name: str, tmp_path: Path) -> None:
+def test_a_damaged_h5_file_is_one_line(name: str, tmp_path: Path):
     path = tmp_path / "one.h5"
     H5[name](path)
     refuse(read_h5, path, truncated=name.startswith("truncated"))
@@ -249,7 +249,7 @@ def outcome(read: Callable[[Path], tuple[np.ndarray, Any]], path: Path) -> tuple
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_a_compressed_file_changes_no_voxel(
     position: int, bit: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+):
     folder = tmp_path_factory.mktemp("flip")
     cases: list[tuple[str, bytes, int, Callable[[Path], tuple[np.ndarray, Any]], np.ndarray]] = [
         ("one.nii.gz", packed(), 0, read_nifti, VOXELS),
@@ -270,7 +270,7 @@ def test_a_flipped_bit_of_a_compressed_file_changes_no_voxel(
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7), keep=st.booleans())
 def test_damage_of_any_file_raises_nothing_else(
     position: int, bit: int, keep: bool, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+):
     """Bits flipped anywhere, headers included, or the rest cut off."""
     folder = tmp_path_factory.mktemp("any")
     files: list[tuple[str, bytes, Callable[[Path], tuple[np.ndarray, Any]]]] = [
@@ -298,21 +298,21 @@ def test_damage_of_any_file_raises_nothing_else(
         (1e300, "1"),
     ],
 )
-def test_other_labels_are_shown_as_they_are(value: float, shown: str) -> None:
+def test_other_labels_are_shown_as_they_are(value: float, shown: str):
     with pytest.raises(DataError, match=rf"^one: label value {shown}") as refused:
         whole_labels(np.array([0, value], dtype=np.asarray(value).dtype), Path("one"))
     assert "is no class" in str(refused.value)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1), st.floats(-9e-4, 9e-4), st.sampled_from([np.float32, np.float64]))
-def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: type[np.floating[Any]]) -> None:
+def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: type[np.floating[Any]]):
     label = (np.array(classes) + off).astype(kind)
     assert whole_labels(label, Path("one")).tolist() == classes
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
 @pytest.mark.parametrize("which", ["image.nii", "label.nii"])
-def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path) -> None:
+def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path):
     for name in ("image.nii", "label.nii"):
         array = np.zeros((7, 6, 5), kind) if name == which else VOXELS % 4
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
@@ -320,7 +320,7 @@ def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_
         read_pair(read_nifti, tmp_path / "image.nii", tmp_path / "label.nii")
 
 
-def test_both_files_of_a_pair_are_reported(tmp_path: Path) -> None:
+def test_both_files_of_a_pair_are_reported(tmp_path: Path):
     for name in ("image.nrrd", "label.nrrd"):
         (tmp_path / name).write_text("rubbish")
     with pytest.raises(DataError) as refused:
@@ -332,7 +332,7 @@ def test_both_files_of_a_pair_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("array", [VOXELS.astype(">i2"), VOXELS.astype(np.float64), VOXELS.astype(np.uint16)])
-def test_other_types_and_orders_of_bytes_are_read(array: np.ndarray, tmp_path: Path) -> None:
+def test_other_types_and_orders_of_bytes_are_read(array: np.ndarray, tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "one.nii.gz")
     np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii.gz")[0], VOXELS)
     nibabel.save(nibabel.Nifti2Image(array, np.eye(4)), tmp_path / "two.nii.gz")
@@ -340,12 +340,12 @@ def test_other_types_and_orders_of_bytes_are_read(array: np.ndarray, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["plain.nii.gz", "packed.nii"])
-def test_names_do_not_matter(name: str, tmp_path: Path) -> None:
+def test_names_do_not_matter(name: str, tmp_path: Path):
     (tmp_path / name).write_bytes(bytes(content()) if name == "plain.nii.gz" else packed())
     np.testing.assert_array_equal(read_nifti(tmp_path / name)[0], VOXELS)
 
 
-def test_scaling_of_the_header_is_applied(tmp_path: Path) -> None:
+def test_scaling_of_the_header_is_applied(tmp_path: Path):
     path = tmp_path / "one.nii.gz"
     path.write_bytes(packed(112, "<2f", 0.5, 3.0))
     np.testing.assert_allclose(read_nifti(path)[0], VOXELS * 0.5 + 3)
@@ -364,7 +364,7 @@ ERRORS: list[tuple[Exception, str]] = [
 
 
 @pytest.mark.parametrize(("error", "words"), ERRORS, ids=lambda value: type(value).__name__)
-def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, words: str) -> None:
+def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, words: str):
     with pytest.raises(DataError) as refused, reading("a.h5"):
         raise error
     line = str(refused.value)
@@ -374,7 +374,7 @@ def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, wor
     assert len(line) < 500
 
 
-def test_errors_of_our_own_and_stops_pass() -> None:
+def test_errors_of_our_own_and_stops_pass():
     for error in (UsageError("as it is"), KeyboardInterrupt()):
         with pytest.raises(type(error)) as raised, reading("a.h5"):
             raise error
@@ -382,7 +382,7 @@ def test_errors_of_our_own_and_stops_pass() -> None:
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StopIteration()])
-def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_path: Path) -> None:
+def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_path: Path):
     class Closed(SmallACDC):
         def sources(self, root: Path | None) -> Sequence[CaseSource]:
             raise error
@@ -392,12 +392,12 @@ def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_p
 
 
 @pytest.mark.parametrize("read", [read_nifti, read_nrrd, read_h5])
-def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path):
     os.mkfifo(tmp_path / "one")
     assert "is a device, a pipe or a socket" in refuse(read, tmp_path / "one", truncated=False)
 
 
-def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path) -> None:
+def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(VOXELS[..., None, None], np.eye(4)), tmp_path / "one.nii")
     np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii")[0], VOXELS)
 
@@ -408,6 +408,6 @@ def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path) -> None
 )
 def test_memory_is_asked_for_only_as_a_scan_may_need_it(
     held: int, wanted: int, growth: int, error: type[Exception] | None
-) -> None:
+):
     with pytest.raises(error) if error else nullcontext():
         require_possible(held, wanted, growth)

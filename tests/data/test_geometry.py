@@ -44,7 +44,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path) -> None:
+def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path):
     header, expected = KNOWN[name]
     voxels, geometry = read_nifti(header.write(tmp_path / "one.nii.gz"))
     assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
@@ -53,7 +53,7 @@ def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_a_nifti_header_that_does_not_gives_none(name: str, tmp_path: Path) -> None:
+def test_a_nifti_header_that_does_not_gives_none(name: str, tmp_path: Path):
     header, why = UNKNOWN[name]
     _, geometry = read_nifti(header.write(tmp_path / "one.nii"))
     assert geometry.spacing_mm is None
@@ -68,7 +68,7 @@ def test_a_nifti_header_that_does_not_gives_none(name: str, tmp_path: Path) -> N
 )
 def test_any_size_in_any_unit_comes_out_in_mm(
     sizes: tuple[float, float, float], unit: tuple[int, float], code: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+):
     code_of_unit, per_mm = unit
     x, y, z = (float(np.float32(side * per_mm)) for side in sizes)
     header = Nifti(
@@ -117,21 +117,21 @@ UNKNOWN_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", KNOWN_NRRD)
-def test_an_nrrd_header_that_says_it_gives_millimetres(name: str, tmp_path: Path) -> None:
+def test_an_nrrd_header_that_says_it_gives_millimetres(name: str, tmp_path: Path):
     changes, expected = KNOWN_NRRD[name]
     _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
     assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", UNKNOWN_NRRD)
-def test_an_nrrd_header_that_does_not_gives_none(name: str, tmp_path: Path) -> None:
+def test_an_nrrd_header_that_does_not_gives_none(name: str, tmp_path: Path):
     changes, why = UNKNOWN_NRRD[name]
     _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
     assert geometry.spacing_mm is None
     assert why in geometry.doubt
 
 
-def test_micrometres_in_latin_1_are_no_metres(tmp_path: Path) -> None:
+def test_micrometres_in_latin_1_are_no_metres(tmp_path: Path):
     path = nrrd(tmp_path / "one.nrrd", space_directions="(625,0,0) (0,625,0) (0,0,1250)", space_units=IN("MICRO"))
     path.write_bytes(path.read_bytes().replace(b"MICRO", b"\xb5m"))
     assert read_nrrd(path)[1].spacing_mm == (0.625, 0.625, 1.25)
@@ -152,7 +152,7 @@ LABELS: dict[str, tuple[Nifti, str]] = {
 
 
 @pytest.mark.parametrize("name", LABELS)
-def test_a_label_on_another_grid_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_label_on_another_grid_is_refused(name: str, tmp_path: Path):
     header, difference = LABELS[name]
     _, image = read_nifti(PLAIN.write(tmp_path / "image.nii.gz"))
     _, label = read_nifti(header.write(tmp_path / "label.nii.gz"))
@@ -180,7 +180,7 @@ SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_what_cannot_be_compared_is_warned_of(name: str, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_warned_of(name: str, tmp_path: Path):
     first, second, words = SILENT[name]
     _, image = read_nifti(first.write(tmp_path / "image.nii"))
     _, label = read_nifti(second.write(tmp_path / "label.nii"))
@@ -204,7 +204,7 @@ SPACES: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_spaces_are_brought_into_one_before_they_are_compared(name: str, tmp_path: Path) -> None:
+def test_spaces_are_brought_into_one_before_they_are_compared(name: str, tmp_path: Path):
     changes, difference = SPACES[name]
     _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
     _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", **{"space_directions": MM, **changes}))
@@ -214,14 +214,14 @@ def test_spaces_are_brought_into_one_before_they_are_compared(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("space", ["scanner-xyz", "3D-right-handed", None])
-def test_a_space_of_another_kind_is_warned_of(space: str | None, tmp_path: Path) -> None:
+def test_a_space_of_another_kind_is_warned_of(space: str | None, tmp_path: Path):
     _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
     _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", space_directions=MM, space=space))
     assert grid_problems(image, label) == []
     assert "cannot be compared" in "".join(grid_warnings(image, label))
 
 
-def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, said: list[str]) -> None:
+def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, said: list[str]):
     root = write_official(tmp_path / "raw")
     for path in root.rglob("*.nrrd"):
         path.write_bytes(path.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
@@ -232,14 +232,14 @@ def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, s
     assert any("voxel size from the dataset's declaration" in line and "(5 of 5 cases)" in line for line in said)
 
 
-def test_directions_that_are_no_basis_are_refused(tmp_path: Path) -> None:
+def test_directions_that_are_no_basis_are_refused(tmp_path: Path):
     for directions in ("(1,0,0) (1,0,0) (0,0,1)", "(0,0,0) (0,0,0) (0,0,0)", "(1,0,0) (0,1,0) none", "(1,0,0) (0,1,0)"):
         path = nrrd(tmp_path / "one.nrrd", space_directions=directions)
         with pytest.raises(DataError, match=r"one\.nrrd: space directions are not three independent steps"):
             read_nrrd(path)
 
 
-def test_a_size_is_not_declared_against_what_the_label_says(tmp_path: Path) -> None:
+def test_a_size_is_not_declared_against_what_the_label_says(tmp_path: Path):
     root = write_official(tmp_path / "raw")
     image = root / PATIENTS[0] / "lgemri.nrrd"
     image.write_bytes(image.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))

@@ -26,7 +26,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path, said: list[str]) -> None:
+def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path, said: list[str]):
     copy = local_copy(cache, tmp_path / "node")
     assert copy.folder.is_relative_to(tmp_path / "node")
     assert files(copy.folder) == files(cache.folder)
@@ -38,7 +38,7 @@ def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Pa
     assert len(said) == 1
 
 
-def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None:
+def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path):
     violations: list[str] = []
     copy = local_copy(replace(cache, on_violation=violations.append), tmp_path)
     with pytest.raises(ClosedSplitError):
@@ -48,7 +48,7 @@ def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None
     assert len(violations) == 2
 
 
-def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
+def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path):
     copy = local_copy(cache, tmp_path)
     left = copy.folder.with_name(f".{copy.folder.name}.copy-dead")
     left.mkdir()
@@ -57,7 +57,7 @@ def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]) -> None:
+def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]):
     with small_disk(tmp_path / "disk", "size=16k") as disk:
         assert local_copy(cache, disk) == cache
         assert "No space left on device" in said[0]
@@ -68,7 +68,7 @@ def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: 
 @pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])
 def test_a_folder_that_this_node_does_not_name_is_never_made(
     named: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_LOCAL_DATA", named)
     assert local_copy(cache, local_home()) == cache
@@ -78,7 +78,7 @@ def test_a_folder_that_this_node_does_not_name_is_never_made(
 
 def test_who_waits_too_long_reads_the_shared_disk(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+):
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
     copy = local_copy(cache, tmp_path)
     said.clear()
@@ -90,7 +90,7 @@ def test_who_waits_too_long_reads_the_shared_disk(
     assert said[1] == str(cache.folder)
 
 
-def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.MonkeyPatch):
     assert local_home() is None
     monkeypatch.setenv("SLURM_TMPDIR", "/local/7")
     monkeypatch.setenv("HARNESS_LOCAL_DATA", "$SLURM_TMPDIR/data")

@@ -76,7 +76,7 @@ def processes(count: int, code: str, cache: Cache) -> Iterator[list[subprocess.P
             process.communicate()
 
 
-def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: list[str]) -> None:
+def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: list[str]):
     first = map_cases(cache, "train", AT_32)
     assert equal(first, in_memory(cache, AT_32))
     (path,) = files(cache)
@@ -91,7 +91,7 @@ def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: 
 @pytest.mark.parametrize("change", ["split", "preprocessing", "protocol", "torch"])
 def test_what_changes_the_bits_has_a_file_of_its_own(
     change: str, cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+):
     map_cases(cache, "train", AT_32)
     if change == "protocol":
         monkeypatch.setattr(mapped, "PROTOCOL_VERSION", 10**6)
@@ -102,7 +102,7 @@ def test_what_changes_the_bits_has_a_file_of_its_own(
     assert len(files(cache)) == len(said) == 2
 
 
-def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache) -> None:
+def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache):
     data = map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     content = path.read_bytes()
@@ -112,7 +112,7 @@ def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache) -> No
     assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
 
 
-def test_the_test_split_is_never_mapped(cache: Cache) -> None:
+def test_the_test_split_is_never_mapped(cache: Cache):
     before = sorted(cache.folder.iterdir())
     with pytest.raises(ClosedSplitError):
         map_cases(cache, "test", AT_32)
@@ -136,7 +136,7 @@ def of_other_data(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [torn, overwritten, another_tensor, of_other_data])
-def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]) -> None:
+def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]):
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     damage(path)
@@ -152,7 +152,7 @@ def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None],
 @given(position=st.integers(0, 10**7), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_reaches_training(
     position: int, bit: int, original: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+):
     """Wherever it is: most of the file has a checksum, and what has none says nothing."""
     cache = Cache.open(Path(shutil.copytree(original, tmp_path_factory.mktemp("flip") / "cache")))
     expected = preprocess(cache.manifest.of("val"), cache.cases("val"), AT_32)
@@ -164,7 +164,7 @@ def test_a_flipped_bit_never_reaches_training(
     assert equal(map_cases(cache, "val", AT_32), expected)
 
 
-def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path: Path, said: list[str]) -> None:
+def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path: Path, said: list[str]):
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
         assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
@@ -173,9 +173,7 @@ def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path
         assert not [path for path in disk.rglob("*") if "train-" in path.name and path.stat().st_size]
 
 
-def test_a_read_only_folder_costs_a_message_unless_the_file_is_there(
-    original: Path, tmp_path: Path, said: list[str]
-) -> None:
+def test_a_read_only_folder_costs_a_message_unless_the_file_is_there(original: Path, tmp_path: Path, said: list[str]):
     with small_disk(tmp_path / "disk", "size=8m") as disk:
         cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
         map_cases(cache, "val", AT_32)
@@ -187,9 +185,7 @@ def test_a_read_only_folder_costs_a_message_unless_the_file_is_there(
         assert [line.endswith("this process takes memory of its own") for line in said] == [True]
 
 
-def test_a_disk_that_cannot_be_mapped_costs_a_message(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+def test_a_disk_that_cannot_be_mapped_costs_a_message(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
     def load(*_: object, **__: object) -> None:
         raise RuntimeError("unable to mmap 4096 bytes from file <train.pt>: No such device (19)")
 
@@ -199,9 +195,7 @@ def test_a_disk_that_cannot_be_mapped_costs_a_message(
     assert said[-1].endswith("this process takes memory of its own")
 
 
-def test_who_waits_too_long_takes_memory_of_its_own(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+def test_who_waits_too_long_takes_memory_of_its_own(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     path.unlink()
@@ -214,7 +208,7 @@ def test_who_waits_too_long_takes_memory_of_its_own(
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_left_half_made_is_removed(cache: Cache) -> None:
+def test_what_a_killed_process_left_half_made_is_removed(cache: Cache):
     dies = """
 import os, signal
 def half(content, path):
@@ -232,7 +226,7 @@ mapped.map_cases(*asked)
 
 
 @pytest.mark.slow
-def test_processes_make_one_mapping_and_share_it(cache: Cache) -> None:
+def test_processes_make_one_mapping_and_share_it(cache: Cache):
     """Proportional set sizes: a page that two processes map counts half in each."""
     waits = """
 data = mapped.map_cases(*asked)

@@ -104,7 +104,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.parametrize("change", READ_AS_PUBLISHED)
 def test_names_that_say_the_same_are_read_as_the_published_ones(
     change: str, published: tuple[Path, str], tmp_path: Path
-) -> None:
+):
     root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     READ_AS_PUBLISHED[change](root)
     checksum, warnings = prepared(root, tmp_path / "after")
@@ -166,9 +166,7 @@ EXPLAINED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("change", EXPLAINED)
-def test_other_names_are_explained_and_no_advice_loses_data(
-    change: str, published: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_other_names_are_explained_and_no_advice_loses_data(change: str, published: tuple[Path, str], tmp_path: Path):
     root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     make, text = EXPLAINED[change]
     make(root)
@@ -179,7 +177,7 @@ def test_other_names_are_explained_and_no_advice_loses_data(
     assert not ADVICE_THAT_LOSES_DATA.search(line)
 
 
-def test_slices_beside_a_volume_are_compared_with_it(tmp_path: Path) -> None:
+def test_slices_beside_a_volume_are_compared_with_it(tmp_path: Path):
     root = write_ssl4mis(tmp_path / "raw")
     with h5py.File(root / "data" / "patient028_frame01.h5") as file:
         image, label = file["image"][()], file["label"][()]
@@ -211,7 +209,7 @@ def unpacked(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", OFFICIAL)
-def test_official_files_are_found_under_other_names(change: str, tmp_path: Path) -> None:
+def test_official_files_are_found_under_other_names(change: str, tmp_path: Path):
     root = write_official(tmp_path / "raw")
     expected, _ = prepared(root, tmp_path / "before")
     OFFICIAL[change](root / "patient028")
@@ -219,7 +217,7 @@ def test_official_files_are_found_under_other_names(change: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ending", ["", "_gt"])
-def test_two_different_files_of_an_official_frame_are_refused(ending: str, tmp_path: Path) -> None:
+def test_two_different_files_of_an_official_frame_are_refused(ending: str, tmp_path: Path):
     root = write_official(tmp_path / "raw")
     write_nifti(root / "patient028" / f"patient028_frame01{ending}.nii", voxels("patient028", "frame02")[bool(ending)])
     with pytest.raises(
@@ -231,7 +229,7 @@ def test_two_different_files_of_an_official_frame_are_refused(ending: str, tmp_p
 @pytest.mark.parametrize(
     ("write", "name"), [(write_ua_mt, "mri_norm2.h5"), (write_la, "lgemri.nrrd"), (write_la, "laendo.nrrd")]
 )
-def test_folders_around_files_of_the_atrium(write: Callable[[Path], Path], name: str, tmp_path: Path) -> None:
+def test_folders_around_files_of_the_atrium(write: Callable[[Path], Path], name: str, tmp_path: Path):
     root = write(tmp_path / "raw")
     before = prepare(SmallLA(), root, tmp_path / "before").manifest.checksum
     into_folder(root / PATIENTS[0] / name)

@@ -25,7 +25,7 @@ def pictures(count: int, *size: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(16, 32), (16, 12, 20)], ids=str)
-def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]) -> None:
+def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]):
     scans = pictures(4, *size)
     labels = torch.randint(0, 200, (4, *size), generator=generator(), dtype=torch.uint8)
     maps = nnunet.draw_maps(torch.tensor([1.0, 1.2, 0.8, 1.0]), size, generator(8))
@@ -44,7 +44,7 @@ def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]) -> None:
         assert float((own.view(size).numpy() == nearest).mean()) > 0.99, "but for ties"
 
 
-def test_beyond_a_scan_lies_the_given_value() -> None:
+def test_beyond_a_scan_lies_the_given_value():
     places = torch.tensor([[[-3.0, -0.25, 0.0], [0.0, 0.0, 1.0]]])
     points = Points(torch.tensor([2]), torch.tensor([[1, 2]]), places)
     flat = torch.tensor([99.0, 99.0, 4.0, 8.0])
@@ -53,7 +53,7 @@ def test_beyond_a_scan_lies_the_given_value() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 16), (16, 16, 16), (64, 64, 16)], ids=str)
-def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size: tuple[int, ...]) -> None:
+def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size: tuple[int, ...]):
     maps = nnunet.draw_maps(torch.ones(MANY), size, generator())
     axes = nnunet.turning_axes(size)
     assert axes == ((0, 1) if size[-1] == 16 and len(size) == 3 and size[0] == 64 else tuple(range(len(size))))
@@ -71,7 +71,7 @@ def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size: tuple[
     )
 
 
-def test_a_rotation_is_one_in_native_proportions() -> None:
+def test_a_rotation_is_one_in_native_proportions():
     aspects = torch.linspace(0.5, 2.0, 500)
     maps = nnunet.draw_maps(aspects, (32, 32), generator())
     native = torch.diag_embed(torch.stack([torch.ones(500), aspects], 1))
@@ -80,7 +80,7 @@ def test_a_rotation_is_one_in_native_proportions() -> None:
     torch.testing.assert_close(gram, gram[:, :1, :1] * torch.eye(2), atol=1e-4, rtol=0)
 
 
-def test_strengths_are_drawn_as_often_and_as_far_as_declared() -> None:
+def test_strengths_are_drawn_as_often_and_as_far_as_declared():
     draws = nnunet.draw_intensities(MANY, (1, 1), generator(), CPU)
     declared = {
         "noise": (0.1, 0.0, 0.1), "blur": (0.2, 0.5, 1.0), "brightness": (0.15, 0.75, 1.25),
@@ -94,14 +94,14 @@ def test_strengths_are_drawn_as_often_and_as_far_as_declared() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 24), (16, 12, 18)], ids=str)
-def test_blur_is_scipy_s(size: tuple[int, ...]) -> None:
+def test_blur_is_scipy_s(size: tuple[int, ...]):
     images, sigmas = pictures(3, *size), 0.5 + 0.5 * torch.rand(3, len(size), generator=generator())
     for image, sigma, result in zip(images[:, 0], sigmas.tolist(), blur(images, sigmas)[:, 0], strict=True):
         expected = ndimage.gaussian_filter(image.double().numpy(), sigma, mode="mirror", truncate=8)
         np.testing.assert_allclose(result.numpy(), expected, atol=1e-6)
 
 
-def test_low_resolution_takes_nearest_voxels_and_comes_back_as_torch_does() -> None:
+def test_low_resolution_takes_nearest_voxels_and_comes_back_as_torch_does():
     images, shares = pictures(5, 32, 48), torch.tensor([0.5, 0.6, 0.77, 0.9, 1.0])
     results = lower_resolution(images, shares, (0, 1))
     for picture, share, result in zip(images, shares.tolist(), results, strict=True):
@@ -114,7 +114,7 @@ def test_low_resolution_takes_nearest_voxels_and_comes_back_as_torch_does() -> N
     assert torch.equal(results[4], images[4])
 
 
-def test_gamma_keeps_mean_and_deviation_and_raises_to_the_power() -> None:
+def test_gamma_keeps_mean_and_deviation_and_raises_to_the_power():
     images = 3.0 * pictures(4, 20, 30) - 1.0
     exponents = torch.tensor([0.7, 1.0, 1.3, 1.5])
     results = change_gamma(images, exponents)
@@ -128,13 +128,13 @@ def test_gamma_keeps_mean_and_deviation_and_raises_to_the_power() -> None:
     assert torch.equal(change_gamma(constant, torch.tensor([1.5])), constant)
 
 
-def test_contrast_by_hand() -> None:
+def test_contrast_by_hand():
     image = torch.tensor([[[[0.0, 1.0, 2.0, 5.0]]]])  # mean 2
     assert change_contrast(image, torch.tensor([0.75])).tolist() == [[[[0.5, 1.25, 2.0, 4.25]]]]
     assert change_contrast(image, torch.tensor([1.25])).tolist() == [[[[0.0, 0.75, 2.0, 5.0]]]]
 
 
-def test_noise_and_brightness_are_those_of_a_scan_of_unit_variance() -> None:
+def test_noise_and_brightness_are_those_of_a_scan_of_unit_variance():
     images = 10.0 + 4.0 * torch.randn(2, 1, 64, 64, generator=generator())
     off = {name: switch._replace(on=torch.zeros(2, dtype=torch.bool)) for name, switch in
            nnunet.draw_intensities(2, (64, 64), generator(), CPU)._asdict().items() if name != "normal"}  # fmt: skip
@@ -152,7 +152,7 @@ def test_noise_and_brightness_are_those_of_a_scan_of_unit_variance() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)], ids=str)
-def test_images_of_a_batch_do_not_meet(size: tuple[int, ...]) -> None:
+def test_images_of_a_batch_do_not_meet(size: tuple[int, ...]):
     images, draws = pictures(6, *size), nnunet.draw_intensities(6, size, generator(5), CPU)
     scale = torch.rand(6), torch.rand(6)
     together = nnunet.change_intensities(images, draws, *scale)

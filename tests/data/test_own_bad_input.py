@@ -85,7 +85,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     damage, text = DAMAGE[name]
     damage(Path(shutil.copytree(sound, tmp_path / "raw")))
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
@@ -103,6 +103,6 @@ def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monk
         (Choices(patient="(p0|t)"), "1 training patients with labels; 2 are needed"),
     ],
 )
-def test_choices_that_do_not_fit_are_refused(choices: Choices, text: str, sound: Path, tmp_path: Path) -> None:
+def test_choices_that_do_not_fit_are_refused(choices: Choices, text: str, sound: Path, tmp_path: Path):
     with pytest.raises(HarnessError, match=text.replace("(", r"\(")):
         prepare_scans(sound, "own", choices, tmp_path / "to")

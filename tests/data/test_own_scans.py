@@ -40,7 +40,7 @@ def prepared(root: Path, **choices: Any) -> Cache:
     return prepare_scans(root, "own", Choices(**choices))
 
 
-def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path) -> None:
+def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}))
     dataset = load_dataset("own")
     assert (dataset.dimension, dataset.channels, dataset.classes) == (3, 1, ("background", "wall", "pool"))
@@ -56,7 +56,7 @@ def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path) -> None:
         prepared(tmp_path / "raw", seed=1)
 
 
-def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path) -> None:
+def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": [*TEN, "q1u"], "Un": ["r1", "r2"]}))
     assert load_dataset("own").unlabelled == cache.manifest.unlabelled == ("q1u", "r1", "r2")
     assert "3 of 10 training patients have no labels" in cache.manifest.warnings[0]
@@ -72,7 +72,7 @@ def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)])
 @pytest.mark.parametrize("augmentation", ["none", "weak", "nnunet"])
-def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_path: Path) -> None:
+def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_path: Path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:4]}, channels=("T1", "noNorm"))
     for path in (raw / "imagesTr").glob(f"*_0000{ENDING}"):  # the second channel is the label
         label = nibabel.load(raw / "labelsTr" / f"{path.name[:3]}{ENDING}")
@@ -89,7 +89,7 @@ def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_pa
     assert agreement > (0.6 if augmentation == "nnunet" else 0.999)
 
 
-def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path) -> None:
+def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}, channels=("CT",)))
     assert cache.manifest.preparation is not None
     channel = cache.manifest.preparation.channels[0]
@@ -104,7 +104,7 @@ def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path) -
     np.testing.assert_allclose(case.image, (grey.clip(low, high) - values.mean()) / values.std(), atol=1e-5)
 
 
-def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_path: Path) -> None:
+def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_path: Path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:4]}, spacing=lambda _: (1.0, 1.0, 5.0))
     affine = np.array([[0, 1, 0, 0], [-1, 0, 0, 17], [0, 0, 5, 0], [0, 0, 0, 1.0]])
     for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
@@ -117,7 +117,7 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
 
 
 @pytest.mark.parametrize("ending", [".mhd"])
-def test_formats_give_the_same_cases(ending: str, tmp_path: Path) -> None:
+def test_formats_give_the_same_cases(ending: str, tmp_path: Path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
     expected = prepared(raw).manifest
     for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
@@ -132,7 +132,7 @@ def test_formats_give_the_same_cases(ending: str, tmp_path: Path) -> None:
     assert manifest.cases[0].shape == (18, 20, 12) != expected.cases[0].shape
 
 
-def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path: Path) -> None:
+def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path: Path):
     sizes = dict(zip(TEN, [(1.0, 1.0, 1.0)] * 6 + [(2.0, 1.0, 1.5)] * 4, strict=True))
     raw = write_folder(tmp_path / "raw", {"Tr": TEN}, spacing=sizes.__getitem__)
     cache = prepared(raw)
@@ -149,7 +149,7 @@ def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own
     assert {case.grid for case in left.cases} == {None}
 
 
-def test_scans_without_geometry_take_what_is_declared(tmp_path: Path) -> None:
+def test_scans_without_geometry_take_what_is_declared(tmp_path: Path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: None)
     with pytest.raises(DataError, match="give --dimension, or --spacing-mm"):
         prepared(raw)
@@ -164,7 +164,7 @@ def test_scans_without_geometry_take_what_is_declared(tmp_path: Path) -> None:
         prepare_scans(raw, "asked", Choices(dimension=3, resample=True))
 
 
-def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     ids = [f"p{number}_{visit}" for number in range(5) for visit in "ab"]
     raw = write_folder(tmp_path / "raw", {"Tr": ids, "Un": [f"p{number}_c" for number in range(6)]})
     with caplog.at_level("INFO"):
@@ -178,7 +178,7 @@ def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.Log
     assert "left out, without labels and of patients of the validation or test split: " in caplog.text
 
 
-def test_the_folders_own_splits_are_kept(tmp_path: Path) -> None:
+def test_the_folders_own_splits_are_kept(tmp_path: Path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
     fold = {"train": TEN[:0:-1], "val": TEN[:1]}
     (raw / "splits_final.json").write_text(json.dumps([fold, {"train": TEN[1:], "val": TEN[:1]}]))
@@ -186,7 +186,7 @@ def test_the_folders_own_splits_are_kept(tmp_path: Path) -> None:
     assert splits == {"train": fold["train"], "val": fold["val"], "test": ["t1", "t2"]}
 
 
-def test_test_images_without_any_labels_are_left_alone(tmp_path: Path) -> None:
+def test_test_images_without_any_labels_are_left_alone(tmp_path: Path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1u", "t2u"]}))
     assert {case.patient for case in cache.manifest.cases} == set(TEN)
 
@@ -201,25 +201,25 @@ def test_test_images_without_any_labels_are_left_alone(tmp_path: Path) -> None:
         ((200, 200, 1), None, None, (2, (2, 1, 0))),
     ],
 )
-def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any) -> None:
+def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any):
     assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
 
 
 @given(st.tuples(*[st.integers(1, 700)] * 3), st.tuples(*[st.floats(0.3, 6)] * 3), st.sampled_from([2, 3]))
-def test_a_proposed_size_is_possible(shape: Any, spacing: Any, dimension: Any) -> None:
+def test_a_proposed_size_is_possible(shape: Any, spacing: Any, dimension: Any):
     size = propose_size([shape], spacing, dimension)
     assert Preprocessing(size=size).size == size
     assert np.prod(size) <= 2**20
     assert all(side <= length + 15 for side, length in zip(size, shape[3 - dimension :], strict=True))
 
 
-def test_proposals_are_near_what_the_field_trains_on() -> None:
+def test_proposals_are_near_what_the_field_trains_on():
     assert propose_size([(183, 140, 88)], (0.625, 0.625, 0.625), 3) == (96, 112, 96)
     assert propose_size([(10, 512, 384)], None, 2) == (256, 192)
 
 
 @pytest.mark.parametrize("folder", ["Dataset501_Left-Atria", "left-atria"])
-def test_a_dataset_is_called_after_its_folder(folder: str, tmp_path: Path) -> None:
+def test_a_dataset_is_called_after_its_folder(folder: str, tmp_path: Path):
     assert name_of(tmp_path / folder) == "left-atria"
 
 
@@ -231,7 +231,7 @@ def whole_volumes(root: Path, patients: tuple[str, ...]) -> None:
         write_nifti(root / "labelsTr" / f"{patient}{ENDING}", (marked == 255).astype(np.uint8), None)
 
 
-def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path) -> None:
+def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path):
     whole_volumes(tmp_path / "raw", PATIENTS)
     write_folder(tmp_path / "raw", {"Tr": ()}, labels={"background": 0, "LA": 1}, numTraining=5)
     own = {case.id: case for case in cases_of(prepared(tmp_path / "raw", dimension=3))}

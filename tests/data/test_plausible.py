@@ -80,7 +80,7 @@ def tree(sound: Path, root: Path, change: Callable[[np.ndarray, np.ndarray], Vol
 
 
 @pytest.mark.parametrize("change", REFUSED)
-def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path, tmp_path: Path) -> None:
+def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path, tmp_path: Path):
     make, text = REFUSED[change]
     root = tree(sound, tmp_path / "raw", make)
     with pytest.raises(DataError) as refused:
@@ -91,14 +91,14 @@ def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path,
 
 
 @pytest.mark.parametrize("change", WARNED)
-def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, sound: Path, tmp_path: Path) -> None:
+def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, sound: Path, tmp_path: Path):
     make, text = WARNED[change]
     warnings = prepare(SmallACDC(), tree(sound, tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
     assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
 
 
 @pytest.mark.parametrize("change", ["0 to 255", "z-scored", "axes H W Z"])
-def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, sound: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, sound: Path, tmp_path: Path):
     warnings = prepare(
         UnscaledACDC(), tree(sound, tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache"
     ).manifest.warnings
@@ -123,13 +123,13 @@ def la_tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> P
 
 
 @pytest.mark.parametrize("change", LA_WARNED)
-def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path) -> None:
+def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path):
     make, text = LA_WARNED[change]
     warnings = prepare(SmallLA(), la_tree(tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
     assert any(PATIENTS[-1] in line and text in line for line in warnings), warnings
 
 
-def test_sound_trees_give_no_warning(tmp_path: Path) -> None:
+def test_sound_trees_give_no_warning(tmp_path: Path):
     for number, write in enumerate((write_ssl4mis, write_official)):
         assert prepare(SmallACDC(), write(tmp_path / str(number)), tmp_path / f"cache{number}").manifest.warnings == []
 
@@ -139,7 +139,7 @@ def test_sound_trees_give_no_warning(tmp_path: Path) -> None:
 @given(span=st.floats(0.7, 1), low=st.floats(0, 0.3), turns=st.integers(0, 3))
 def test_what_a_scan_may_look_like_is_not_warned_of(
     span: float, low: float, turns: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+):
     """Another contrast, a quarter turn of a whole patient: nothing that sets it apart."""
     root = write_ssl4mis((folder := tmp_path_factory.mktemp("scan")) / "raw")
     for frame in ("frame01", "frame02"):

@@ -29,7 +29,7 @@ def raw(tmp_path: Path) -> Path:
     return write_ssl4mis(tmp_path / "raw")
 
 
-def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, said: list[str]) -> None:
+def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, said: list[str]):
     first = resolve(SmallACDC(), raw)
     assert len(said) == 1
     assert said[0] == f"preparing acdc (ssl4mis-h5) from {raw} into {first.folder}"
@@ -44,7 +44,7 @@ def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, said: list[str]) -
 @pytest.mark.parametrize(("write", "inner"), [(write_ssl4mis, "ACDC"), (write_official, "acdc")])
 def test_the_folder_above_is_taken_too(
     write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path, said: list[str]
-) -> None:
+):
     folder = write(tmp_path / "collection" / inner)
     (tmp_path / "collection" / "LA").mkdir()
     cache = resolve(SmallACDC(), tmp_path / "collection")
@@ -52,7 +52,7 @@ def test_the_folder_above_is_taken_too(
     assert resolve(SmallACDC(), folder).folder == cache.folder
 
 
-def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
+def test_a_changed_source_is_prepared_anew(raw: Path, home: Path):
     before = resolve(SmallACDC(), raw)
     path = raw / "data" / "patient028_frame01.h5"
     stat = path.stat()
@@ -62,7 +62,7 @@ def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
     assert after.manifest == before.manifest  # the content is what counts for results
 
 
-def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match="no data folder given; pass --data DIR or set HARNESS_DATA") as refused:
         resolve(SmallACDC(), None)
     assert "data/patientXXX_frameYY.h5" in str(refused.value)
@@ -70,9 +70,7 @@ def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: p
     assert len(resolve(SmallACDC(), None).manifest.cases) == 10
 
 
-def test_generated_data_needs_no_folder(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
-) -> None:
+def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
     monkeypatch.setattr(Phantom, "splits", {split: patients[:2] for split, patients in Phantom.splits.items()})
     cache = resolve(Phantom(), None)
@@ -82,7 +80,7 @@ def test_generated_data_needs_no_folder(
         resolve(Phantom(), tmp_path)
 
 
-def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path) -> None:
+def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         resolve(SmallACDC(), tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
@@ -94,13 +92,13 @@ def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path) 
     assert not home.exists()
 
 
-def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path) -> None:
+def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path):
     folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
     with pytest.raises(DataError, match="holds acdc version 1, not phantom version"):
         resolve(Phantom(), folder)
 
 
-def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path) -> None:
+def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path):
     occupied = tmp_path / "mine"
     occupied.mkdir()
     (occupied / "thesis.tex").write_text("years of work")
@@ -109,7 +107,7 @@ def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path) -> Non
     assert [path.name for path in occupied.iterdir()] == ["thesis.tex"]
 
 
-def test_an_empty_destination_and_one_of_the_same_data_are_fine(raw: Path, tmp_path: Path) -> None:
+def test_an_empty_destination_and_one_of_the_same_data_are_fine(raw: Path, tmp_path: Path):
     (tmp_path / "cache").mkdir()
     first = prepare(SmallACDC(), raw, tmp_path / "cache")
     stamp = (first.folder / "test.h5").stat().st_mtime_ns
@@ -130,7 +128,7 @@ def small_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_files")
-def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path):
     home = tmp_path / "caches"
     home.mkdir()
     with pytest.raises(DiskError, match="cannot be written") as refused:
@@ -139,7 +137,7 @@ def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_files_honour_the_umask(raw: Path, tmp_path: Path) -> None:
+def test_files_honour_the_umask(raw: Path, tmp_path: Path):
     previous = os.umask(0o027)
     try:
         folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
@@ -149,7 +147,7 @@ def test_files_honour_the_umask(raw: Path, tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
-def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
+def test_two_processes_may_prepare_at_once(raw: Path, home: Path):
     program = (
         "import sys; from pathlib import Path\n"
         "from tests.data.small_acdc import SmallACDC; from harness.data.prepare import resolve\n"

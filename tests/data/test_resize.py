@@ -7,19 +7,19 @@ from harness.data.resize import resize_images, resize_labels
 
 
 @pytest.mark.parametrize("how", ["nearest", "area", "bilinear"])
-def test_the_same_size_is_left_alone(how: str) -> None:
+def test_the_same_size_is_left_alone(how: str):
     images, labels = torch.rand(2, 1, 32, 48), torch.randint(0, 4, (2, 32, 48)).to(torch.uint8)
     assert torch.equal(resize_images(images, (32, 48), how), images)  # type: ignore[arg-type]
     assert torch.equal(resize_labels(labels, (32, 48)), labels)
 
 
-def test_nearest_images_and_labels_take_the_same_pixels() -> None:
+def test_nearest_images_and_labels_take_the_same_pixels():
     labels = torch.arange(61 * 53).reshape(1, 61, 53) % 251
     images = resize_images(labels[:, None].float(), (32, 48), "nearest")
     assert torch.equal(images[:, 0].to(torch.uint8), resize_labels(labels.to(torch.uint8), (32, 48)))
 
 
-def test_by_hand() -> None:
+def test_by_hand():
     """3 pixels to 5: centres at 0.3, 0.9, 1.5, 2.1, 2.7. 4 to 2: means of pairs. 2 to 4: 0, 1/4, 3/4, 1 of the way."""
     assert resize_labels(torch.tensor([[[7, 8, 9]]]), (1, 5)).tolist() == [[[7, 7, 8, 9, 9]]]
     assert resize_images(torch.tensor([[[[0.0, 1.0, 2.0, 5.0]]]]), (1, 2), "area").tolist() == [[[[0.5, 3.5]]]]

@@ -42,7 +42,7 @@ def training_set(labelled: tuple[str, ...] = ("a", "c")) -> Slices:
     return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), labelled, CPU)
 
 
-def test_slices_know_what_their_pixels_cover() -> None:
+def test_slices_know_what_their_pixels_cover():
     """A slice of 40 x 36 at 16 x 32: a pixel is 2.5 rows high and 1.125 columns wide."""
     native = Case("a", "a", "train", np.zeros((2, 40, 36), np.float32), np.zeros((2, 40, 36), np.uint8))
     square = Case("b", "b", "train", np.zeros((1, 20, 40), np.float32), np.zeros((1, 20, 40), np.uint8))
@@ -59,7 +59,7 @@ def seen(images: Tensor) -> list[float]:
     return [round(value, 1) for value in images[:, 0, 8, 8].tolist()]
 
 
-def test_slices_are_marked_by_patient() -> None:
+def test_slices_are_marked_by_patient():
     data = training_set()
     assert data.images.shape == (12, 1, 16, 16)
     assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
@@ -71,7 +71,7 @@ def test_slices_are_marked_by_patient() -> None:
 
 
 @given(size=st.integers(1, 12), counts=st.lists(st.integers(1, 30), min_size=1, max_size=20), seed=st.integers(0, 99))
-def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: list[int], seed: int) -> None:
+def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: list[int], seed: int):
     stream = Stream("labelled", torch.arange(size) + 100, torch.Generator().manual_seed(seed))
     batches = [stream.next(count) for count in counts]
     assert [len(batch) for batch in batches] == counts
@@ -83,14 +83,14 @@ def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: li
             assert set(run) == set(range(100, 100 + size))
 
 
-def test_passes_are_in_different_orders() -> None:
+def test_passes_are_in_different_orders():
     stream = Stream("labelled", torch.arange(20), torch.Generator().manual_seed(0))
     passes = {tuple(stream.next(20).tolist()) for _ in range(10)}
     assert len(passes) == 10
 
 
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
-def test_streams_never_mix(augmentation: Augmentation) -> None:
+def test_streams_never_mix(augmentation: Augmentation):
     sampler = SliceSampler(training_set(), seed=3, augmentation=augmentation)
     labelled: Counter[float] = Counter()
     unlabelled: Counter[float] = Counter()
@@ -104,7 +104,7 @@ def test_streams_never_mix(augmentation: Augmentation) -> None:
     assert set(unlabelled.values()) == {15}
 
 
-def test_shapes_types_and_views() -> None:
+def test_shapes_types_and_views():
     sampler = SliceSampler(training_set(), seed=0, augmentation="weak")
     batch = sampler.next(BatchPlan(labelled=3, unlabelled=5, views=3))
     assert (batch.images.shape, batch.images.dtype) == ((3, 1, 16, 16), torch.float32)
@@ -115,7 +115,7 @@ def test_shapes_types_and_views() -> None:
     assert alone.unlabelled == ()
 
 
-def test_views_are_augmented_independently() -> None:
+def test_views_are_augmented_independently():
     data = training_set()
     ramp = torch.arange(256.0).reshape(1, 1, 16, 16).expand(12, 1, 16, 16).contiguous()
     sampler = SliceSampler(replace(data, images=ramp), seed=0, augmentation="weak")
@@ -124,7 +124,7 @@ def test_views_are_augmented_independently() -> None:
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
 
 
-def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
+def test_labels_of_unlabelled_slices_are_never_handed_out():
     """Their labels are made invalid here: a batch that held one would show it."""
     data = training_set()
     labels = data.labels.clone()
@@ -140,20 +140,20 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
 
 @settings(max_examples=12)
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation) -> None:
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation):
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
     assert_resumes_to_the_bit(training_set(), plan, before, seed, augmentation)
 
 
-def test_what_a_method_writes_into_a_batch_stays_there() -> None:
+def test_what_a_method_writes_into_a_batch_stays_there():
     assert_batches_are_copies(training_set())
 
 
-def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:
+def test_the_seed_alone_decides_and_the_default_generator_is_left_alone():
     assert_the_seed_alone_decides(training_set())
 
 
-def test_strong_slices_keep_labels_on_their_structures_and_read_no_value() -> None:
+def test_strong_slices_keep_labels_on_their_structures_and_read_no_value():
     """A bright disc that is its own label: intensities change, but the disc stays brighter than what surrounds it."""
     rows, columns = np.mgrid[:32, :32]
     disc = ((rows - 12) ** 2 + (columns - 18) ** 2 < 36).astype(np.uint8)

@@ -12,23 +12,23 @@ from harness.data.subsets import labelled_patients, validation_patients
 ORDER = tuple(f"patient{number:03d}" for number in (99, 38, 50, 100, 58, 21, 49, 20, 72, 40))
 
 
-def test_subset_0_is_the_head_of_the_published_list() -> None:
+def test_subset_0_is_the_head_of_the_published_list():
     assert labelled_patients(ORDER, 3, 0, "acdc") == ("patient099", "patient038", "patient050")
 
 
-def test_none_takes_everyone_in_published_order() -> None:
+def test_none_takes_everyone_in_published_order():
     assert labelled_patients(ORDER, None, 0, "acdc") == ORDER
     assert labelled_patients(ORDER, None, 4, "acdc") == ORDER
 
 
-def test_a_drawn_subset_is_what_it_always_was() -> None:
+def test_a_drawn_subset_is_what_it_always_was():
     keys = {patient: hashlib.sha256(b"acdc:1:" + patient.encode()).hexdigest() for patient in ORDER}
     assert labelled_patients(ORDER, 3, 1, "acdc") == tuple(sorted(ORDER, key=keys.__getitem__)[:3])
     assert labelled_patients(ORDER, 3, 1, "acdc") == ("patient072", "patient050", "patient040")  # written down once
 
 
 @given(count=st.integers(1, 10), subset=st.integers(1, 50), shuffled=st.permutations(ORDER))
-def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, subset: int, shuffled: list[str]) -> None:
+def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, subset: int, shuffled: list[str]):
     chosen = labelled_patients(ORDER, count, subset, "acdc")
     assert len(set(chosen)) == count
     assert labelled_patients(shuffled, count, subset, "acdc") == chosen
@@ -36,12 +36,12 @@ def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, sub
 
 
 @pytest.mark.parametrize(("count", "subset"), [(0, 0), (11, 1), (3, -1)])
-def test_impossible_subsets_are_refused(count: int, subset: int) -> None:
+def test_impossible_subsets_are_refused(count: int, subset: int):
     with pytest.raises(UsageError, match="subsets count from 0" if subset < 0 else "has 10 training patients"):
         labelled_patients(ORDER, count, subset, "acdc")
 
 
-def test_validation_patients_are_drawn_for_a_purpose_of_their_own() -> None:
+def test_validation_patients_are_drawn_for_a_purpose_of_their_own():
     keys = {patient: hashlib.sha256(b"acdc:validation:" + patient.encode()).hexdigest() for patient in ORDER}
     drawn = sorted(ORDER, key=keys.__getitem__)[:3]
     assert validation_patients(ORDER, 3, "acdc") == tuple(patient for patient in ORDER if patient in drawn)
@@ -49,7 +49,7 @@ def test_validation_patients_are_drawn_for_a_purpose_of_their_own() -> None:
 
 
 @given(few=st.integers(1, 10), more=st.integers(0, 9), shuffled=st.permutations(ORDER))
-def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: list[str]) -> None:
+def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: list[str]):
     chosen = validation_patients(ORDER, few, "acdc")
     assert len(chosen) == few
     assert set(chosen) <= set(validation_patients(ORDER, min(few + more, 10), "acdc"))
@@ -57,6 +57,6 @@ def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: l
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_impossible_numbers_of_validation_patients_are_refused(count: int) -> None:
+def test_impossible_numbers_of_validation_patients_are_refused(count: int):
     with pytest.raises(UsageError, match=f"validation_patients: acdc has 10; give 1 to 10, not {count}"):
         validation_patients(ORDER, count, "acdc")

@@ -64,7 +64,7 @@ NO_LABEL = np.zeros((Z, SIDE, SIDE), np.uint8)
 
 @pytest.mark.parametrize("change", SAME_SHAPE)
 @pytest.mark.parametrize("label", [ONE.label, NO_LABEL], ids=["its label", "no label"])
-def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: str, label: np.ndarray) -> None:
+def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: str, label: np.ndarray):
     image = SAME_SHAPE[change](ONE.image)
     (problem,), warnings = findings(twin(image, "train", label))
     assert "patient001_frame01.h5 (test) and patient099_frame01.h5 (train): one scan in two splits" in problem
@@ -75,7 +75,7 @@ def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: s
 
 
 @pytest.mark.parametrize("turn", TURNS[1:12:3])
-def test_a_mirrored_or_turned_scan_is_found(turn: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
+def test_a_mirrored_or_turned_scan_is_found(turn: tuple[tuple[int, int, int], tuple[int, int, int]]):
     image, label = (turned(array, turn) for array in (ONE.image * 2 + 1, ONE.label))
     for annotation in (label, np.zeros(image.shape, np.uint8)):
         problems, _ = findings(twin(image, "train", np.ascontiguousarray(annotation)))
@@ -91,7 +91,7 @@ CUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("cut", CUT)
-def test_slices_of_a_test_scan_are_found_in_training(cut: str) -> None:
+def test_slices_of_a_test_scan_are_found_in_training(cut: str):
     image = CUT[cut](ONE.image) * 0.9
     problems, _ = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
     assert any("patient001_frame01.h5" in line and "patient099_frame01.h5" in line for line in problems), problems
@@ -104,19 +104,19 @@ RESHAPED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", RESHAPED)
-def test_a_cropped_or_padded_scan_is_found_by_its_label(change: str) -> None:
+def test_a_cropped_or_padded_scan_is_found_by_its_label(change: str):
     image, label = (RESHAPED[change](array) for array in (ONE.image * 0.5, ONE.label))
     (problem,), _ = findings(twin(image, "train", label))
     assert "labels identical, images correlated 1.000 there" in problem
 
 
-def test_half_the_resolution_is_warned_of() -> None:
+def test_half_the_resolution_is_warned_of():
     image = zoom(ONE.image, (1, 0.5, 0.5), order=1)
     _, warnings = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
     assert any("perhaps one scan in two splits" in line for line in warnings)
 
 
-def test_a_label_beside_another_scan_is_found() -> None:
+def test_a_label_beside_another_scan_is_found():
     (problem,), _ = findings(twin(scan("patient500", "test").image, "train", ONE.label))
     assert "labels identical, images not: one lies beside another's label" in problem
 
@@ -124,12 +124,12 @@ def test_a_label_beside_another_scan_is_found() -> None:
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(100, 999), st.floats(0.5, 2), st.floats(-1, 1))
-def test_two_scans_are_never_taken_for_one(number: int, scale: float, shift: float) -> None:
+def test_two_scans_are_never_taken_for_one(number: int, scale: float, shift: float):
     other = scan(f"patient{number}", "train")
     assert findings(twin(other.image * scale + shift, "train", other.label)) == ([], [])
 
 
-def test_scans_that_all_lie_alike_are_no_twins() -> None:
+def test_scans_that_all_lie_alike_are_no_twins():
     """Brains on an atlas: one anatomy, each with its own noise and a little of its own shape."""
     common = scan("patient001", "test").image
     images = [common + scan(f"patient{number}", "train").image / 4 for number in range(300, 320)]
@@ -137,7 +137,7 @@ def test_scans_that_all_lie_alike_are_no_twins() -> None:
     assert find_twins(cases, 3) == []
 
 
-def test_frames_of_one_patient_that_lie_mirrored_are_told() -> None:
+def test_frames_of_one_patient_that_lie_mirrored_are_told():
     frame = scan("patient001", "test", frame=2)
     problems, warnings = findings(replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), label=NO_LABEL))
     assert problems == []

@@ -57,7 +57,7 @@ def loader_of_the_field(volume: NDArray[np.int64], size: tuple[int, ...]) -> Cou
 
 
 @pytest.mark.parametrize("size", [(4, 4, 3), (4, 3, 2), (3, 5, 4)], ids=str)
-def test_patches_are_exactly_those_of_the_field_s_loader(size: tuple[int, ...]) -> None:
+def test_patches_are_exactly_those_of_the_field_s_loader(size: tuple[int, ...]):
     shape = (6, 5, 4)
     expected = loader_of_the_field(np.arange(120).reshape(shape), size)
     assert set(expected.values()) == {2}, "each outcome of a turn and a flip comes from two of the eight"
@@ -65,19 +65,19 @@ def test_patches_are_exactly_those_of_the_field_s_loader(size: tuple[int, ...]) 
     assert found.keys() == expected.keys()
 
 
-def test_places_and_outcomes_are_alike_likely() -> None:
+def test_places_and_outcomes_are_alike_likely():
     found = Counter(patch.numpy().tobytes() for patch in drawn([(5, 5, 3)], (4, 4, 3), 16_000))
     assert len(found) == 4 * 4
     assert all(abs(count - 1000) < 5 * 31 for count in found.values()), "five standard deviations"
 
 
-def test_without_turns_a_patch_lies_as_in_its_volume() -> None:
+def test_without_turns_a_patch_lies_as_in_its_volume():
     shape, size = (6, 5, 4), (3, 2, 2)
     found = {patch.numpy().tobytes() for patch in drawn([shape], size, 3000, turn=False)}
     assert found == crops(np.arange(120).reshape(shape), size)
 
 
-def test_volumes_of_other_shapes_do_not_touch() -> None:
+def test_volumes_of_other_shapes_do_not_touch():
     shapes = [(6, 5, 4), (4, 9, 3), (4, 4, 8)]
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     for number, patch in enumerate(drawn(shapes, (4, 4, 3), 300)):
@@ -96,7 +96,7 @@ def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
     return Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), labelled, CPU)
 
 
-def test_the_flat_tensor_holds_every_volume() -> None:
+def test_the_flat_tensor_holds_every_volume():
     data = volumes()
     assert data.shapes.tolist() == [[21, 18, 17], [16, 30, 16], [16, 19, 16], [17, 17, 24]]
     assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
@@ -108,7 +108,7 @@ def test_the_flat_tensor_holds_every_volume() -> None:
     np.testing.assert_array_equal(data.example[0, 0], first[:16, :16, :16])
 
 
-def test_padding_by_hand() -> None:
+def test_padding_by_hand():
     assert padded_shape((100, 130, 70), (112, 96, 80)) == (112, 130, 80), "in plane the longer side: patches are turned"
     assert pad(torch.ones(1, 2, 2), (4, 2, 3))[:, 0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
 
@@ -119,7 +119,7 @@ def patients(images: torch.Tensor) -> list[int]:
 
 
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
-def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augmentation) -> None:
+def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augmentation):
     sampler = volumes().sampler(3, augmentation)
     assert sampler.augmentation == augmentation
     labelled: Counter[int] = Counter()
@@ -133,7 +133,7 @@ def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augme
     assert unlabelled == {2: 10, 4: 10}
 
 
-def test_shapes_types_and_views_of_one_place() -> None:
+def test_shapes_types_and_views_of_one_place():
     batch = volumes().sampler(0, augmentation="weak").next(BatchPlan(labelled=2, unlabelled=6, views=3))
     assert (batch.images.shape, batch.images.dtype) == ((2, 1, *PATCH), torch.float32)
     assert (batch.labels.shape, batch.labels.dtype) == ((2, *PATCH), torch.int64)
@@ -144,7 +144,7 @@ def test_shapes_types_and_views_of_one_place() -> None:
     assert not torch.equal(first, third)
 
 
-def test_labels_move_with_their_image() -> None:
+def test_labels_move_with_their_image():
     cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
              for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip
     sampler = Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augmentation="weak")
@@ -154,7 +154,7 @@ def test_labels_move_with_their_image() -> None:
 
 
 @pytest.mark.parametrize("shrink", [None, 2])
-def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | None) -> None:
+def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | None):
     rng = np.random.default_rng(0)
     shapes = {"a": (37, 40, 44), "b": (10, 19, 12), "c": (15, 33, 21)}
     cases = [Case(name, name, "train", rng.random(shape, np.float32), rng.integers(0, 9, shape).astype(np.uint8))
@@ -169,16 +169,16 @@ def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | Non
 
 @given(before=st.integers(0, 5), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
 @settings(max_examples=6)
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation) -> None:
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation):
     plan = BatchPlan(labelled=1, unlabelled=3, views=2)
     assert_resumes_to_the_bit(volumes(), plan, before, seed, augmentation)
 
 
-def test_what_a_method_writes_into_a_batch_stays_there() -> None:
+def test_what_a_method_writes_into_a_batch_stays_there():
     assert_batches_are_copies(volumes())
 
 
-def test_a_batch_reads_no_value() -> None:
+def test_a_batch_reads_no_value():
     sampler = volumes().sampler(0, augmentation="weak")
     with ReadWatch() as watch:
         sampler.next(BatchPlan(labelled=3, unlabelled=3, views=2))

@@ -107,7 +107,7 @@ def unknown_suite(name: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_command_of_a_page_parses(page: Path) -> None:
+def test_every_command_of_a_page_parses(page: Path):
     text = text_of(page)
     problems = {line: problem_of(line) for line in command_lines(text)}
     problems |= {line: problem_of(line, whole=False) for line in mentions(text)}
@@ -120,7 +120,7 @@ def test_every_command_of_a_page_parses(page: Path) -> None:
      "harness status runs/a runs/b", "harness run --suite demo --executor moon", "make nothing",
      "python -m tests.nothing", "python examples/nothing.py"],
 )  # fmt: skip
-def test_a_wrong_command_is_seen(line: str) -> None:
+def test_a_wrong_command_is_seen(line: str):
     assert command_lines(f"```sh\n{line}   # does it\n```") == [line]
     assert mentions(f"see `{line}`") == ([line] if "python" not in line else [])
     assert problem_of(line)
@@ -128,7 +128,7 @@ def test_a_wrong_command_is_seen(line: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_link_and_every_named_file_of_a_page_exists(page: Path) -> None:
+def test_every_link_and_every_named_file_of_a_page_exists(page: Path):
     text = text_of(page)
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
     assert [link for link in links if not (REPO / page).parent.joinpath(link).exists()] == []
@@ -138,7 +138,7 @@ def test_every_link_and_every_named_file_of_a_page_exists(page: Path) -> None:
     assert [name for name in sorted(named) if not (REPO / name).exists()] == []
 
 
-def test_the_readme_is_short_and_every_page_is_reached() -> None:
+def test_the_readme_is_short_and_every_page_is_reached():
     assert len(text_of(Path("README.md")).splitlines()) <= MOST_README_LINES
     pages = {path for path in PAGES if path.parts[0] == "docs"}
     trees = {
@@ -150,7 +150,7 @@ def test_the_readme_is_short_and_every_page_is_reached() -> None:
     assert pages - trees == {Path("docs/index.md")}
 
 
-def test_exit_codes_are_those_of_the_code() -> None:
+def test_exit_codes_are_those_of_the_code():
     listed = {
         int(code) for code in re.findall(r"^\| (\d+) \|", text_of(Path("docs/reference/exit-codes.md")), re.MULTILINE)
     }
@@ -158,11 +158,11 @@ def test_exit_codes_are_those_of_the_code() -> None:
     assert {kind.exit_code for kind in classes} | {0, 73, 130} == listed
 
 
-def test_the_citation_is_of_this_version() -> None:
+def test_the_citation_is_of_this_version():
     assert yaml.safe_load(text_of(Path("CITATION.cff")))["version"] == harness.__version__
 
 
-def test_messages_of_troubleshooting_are_those_of_the_code() -> None:
+def test_messages_of_troubleshooting_are_those_of_the_code():
     source = "\n".join(
         text_of(path) for path in files() if path.suffix == ".py" and path.parts[0] in {"harness", "benchmarks"}
     )
@@ -174,24 +174,24 @@ def test_messages_of_troubleshooting_are_those_of_the_code() -> None:
     assert [message for message, stands in zip(messages, known, strict=True) if not stands] == []
 
 
-def test_example_suites_are_suites() -> None:
+def test_example_suites_are_suites():
     text = text_of(Path("docs/reference/suite.md"))
     examples = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     assert [Suite.model_validate(yaml.safe_load(example)).name for example in examples] == ["mine"]
 
 
-def test_the_table_of_suites_names_them_all() -> None:
+def test_the_table_of_suites_names_them_all():
     listed = re.findall(r"^\| `(\w+)` \|", text_of(Path("docs/how-to/one-machine.md")), re.MULTILINE)
     assert {path.stem for path in SUITES.glob("*.yaml")} == {*listed} - {"la", "la_8020", "la_label_free"}
 
 
-def test_the_tables_of_fields_are_of_models() -> None:
+def test_the_tables_of_fields_are_of_models():
     models = re.findall(r"<!-- fields (\S+):(\S+) -->", text_of(Path("docs/reference/suite.md")))
     assert len(models) == 10
     assert all(issubclass(getattr(importlib.import_module(module), name), BaseModel) for module, name in models)
 
 
-def test_the_page_of_records_names_every_file_of_a_run() -> None:
+def test_the_page_of_records_names_every_file_of_a_run():
     page = text_of(Path("docs/reference/records.md"))
     assert [name for name in {*WRITTEN, *ENDED_FILES, *ENDED_FOLDERS} if f"`{name.rstrip('/')}" not in page] == []
 

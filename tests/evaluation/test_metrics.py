@@ -79,12 +79,12 @@ def assert_values(metrics: ClassMetrics, **expected: float | None) -> None:
 # By hand
 
 
-def test_two_points_three_by_four_apart() -> None:
+def test_two_points_three_by_four_apart():
     metrics = class_metrics(points((0, 0), shape=(6, 6)), points((3, 4), shape=(6, 6)), (2.0, 2.0))
     assert metrics == ClassMetrics(0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
 
 
-def test_a_square_beside_itself() -> None:
+def test_a_square_beside_itself():
     # 3x3 squares one column apart: 6 of 9 voxels shared, so Dice 12/18 and Jaccard 6/12. Of the 8 surface voxels
     # on either side, 4 lie on the other's surface and 4 one voxel from it; the pool of 16 is half 0 and half 1.
     truth = np.zeros((5, 6), dtype=bool)
@@ -93,7 +93,7 @@ def test_a_square_beside_itself() -> None:
     assert_values(metrics, dice=2 / 3, jaccard=0.5, asd_voxel=0.5, assd_voxel=0.5, hd95_voxel=1.0, asd_mm=None)
 
 
-def test_asd_is_directed_assd_pools_and_hd95_interpolates() -> None:
+def test_asd_is_directed_assd_pools_and_hd95_interpolates():
     # A line of 4 and its first voxel: forward {0}, backward {0, 1, 2, 3}. Pooled mean 6/5, where the mean of the two
     # directed means would be 3/4; the 95th percentile of {0, 0, 1, 2, 3} lies at 3.8 of 0..4, which is 2.8.
     line, point = np.ones((1, 4), dtype=bool), points((0, 0), shape=(1, 4))
@@ -101,13 +101,13 @@ def test_asd_is_directed_assd_pools_and_hd95_interpolates() -> None:
     assert_values(class_metrics(line, point, None), asd_voxel=1.5, assd_voxel=1.2, hd95_voxel=2.8)
 
 
-def test_the_nearest_voxel_in_millimetres_may_be_another_one() -> None:
+def test_the_nearest_voxel_in_millimetres_may_be_another_one():
     # From (0, 0): two slices down is 2 voxels or 20 mm, three columns right 3 voxels or 3 mm.
     prediction, truth = points((0, 0), shape=(4, 4)), points((2, 0), (0, 3), shape=(4, 4))
     assert_values(class_metrics(prediction, truth, (10.0, 1.0)), asd_voxel=2.0, asd_mm=3.0, assd_mm=26 / 3)
 
 
-def test_a_hollow_inside_is_surface() -> None:
+def test_a_hollow_inside_is_surface():
     # A 5x5 ring-shaped truth has the inner voxels beside the hole as surface; a filled square lacks them.
     filled = np.ones((5, 5), dtype=bool)
     ring = filled.copy()
@@ -117,7 +117,7 @@ def test_a_hollow_inside_is_surface() -> None:
 
 
 @pytest.mark.parametrize(("tolerance", "share"), [(0.5, 8 / 16), (1.0, 1.0)])
-def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance: float, share: float) -> None:
+def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance: float, share: float):
     # The squares above: 4 of 8 surface voxels on either side lie on the other's surface, 4 are one voxel away.
     truth = np.zeros((5, 6), dtype=bool)
     truth[1:4, 1:4] = True
@@ -127,7 +127,7 @@ def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(toleran
     assert (in_mm.nsd_voxel, in_mm.nsd_mm) == (1.0, share)
 
 
-def test_surface_dice_weighs_both_surfaces_by_their_voxels() -> None:
+def test_surface_dice_weighs_both_surfaces_by_their_voxels():
     # A line of 4 and its first voxel: forward {0}, backward {0, 1, 2, 3}; within 1 are 1 and 2 of 5 in all.
     line, point = np.ones((1, 4), dtype=bool), points((0, 0), shape=(1, 4))
     assert_values(class_metrics(point, line, None), nsd_voxel=3 / 5)
@@ -135,7 +135,7 @@ def test_surface_dice_weighs_both_surfaces_by_their_voxels() -> None:
 
 @pytest.mark.parametrize("spacing", [(0.2, 0.2), (0.2, 0.3)])
 @pytest.mark.parametrize("first", range(8))
-def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing: Spacing, first: int) -> None:
+def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing: Spacing, first: int):
     prediction, truth = points((first, 0), shape=(20, 1)), points((first + 10, 0), shape=(20, 1))
     assert class_metrics(prediction, truth, spacing).nsd_mm == 1.0  # 10 x 0.2 mm, of which 2 are allowed
     assert class_metrics(prediction, truth, spacing, Tolerance(9.99, 1.999)).nsd_mm == 0.0
@@ -145,7 +145,7 @@ def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing
 
 
 @pytest.mark.parametrize("spacing", [None, (10.0, 1.5, 2.0)])
-def test_both_empty_is_perfect(spacing: Spacing) -> None:
+def test_both_empty_is_perfect(spacing: Spacing):
     nothing = np.zeros((2, 3, 4), dtype=bool)
     mm = None if spacing is None else 0.0
     nsd_mm = None if spacing is None else 1.0
@@ -155,7 +155,7 @@ def test_both_empty_is_perfect(spacing: Spacing) -> None:
 
 
 @pytest.mark.parametrize("spacing", [None, (2.0, 1.0, 1.0)])
-def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing) -> None:
+def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
     # sqrt(3^2 + 4^2 + 12^2) = 13 voxels; with slices of 2 mm sqrt(6^2 + 4^2 + 12^2) = 14 mm.
     nothing, something = np.zeros((3, 4, 12), dtype=bool), points((1, 2, 3), (1, 2, 4), shape=(3, 4, 12))
     mm = None if spacing is None else 14.0
@@ -194,7 +194,7 @@ def surface_positions(mask: Mask) -> list[tuple[int, ...]]:
 
 @pytest.mark.slow
 @given(pair=masks(empty=False), kind=KINDS)
-def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str) -> None:
+def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str):
     prediction, truth = pair
     spacing = spacing_for(truth.ndim, kind)
     metrics = class_metrics(prediction, truth, spacing)
@@ -226,7 +226,7 @@ def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacin
 
 
 @given(pair=masks(empty=False), kind=KINDS)
-def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str) -> None:
+def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str):
     assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
 
 
@@ -234,14 +234,14 @@ def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str) -> 
 
 
 @given(pair=masks(empty=False), kind=KINDS, margin=st.integers(1, 6))
-def test_more_background_around_changes_nothing(pair: tuple[Mask, Mask], kind: str, margin: int) -> None:
+def test_more_background_around_changes_nothing(pair: tuple[Mask, Mask], kind: str, margin: int):
     spacing = spacing_for(pair[0].ndim, kind)
     wide = class_metrics(np.pad(pair[0], margin), np.pad(pair[1], margin), spacing)
     assert wide == class_metrics(*pair, spacing)
 
 
 @given(pair=masks(), kind=KINDS)
-def test_order_and_direction_of_the_axes_change_nothing(pair: tuple[Mask, Mask], kind: str) -> None:
+def test_order_and_direction_of_the_axes_change_nothing(pair: tuple[Mask, Mask], kind: str):
     spacing = spacing_for(pair[0].ndim, kind)
     turned = class_metrics(
         np.flip(pair[0].T, axis=0), np.flip(pair[1].T, axis=0), None if spacing is None else spacing[::-1]
@@ -251,7 +251,7 @@ def test_order_and_direction_of_the_axes_change_nothing(pair: tuple[Mask, Mask],
 
 
 @given(mask=masks().map(lambda pair: pair[0]), kind=KINDS)
-def test_a_mask_equals_itself(mask: Mask, kind: str) -> None:
+def test_a_mask_equals_itself(mask: Mask, kind: str):
     metrics = class_metrics(mask, mask, spacing_for(mask.ndim, kind))
     assert_values(metrics, dice=1.0, jaccard=1.0, nsd_voxel=1.0, hd95_voxel=0.0, asd_voxel=0.0, assd_voxel=0.0)
     assert (metrics.missed, metrics.spurious) == (False, False)
@@ -261,7 +261,7 @@ def test_a_mask_equals_itself(mask: Mask, kind: str) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), kind=KINDS, crowded=st.booleans())
-def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -> None:
+def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool):
     rng, spacing = np.random.default_rng(seed), spacing_for(3, kind)
     prediction, truth = (rng.integers(0, 4, (3, 7, 8)).astype(np.uint8) for _ in range(2))
     if not crowded:
@@ -273,7 +273,7 @@ def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -
         assert metrics == class_metrics(prediction == value, truth == value, spacing)
 
 
-def test_arguments_are_left_as_they_were() -> None:
+def test_arguments_are_left_as_they_were():
     prediction, truth = (np.random.default_rng(seed).integers(0, 3, (3, 6, 6)).astype(np.uint8) for seed in (0, 1))
     copies = prediction.copy(), truth.copy()
     case_metrics(prediction, truth, ["a", "b"], (2.0, 1.0, 1.0), TOLERANCE)
@@ -283,7 +283,7 @@ def test_arguments_are_left_as_they_were() -> None:
 # Wrong arguments
 
 
-def test_shapes_that_differ_are_refused() -> None:
+def test_shapes_that_differ_are_refused():
     # (1, 4) would broadcast against (3, 4) without a word.
     small, large = np.ones((1, 4), dtype=np.uint8), np.ones((3, 4), dtype=np.uint8)
     for first, second in itertools.permutations((small, large)):
@@ -291,7 +291,7 @@ def test_shapes_that_differ_are_refused() -> None:
             case_metrics(first, second, ["a"], None, TOLERANCE)
 
 
-def test_neither_torch_nor_medpy_is_loaded() -> None:
+def test_neither_torch_nor_medpy_is_loaded():
     code = "import harness.evaluation.metrics, sys; print(sorted({'torch', 'medpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, check=True

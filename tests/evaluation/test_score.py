@@ -61,7 +61,7 @@ def score(folder: Path, runs: Path, name: str = "theirs"):
     return score_predictions(folder, dataset="phantom", name=name, runs=runs)
 
 
-def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, truth: Labels, tmp_path: Path) -> None:
+def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, truth: Labels, tmp_path: Path):
     moved = shifted(truth)
     rows = score(write(tmp_path / "moved", moved, ending="_pred"), tmp_path / "runs").set_index(["case", "class_name"])
     assert len(rows) == len(truth) * len(cache.manifest.classes[1:])
@@ -78,7 +78,7 @@ def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, tru
     assert (exact["hd95_mm"] == 0).all()
 
 
-def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path: Path) -> None:
+def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path: Path):
     runs = tmp_path / "runs"
     write_records(runs / "mini", FEW)
     finals = len(FEW.planned_runs) - len(FEW.failed)
@@ -108,7 +108,7 @@ def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path
     assert str(table.parent) in flaw
 
 
-def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path) -> None:
+def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path):
     recorded = ScoredFolder(tmp_path, "phantom")
     with ThreadPoolExecutor(4) as at_once:
         uses = list(at_once.map(lambda name: recorded.record_use(name, "", cache.reference, "0" * 64), "abcd"))
@@ -120,7 +120,7 @@ def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path) 
         cache.test_cases(ScoringPermit(recorded, other))
 
 
-def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_path: Path) -> None:
+def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_path: Path):
     runs = tmp_path / "runs"
     same = write_records(runs / "same", RunSpec(**{**vars(FEW), "checksum": cache.manifest.checksum}))
     others = write_records(runs / "others", FEW)
@@ -181,7 +181,7 @@ BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
 
 
 @pytest.mark.parametrize("flaw", BAD)
-def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, truth: Labels, tmp_path: Path) -> None:
+def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, truth: Labels, tmp_path: Path):
     make, message = BAD[flaw]
     make(tmp_path / "theirs", truth)
     with pytest.raises(DataError, match=message):
@@ -193,13 +193,13 @@ def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, trut
     ("dataset", "name", "message"),
     [("phantom", " ", "--name"), ("phantom", "a" * 41, "41"), ("fantom", "a", "phantom")],
 )
-def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path) -> None:
+def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path):
     with pytest.raises(UsageError, match=message) as refused:
         score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)
     assert isinstance(refused.value, HarnessError)
 
 
-def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     raw = write_folder(tmp_path / "raw", {"Tr": [f"p{number:02}" for number in range(10)]})
     manifest = prepare_scans(raw, "own", Choices()).manifest

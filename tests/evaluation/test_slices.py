@@ -55,13 +55,13 @@ def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, 
     return np.stack(slices)
 
 
-def test_a_predictor_of_wrong_shape_is_named() -> None:
+def test_a_predictor_of_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"the predictor \(Flatten\) answers \[2, 1024\] to images \[2, 1, 32, 32\]"):
         predict_labels(nn.Flatten(), images_of(2), (2, 32, 32))
 
 
 @pytest.mark.parametrize("native", [(5, 47, 61), (1, 154, 428), (3, 17, 19)])
-def test_equals_one_slice_at_a_time(native: tuple[int, int, int]) -> None:
+def test_equals_one_slice_at_a_time(native: tuple[int, int, int]):
     network, images = small_network(), images_of(native[0])
     labels = predict_labels(network, images, native)
     assert labels.dtype == np.uint8
@@ -73,14 +73,14 @@ def test_equals_one_slice_at_a_time(native: tuple[int, int, int]) -> None:
 
 @settings(max_examples=15)
 @given(depths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: list[int]) -> None:
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: list[int]):
     network, volumes = small_network(), [images_of(depth, seed) for seed, depth in enumerate(depths)]
     together = predict_slices(network, volumes, Engine())
     for labels, images in zip(together, volumes, strict=True):
         np.testing.assert_array_equal(labels.numpy(), reference(network, images, (len(images), SIZE, SIZE)))
 
 
-def test_slices_of_many_volumes_fill_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_of_many_volumes_fill_forward_passes(monkeypatch: pytest.MonkeyPatch):
     network, sizes = small_network(), []
     network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
     volumes = [images_of(depth) for depth in (10, 7, 20)]
@@ -92,13 +92,13 @@ def test_slices_of_many_volumes_fill_forward_passes(monkeypatch: pytest.MonkeyPa
     assert sizes == [16, 16, 5], "no more pixels at a time than a CPU's caches hold"
 
 
-def test_an_image_too_large_for_the_caches_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_too_large_for_the_caches_goes_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(predict, "CPU_PIXELS", 10)
     assert [len(images) for images in stacked(list(images_of(3)), 32, torch.contiguous_format)] == [1, 1, 1]
 
 
 @given(source=st.integers(1, 300), target=st.integers(1, 600))
-def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target: int) -> None:
+def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target: int):
     labels = torch.randint(0, 255, (1, 1, 2, source), dtype=torch.uint8)
     indices = nearest_indices(source, target)
     for values in (labels, labels.float()):
@@ -106,13 +106,13 @@ def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target:
         assert torch.equal(values[..., indices], expected)
 
 
-def test_nearest_indices_by_hand() -> None:
+def test_nearest_indices_by_hand():
     # Centres of 5 positions over 3 pixels fall at 0.3, 0.9, 1.5, 2.1, 2.7; of 2 over 5 at 1.25 and 3.75.
     assert nearest_indices(3, 5).tolist() == [0, 0, 1, 2, 2]
     assert nearest_indices(5, 2).tolist() == [1, 3]
 
 
-def test_every_part_keeps_its_own_training_flag() -> None:
+def test_every_part_keeps_its_own_training_flag():
     network = small_network()
     network.train()
     network[1].eval()
@@ -132,7 +132,7 @@ class Failing(nn.Module):
         raise RuntimeError("no")
 
 
-def test_flags_return_after_a_failure() -> None:
+def test_flags_return_after_a_failure():
     network = nn.Sequential(nn.BatchNorm2d(1), Failing()).train()
     with pytest.raises(RuntimeError, match="no"):
         predict_labels(network, images_of(2).float(), (2, 8, 8))
@@ -148,14 +148,14 @@ class Noisy(nn.Module):
 
 
 @pytest.mark.parametrize("network", [small_network(), Noisy()], ids=["dropout", "noisy"])
-def test_random_generator_is_untouched(network: nn.Module) -> None:
+def test_random_generator_is_untouched(network: nn.Module):
     torch.manual_seed(7)
     before = torch.get_rng_state()
     predict_labels(network.train(), images_of(3), (3, 20, 20))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_channels_last_and_bfloat16_reach_the_network() -> None:
+def test_channels_last_and_bfloat16_reach_the_network():
     network, seen = small_network().float(), []
     images = images_of(3).float().repeat(1, 2, 1, 1)
     network[0] = nn.Conv2d(2, 6, 3, padding=1)
@@ -169,7 +169,7 @@ def test_channels_last_and_bfloat16_reach_the_network() -> None:
     assert seen == [(False, torch.float32), (True, torch.bfloat16)]
 
 
-def test_cuda_gives_the_labels_of_the_cpu() -> None:
+def test_cuda_gives_the_labels_of_the_cpu():
     require("cuda", torch.cuda.is_available(), "torch finds no CUDA device")
     network, images, native = small_network(), images_of(5), (5, 47, 61)
     expected = reference(network, images, native)

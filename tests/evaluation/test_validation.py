@@ -19,7 +19,7 @@ def labels(*values: int) -> Tensor:
     return torch.tensor([values], dtype=torch.uint8)
 
 
-def test_dice_by_hand() -> None:
+def test_dice_by_hand():
     # Class 1: 1 shared of 2 + 1. Class 2: truth alone. Class 3: in neither. Class 4: prediction alone.
     dice = dice_by_class(labels(1, 1, 4, 0), labels(1, 0, 2, 0), 5)
     assert dice.tolist() == [2 / 3, 0.0, 1.0, 0.0]
@@ -27,7 +27,7 @@ def test_dice_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(2, 256), empty=st.floats(0, 1))
-def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: float) -> None:
+def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: float):
     rng = np.random.default_rng(seed)
     prediction, truth = (
         np.where(rng.random((3, 7, 8)) < empty, 0, rng.integers(0, n_classes, (3, 7, 8))).astype(np.uint8)
@@ -46,7 +46,7 @@ class Thresholds(nn.Module):
         return -(images - torch.tensor([0.125, 0.375, 0.625, 0.875])[:, None, None]).abs()
 
 
-def test_a_validation_is_the_mean_of_whole_native_volumes() -> None:
+def test_a_validation_is_the_mean_of_whole_native_volumes():
     rng = np.random.default_rng(0)
     cases = [
         Case(name, name, "val", rng.random(shape, np.float32), rng.integers(0, 4, shape, np.uint8))

@@ -67,7 +67,7 @@ def volume(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("shape", [(21, 17, 9), (12, 20, 5)])
 @pytest.mark.parametrize("stride", [(16, 16, 8), (7, 5, 3)])
-def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]):
     """MONAI names strides by an overlap and rounds down: half a voxel more than the stride gives exactly this one."""
     from monai.inferers.utils import sliding_window_inference
 
@@ -79,7 +79,7 @@ def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tup
     assert torch.allclose(window_scores(network, image[None], 3, stride), expected[0], atol=1e-6)
 
 
-def test_the_reference_by_hand() -> None:
+def test_the_reference_by_hand():
     """Along 21 voxels windows of 16 at steps of 4 begin at 0, 4 and, moved back from 8, at 5."""
     from tests.evaluation.plain import starts
 
@@ -104,7 +104,7 @@ class Ramp(nn.Module):
 @settings(max_examples=25)
 def test_windows_lie_where_the_field_puts_them(
     shape: tuple[int, int, int], stride: tuple[int, int, int], batch_size: int
-) -> None:
+):
     image = volume(shape)
     scores = window_scores(Ramp(), torch.from_numpy(image)[None], 2, stride, batch_size)
     np.testing.assert_allclose(scores, plain_scores(Ramp(), image, SIZE, stride), atol=1e-5)
@@ -112,7 +112,7 @@ def test_windows_lie_where_the_field_puts_them(
 
 @given(shapes=st.lists(st.tuples(st.integers(5, 30), st.integers(5, 30), st.integers(3, 12)), min_size=2, max_size=5))
 @settings(max_examples=10)
-def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: list[tuple[int, int, int]]) -> None:
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: list[tuple[int, int, int]]):
     network, task, engine = small_network().double(), task_of(3), Engine(batch_size=4)
     volumes = [torch.from_numpy(volume(shape, seed)).double()[None] for seed, shape in enumerate(shapes)]
     together = predict_windows(network, volumes, task, (8, 8, 8), engine)
@@ -122,7 +122,7 @@ def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: 
         assert torch.equal(labels, alone)
 
 
-def test_windows_of_many_volumes_fill_forward_passes() -> None:
+def test_windows_of_many_volumes_fill_forward_passes():
     network, sizes = small_network(), []
     network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
     volumes = [torch.zeros(1, 24, 16, 8), torch.zeros(1, 9, 5, 3), torch.zeros(1, 32, 16, 8)]
@@ -130,13 +130,13 @@ def test_windows_of_many_volumes_fill_forward_passes() -> None:
     assert sizes == [4, 2], "2, 1 and 3 windows"
 
 
-def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window() -> None:
+def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window():
     large, small = torch.zeros(1, 183, 140, 88), torch.zeros(1, 40, 60, 20)
     for image, size, stride in ((large, (112, 112, 80), (18, 18, 4)), (small, (16, 48, 16), (16, 18, 4))):
         assert list(windows(image, task_of(2, size), None)) == list(windows(image, task_of(2, size), stride))
 
 
-def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour() -> None:
+def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour():
     network, image = small_network(), torch.from_numpy(volume((20, 18, 10)))[None]
     small = predict_volume(network, image, (20, 18, 10), SIZE)
     native = predict_volume(network, image, (61, 53, 29), SIZE)
@@ -145,7 +145,7 @@ def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour() -> None
     assert nearest_indices(20, 61)[30] == 10
 
 
-def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_float32() -> None:
+def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_float32():
     seen: list[tuple[bool, torch.dtype]] = []
     network = nn.Sequential(nn.Conv3d(2, 3, 1))
     network.register_forward_hook(

@@ -35,7 +35,7 @@ def by_patient(store: SuiteFolder, spec: RunSpec, method: str, seeds: range, met
 
 
 @pytest.mark.parametrize("metric", ["dice", "hd95_voxel"])
-def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Path) -> None:
+def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Path):
     a, b = write_records(tmp_path / "a", SPEC), write_records(tmp_path / "b", BETTER)
     found = compared(a, b, metric)
     (row,) = found.differing.to_dict("records")
@@ -52,7 +52,7 @@ def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Pa
     assert (row["probability_of_improvement"] > 0.5) == ((gaps.mean() > 0) == (metric == "dice"))
 
 
-def test_only_runs_that_both_have_are_paired(tmp_path: Path) -> None:
+def test_only_runs_that_both_have_are_paired(tmp_path: Path):
     a = write_records(tmp_path / "a", SPEC)
     fewer = write_records(
         tmp_path / "fewer", replace(BETTER, seeds=2, methods={"ua_mt": 1.5, "supervised": 0.0, "new": 0})
@@ -72,7 +72,7 @@ def test_only_runs_that_both_have_are_paired(tmp_path: Path) -> None:
     assert len(compared(first, other).differing) == 3
 
 
-def test_other_conditions_are_named(tmp_path: Path) -> None:
+def test_other_conditions_are_named(tmp_path: Path):
     newer = SPEC.environment.model_copy(update={"torch": "2.14.0"})
     there = write_records(tmp_path / "b", replace(SPEC, environments={key(run): newer for run in SPEC.planned_runs}))
     found = compared(write_records(tmp_path / "a", SPEC), there)
@@ -80,7 +80,7 @@ def test_other_conditions_are_named(tmp_path: Path) -> None:
     assert found.differing.empty
 
 
-def test_other_data_and_other_patients_are_refused(tmp_path: Path) -> None:
+def test_other_data_and_other_patients_are_refused(tmp_path: Path):
     a = write_records(tmp_path / "a", SPEC)
     data = {"dataset": DatasetRef(name="la", version=1, checksum=SPEC.checksum)}
     la = write_records(tmp_path / "la", replace(SPEC, overrides={key(run): data for run in SPEC.planned_runs}))
@@ -90,7 +90,7 @@ def test_other_data_and_other_patients_are_refused(tmp_path: Path) -> None:
         compared(a, write_records(tmp_path / "few", replace(SPEC, patients=6)))
 
 
-def test_records_are_found_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_found_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = write_records(tmp_path / "runs" / "mini", replace(SPEC, seeds=1))
     archive = tmp_path / "repository" / "mini" / "records.tar.xz"
     archive.parent.mkdir(parents=True)

@@ -87,7 +87,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> SuiteFolder:
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_an_unfit_run_is_in_no_number(name: str, records: SuiteFolder) -> None:
+def test_an_unfit_run_is_in_no_number(name: str, records: SuiteFolder):
     change, expected = UNFIT[name]
     folder = folder_of(records)
     kept, frame = folder.require_result(), cases_of(folder)
@@ -111,14 +111,14 @@ def test_an_unfit_run_is_in_no_number(name: str, records: SuiteFolder) -> None:
     assert "1/2 ok, 1 unfit" in text
 
 
-def test_all_runs_fit_in_honest_records(records: SuiteFolder) -> None:
+def test_all_runs_fit_in_honest_records(records: SuiteFolder):
     board = board_of(records)
     assert board.results["n_unfit"].sum() == 0
     assert board.results.query("checkpoint == 'last' and place == 1")["entry"].tolist() == ["mc_net"]
     assert "Unfit" not in markdown(board)
 
 
-def test_a_method_without_any_fit_run_is_last(tmp_path) -> None:
+def test_a_method_without_any_fit_run_is_last(tmp_path):
     store = write_records(tmp_path / "s", SPEC)
     for seed in range(SPEC.seeds):
         UNFIT["no row"][0](folder_of(store, ("mc_net", 3, 0, seed)))
@@ -128,7 +128,7 @@ def test_a_method_without_any_fit_run_is_last(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
+def test_table_csv_audit_and_page_say_so(tmp_path):
     store = write_records(tmp_path / "s", SPEC)
     UNFIT["a row alone"][0](folder_of(store))
     done = call_cli("leaderboard", store.root)

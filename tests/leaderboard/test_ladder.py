@@ -15,7 +15,7 @@ from tests.synthetic import RunSpec, board_of, write_records
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2, ladder=(500, 2000, 8000))
 
 
-def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path) -> None:
+def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
     spec = RunSpec(**{**vars(SPEC), "unrun": frozenset({8000}), "missing": frozenset({("ua_mt", 3, 0, 1)})})
     board = board_of(write_records(tmp_path / "s", spec))
     assert [(each.rung, each.title) for each in board.inputs.comparisons] == [
@@ -42,13 +42,13 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path) -> None:
     assert "3 labelled patients: Dice % by reference steps" in str(board)
 
 
-def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path) -> None:
+def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path):
     spec = RunSpec(**{**vars(SPEC), "unrun": frozenset(SPEC.ladder)})
     (comparison,) = board_of(write_records(tmp_path / "s", spec)).inputs.comparisons
     assert (comparison.rung, set(comparison.runs["status"])) == (500, {"missing"})
 
 
-def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path) -> None:
+def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path):
     board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
     alone = board.at_rung(2000)
     for name, frame in alone.tables.items():
@@ -64,12 +64,12 @@ def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path) -> No
             board.at_rung(rung)
 
 
-def test_without_a_ladder_no_rung_can_be_asked_for(plain) -> None:
+def test_without_a_ladder_no_rung_can_be_asked_for(plain):
     with pytest.raises(UsageError, match="is none of the suite's; it has no ladder"):
         board_of(plain).at_rung(500)
 
 
-def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path) -> None:
+def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
     board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
@@ -89,7 +89,7 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path) 
     assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
 
 
-def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path) -> None:
+def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path):
     board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({2000, 8000})})))
     assert [path.name for path in write_leaderboard(board, tmp_path / "a") if path.suffix != ".csv"] == [
         "leaderboard.md", "curves.png",

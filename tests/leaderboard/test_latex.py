@@ -13,7 +13,7 @@ UNESCAPED = re.compile(r"(?<!\\)[&%$#_~^|<>]")
 
 
 @given(st.text(alphabet=st.sampled_from([*SPECIAL, "a", " ", "\n", "1"])))
-def test_no_text_steers_latex(text: str) -> None:
+def test_no_text_steers_latex(text: str):
     """Read back by LaTeX's own rules, the escaped text is the text in one line."""
     read = escaped(text)
     for sign, written in sorted(SPECIAL.items(), key=lambda item: -len(item[1])):
@@ -22,7 +22,7 @@ def test_no_text_steers_latex(text: str) -> None:
     assert re.sub(r"\x00(.{4})", lambda match: chr(int(match[1], 16)), read) == re.sub(r" *\n\s*", " ", text)
 
 
-def test_every_row_has_all_columns_and_the_numbers_of_the_leaderboard(tmp_path) -> None:
+def test_every_row_has_all_columns_and_the_numbers_of_the_leaderboard(tmp_path):
     methods = {"a_1": 0.0, "b_2": 2.0, "supervised_full": 0.0}
     board = board_of(write_records(tmp_path / "my_suite", RunSpec(methods=methods, seeds=2)))
     text = latex(board)

@@ -61,7 +61,7 @@ def statuses(inputs: LeaderboardInput) -> set[tuple[str, str]]:
 ALL_OK = {("supervised", "ok"), ("ua_mt", "ok")}
 
 
-def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path) -> None:
+def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path):
     board = build_leaderboard(records_with(tmp_path, {500: 1.08, 2000: 1.08}))
     assert board.inputs.marked == {"ua_mt@3": "a step of stage train costs +8% against its calibration"}
     assert statuses(board.inputs) == ALL_OK
@@ -73,7 +73,7 @@ def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path) -> None:
     assert "2/2 ok, marked" in text
 
 
-def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path) -> None:
+def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path):
     inputs = read_input(records_with(tmp_path, {500: 0.85, 2000: 0.85}))
     assert inputs.marked == {}
     assert statuses(inputs) == {("supervised", "ok"), ("ua_mt", "unfit")}
@@ -81,14 +81,14 @@ def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path) -> None:
     assert set(reasons) == {"a step of stage train costs -15% against its calibration"}
 
 
-def test_rungs_are_judged_together(tmp_path: Path) -> None:
+def test_rungs_are_judged_together(tmp_path: Path):
     """12 % more on one and as calibrated on the other: 6 % in all, so both are marked and neither is left out."""
     inputs = read_input(records_with(tmp_path, {500: 1.0, 2000: 1.12}))
     assert inputs.marked == {"ua_mt@3": "a step of stage train costs +6% against its calibration"}
     assert statuses(inputs) == ALL_OK
 
 
-def test_few_samples_and_other_devices_are_judged_by_less(tmp_path: Path) -> None:
+def test_few_samples_and_other_devices_are_judged_by_less(tmp_path: Path):
     few = read_input(records_with(tmp_path / "few", {500: 3.0, 2000: 3.0}, samples=7))
     assert (few.marked, statuses(few)) == ({}, ALL_OK), "28 supervised steps say nothing"
     elsewhere = read_input(records_with(tmp_path / "elsewhere", {500: 1.4, 2000: 1.4}, device="f" * 64))

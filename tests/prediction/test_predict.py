@@ -127,7 +127,7 @@ def dice(labels: np.ndarray, truth: np.ndarray, value: int) -> float:
 
 
 @pytest.mark.parametrize("trained", ["slices", "volumes"], indirect=True)
-def test_test_images_score_as_in_the_runs_own_record(trained: Trained, tmp_path: Path) -> None:
+def test_test_images_score_as_in_the_runs_own_record(trained: Trained, tmp_path: Path):
     predict_scans([trained.record()], trained.images, tmp_path / "out")
     cases = cases_of(trained.record().folder)
     last = cases[cases["checkpoint"] == "last"].set_index(["case", "class_name"])["dice"]
@@ -145,7 +145,7 @@ def test_test_images_score_as_in_the_runs_own_record(trained: Trained, tmp_path:
     assert pictures == trained.truths.keys()
 
 
-def test_an_ensemble_decides_by_the_mean_probability(slices: Trained, tmp_path: Path) -> None:
+def test_an_ensemble_decides_by_the_mean_probability(slices: Trained, tmp_path: Path):
     records = [slices.record(seed) for seed in (0, 1)]
     predict_scans(records, slices.images, tmp_path / "out")
     run = records[0].run
@@ -172,9 +172,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[in
     return end.value.code, error
 
 
-def test_one_flawed_scan_does_not_stop_the_others(
-    slices: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_flawed_scan_does_not_stop_the_others(slices: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     images = Path(shutil.copytree(slices.images, tmp_path / "in"))
     flawed = {
         "flat": np.zeros((20, 17, 3)),
@@ -194,7 +192,7 @@ def test_one_flawed_scan_does_not_stop_the_others(
 
 def test_what_does_not_go_together_is_refused_before_anything_is_written(
     slices: Trained, volumes: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
     (tmp_path / "two").mkdir()
@@ -225,7 +223,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(
 def test_runs_whose_preparation_cannot_be_repeated_are_refused(
     trained: Trained, dataset: str, layout: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+):  # fmt: skip
     from harness.suite.registry import load_dataset
 
     monkeypatch.setattr("harness.train.weights.load_dataset", lambda _: load_dataset(dataset))

@@ -17,7 +17,7 @@ def golden() -> list[Allocation]:
     return parse([line.split("|") for line in GOLDEN.read_text().splitlines()])
 
 
-def test_a_requeued_job_has_a_line_for_each_of_its_runs(golden: list[Allocation]) -> None:
+def test_a_requeued_job_has_a_line_for_each_of_its_runs(golden: list[Allocation]):
     runs = [one for one in golden if one.job == "4"]
     assert [(one.state, one.elapsed_seconds) for one in runs] == [("REQUEUED", 21), ("COMPLETED", 63)]
     assert runs[0].start == datetime(2026, 11, 25, 2, 52, 53, tzinfo=UTC).timestamp()
@@ -25,7 +25,7 @@ def test_a_requeued_job_has_a_line_for_each_of_its_runs(golden: list[Allocation]
     assert sum(one.allocated for one in golden if one.job == "5") == 2 * (24 + 71)
 
 
-def test_tasks_of_an_array_keep_both_numbers(golden: list[Allocation]) -> None:
+def test_tasks_of_an_array_keep_both_numbers(golden: list[Allocation]):
     tasks = {one.name: one for one in golden if one.array == "10"}
     assert {name: one.job for name, one in tasks.items()} == {"10_0": "11", "10_1": "10"}
     assert (tasks["10_0"].state, tasks["10_0"].open) == ("CANCELLED", False)
@@ -33,11 +33,11 @@ def test_tasks_of_an_array_keep_both_numbers(golden: list[Allocation]) -> None:
     assert tasks["10_1"].end == tasks["10_1"].start + 61, "of a running job: the moment of the question"
 
 
-def test_what_never_started_is_no_allocation(golden: list[Allocation]) -> None:
+def test_what_never_started_is_no_allocation(golden: list[Allocation]):
     assert {one.job for one in golden}.isdisjoint({"13", "17"})
 
 
-def test_devices_are_gpus_and_without_any_cpus(golden: list[Allocation]) -> None:
+def test_devices_are_gpus_and_without_any_cpus(golden: list[Allocation]):
     by_job = {one.job: (one.gres, one.currency, one.devices) for one in golden}
     assert by_job["3"] == ("gpu", "GPU", 1)
     assert by_job["16"] == ("gpu:a100", "GPU", 2), "the typed count is not added to the total"
@@ -55,12 +55,12 @@ def test_devices_are_gpus_and_without_any_cpus(golden: list[Allocation]) -> None
         ("cpu=3,gres/gpu=0", (None, "CPU", 3)),
     ],
 )
-def test_tres(tres: str, expected: tuple[str | None, str, int]) -> None:
+def test_tres(tres: str, expected: tuple[str | None, str, int]):
     assert read_tres(tres) == expected
 
 
 @pytest.mark.parametrize("line", ["1|1|COMPLETED", "1|1|COMPLETED|yesterday||3|cpu=1|node1"])
-def test_other_output_is_refused(line: str) -> None:
+def test_other_output_is_refused(line: str):
     with pytest.raises(RecordError, match="sacct"):
         parse([line.split("|")])
 
@@ -73,7 +73,7 @@ def fake(folder: Path, name: str, text: str) -> None:
     script.chmod(0o755)
 
 
-def test_one_call_asks_for_all_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_call_asks_for_all_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fake(tmp_path, "sacct", GOLDEN.read_text())
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = read_allocations(["10", "4"], datetime(2026, 11, 24, 10, 0, 1, tzinfo=UTC).timestamp())
@@ -83,14 +83,14 @@ def test_one_call_asks_for_all_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert asked.endswith("--jobs 10,4 --starttime 2026-11-24T10:00:00")
 
 
-def test_without_slurm_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurm_it_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ServiceError, match="sacct is not on the PATH"):
         read_allocations(["1"], 1e9)
     assert read_dead_node_seconds() == 330.0
 
 
-def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fake(
         tmp_path,
         "scontrol",

@@ -62,7 +62,7 @@ def ledger_line(**changes: Any) -> LedgerLine:
     )
 
 
-def test_a_run_alone_by_hand() -> None:
+def test_a_run_alone_by_hand():
     """60 s: 3 to the process, 55 of it, 2 after it."""
     parts = Seconds(start_up=7, useful=40, evaluation=5, checkpoint=2, unexplained=1)
     found = account_for(MINUTE, [interval(3, 58, seconds=parts)], 12.0)
@@ -73,7 +73,7 @@ def test_a_run_alone_by_hand() -> None:
     assert (found.seconds.ledger, found.seconds.training) == (57, 40)
 
 
-def test_three_runs_on_two_gpus_by_hand() -> None:
+def test_three_runs_on_two_gpus_by_hand():
     """2 GPUs x 60 s. One process from 5 to 55; beside it one from 10 to 20 and one from 30 to 60: 120 - 2 x 5 - 90."""
     allocation = changed(devices=2)
     intervals = [interval(5, 55, "a"), interval(10, 20, "b", "mc_net"), interval(30, 60, "c", "mc_net")]
@@ -87,7 +87,7 @@ def test_three_runs_on_two_gpus_by_hand() -> None:
     assert first.training_share == first.seconds.useful / first.allocated
 
 
-def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_heartbeat() -> None:
+def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_heartbeat():
     killed = interval(0, 57, ended=False)
     assert account_for(MINUTE, [killed], 0.0).seconds == Seconds(useful=57, lost=3)
     silent = account_for(MINUTE, [interval(0, 30, ended=False)], 0.0)
@@ -97,12 +97,12 @@ def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_he
     assert account_for(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
 
-def test_a_run_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
+def test_a_run_that_could_not_say_that_it_ends_has_as_long_again_to_leave():
     failed = account_for(changed(state="FAILED"), [interval(0, 48, ended=False)], 0.0)
     assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
 
 
-def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
+def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_charging():
     cancelled = changed(state="CANCELLED")
     late = account_for(cancelled, [interval(2, 68)], 0.0)
     assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
@@ -115,13 +115,13 @@ def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_chargi
     assert account_for(MINUTE, [interval(2, 68)], 0.0).violation, "nobody told it to stop"
 
 
-def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
+def test_what_says_that_an_attempt_was_over_ends_its_silence():
     over = account_for(MINUTE, [interval(0, 30, ended=False, until=START + 33)], 0.0)
     assert over.seconds == Seconds(useful=30, lost=3, idle=27)
     assert not over.violation
 
 
-def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
+def test_where_a_node_died_slurm_may_not_notice_for_a_while():
     dead = [interval(0, 40, ended=False)]
     assert account_for(MINUTE, dead, 12.0).violation
     failed = account_for(changed(state="NODE_FAIL"), dead, 12.0)
@@ -130,14 +130,14 @@ def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
     assert not failed.violation
 
 
-def test_more_runs_at_once_than_devices_is_a_violation() -> None:
+def test_more_runs_at_once_than_devices_is_a_violation():
     found = account_for(MINUTE, [interval(0, 60, "a"), interval(0, 60, "b")], 0.0)
     assert found.seconds == Seconds(useful=120, unexplained=-60)
     assert found.violation
     assert not account_for(changed(state="RUNNING"), [interval(0, 60, "a"), interval(0, 60, "b")], 0.0).violation
 
 
-def test_a_run_without_any_run_is_a_start_and_then_idle() -> None:
+def test_a_run_without_any_run_is_a_start_and_then_idle():
     long = account_for(changed(elapsed_seconds=1000), [], 0.0)
     assert long.seconds == Seconds(start_up=300, idle=700)
     again = account_for(changed(start=2000), [interval(2000, 2060)], 0.0)
@@ -145,7 +145,7 @@ def test_a_run_without_any_run_is_a_start_and_then_idle() -> None:
     assert (entry.entry, entry.attempts, entry.allocated) == ("ua_mt", 1, 1060)
 
 
-def test_an_attempt_belongs_to_the_run_in_which_it_began() -> None:
+def test_an_attempt_belongs_to_the_run_in_which_it_began():
     runs = group_by_job([changed(start=100), MINUTE, changed(job="8", name="8")])
     assert [one.start for one in runs["7"]] == [START, START + 100]
     for begin, start in ((0.5, 0), (-1, 0), (50, 0), (99, 100), (130, 100), (1e5, 100), (-1e5, 0)):
@@ -157,7 +157,7 @@ def test_an_attempt_belongs_to_the_run_in_which_it_began() -> None:
         assert find_allocation(interval(0, 1, process=elsewhere), runs) is None
 
 
-def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
+def test_only_the_first_attempt_of_a_process_has_its_start():
     """Born at 1970-01-01T00:01:40; its first attempt began 4 s later. A second process has a birth of its own."""
     process = ProcessInfo(host="n", pid=1, process_started_at="1970-01-01T00:01:40+00:00", gpu_uuid=None, job="7")
     intervals = [
@@ -171,7 +171,7 @@ def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
     assert (third.origin, third.seconds.start_up) == (100.0, 20.0)
 
 
-def test_phases_by_hand() -> None:
+def test_phases_by_hand():
     """Of 8 device-seconds 6 count, so three quarters of 12 wall seconds in steps; 2 of 20 seconds have no phase."""
     phases = {"train": 12.0, "eval": 1.0, "checkpoint": 0.5, "log": 0.25, "data": 1.0, "build": 2.0, "warmup": 1.0}
     found = split_by_use(ledger_line(device_seconds=8.0, wall_seconds={**phases, "unaccounted": 0.25}), 6.0, 20.0)
@@ -205,7 +205,7 @@ def lives_of(draw: st.DrawFn) -> list[AttemptInterval]:
 )
 def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
     intervals: list[AttemptInterval], devices: int, elapsed: int, state: str
-) -> None:
+):
     allocation = changed(devices=devices, elapsed_seconds=elapsed, state=state)
     found = account_for(allocation, intervals, 12.0)
     assert math.isclose(found.seconds.total, devices * elapsed, abs_tol=1e-6)
@@ -218,7 +218,7 @@ def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
 
 
 @given(groups=st.lists(lives_of(), min_size=1, max_size=4))
-def test_entries_share_all_allocations_out(groups: list[list[AttemptInterval]]) -> None:
+def test_entries_share_all_allocations_out(groups: list[list[AttemptInterval]]):
     accounts = [
         account_for(changed(job=str(k), name=f"{k // 2}_{k}"), intervals, 0.0) for k, intervals in enumerate(groups)
     ]

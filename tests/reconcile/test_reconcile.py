@@ -47,7 +47,7 @@ def verdict(ran: Accounted) -> Finding:
     return next(finding for finding in audit(SuiteRecords(ran.store)).findings if finding.number == 34)
 
 
-def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran: Accounted) -> None:
+def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran: Accounted):
     done = reconcile(ran, "--allocations")
     assert done.returncode == 0, done.stderr
     found = ran.store.reconciliation()
@@ -83,7 +83,7 @@ def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_sl
     assert "96.0%" in "".join(verdict(ran).evidence)
 
 
-def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran: Accounted) -> None:
+def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran: Accounted):
     ran.answer(elapsed=1000)
     assert reconcile(ran).returncode == 0
     found = ran.store.reconciliation()
@@ -101,7 +101,7 @@ def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_vio
     assert "Unexplained: ledgers and scheduler disagree on 8 allocations." in terminal_text(board, 200)
 
 
-def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path) -> None:
+def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path):
     ran = write_accounted(tmp_path, gres=None)
     ran.answer("billing=1,cpu=1,mem=1G")
     done = reconcile(ran)
@@ -111,7 +111,7 @@ def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path) -> None:
     assert "No GPU was allocated: allocations are counted in CPU-seconds." in terminal_text(board_of(ran.store), 200)
 
 
-def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -> None:
+def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted):
     ran.answer("billing=1,cpu=4,mem=1G")
     done = reconcile(ran)
     assert done.returncode == 69
@@ -122,7 +122,7 @@ def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -
     assert verdict(ran).status == "not applicable"
 
 
-def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: Accounted) -> None:
+def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: Accounted):
     (ran.commands / "sacct").unlink()
     nowhere = {**ran.environment, "PATH": str(ran.commands)}
     done = reconcile(ran, **nowhere)
@@ -137,7 +137,7 @@ def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: 
     assert ran.store.reconciliation_path.read_text() == known
 
 
-def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted) -> None:
+def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted):
     run = next(iter(ran.jobs))
     kept = [line for line in (ran.commands / "lines").read_text().splitlines() if not line.startswith(ran.jobs[run])]
     (ran.commands / "lines").write_text("\n".join(kept) + "\n")
@@ -150,7 +150,7 @@ def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted)
     assert "runs/" + run[:10] in verdict(ran).evidence[0]
 
 
-def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
+def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path):
     ran = Accounted(write_records(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
     done = reconcile(ran)
     assert done.returncode == 0
@@ -162,7 +162,7 @@ def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
     assert verdict(ran).status == "not applicable"
 
 
-def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran: Accounted) -> None:
+def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran: Accounted):
     folder = next(iter(ran.store.folders()))
     path = folder.path / "ledger.jsonl"
     lines = path.read_text().splitlines(keepends=True)

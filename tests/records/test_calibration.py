@@ -40,7 +40,7 @@ def steps(budget: Budget) -> list[int]:
     return [each.steps for each in budget.stages or ()]
 
 
-def test_steps_by_hand() -> None:
+def test_steps_by_hand():
     """1000 reference steps; a third at 0.7 each with a start of 3: floor((333.33 - 3) / 0.7) = 471.
 
     It used 471 x 0.7 + 3 = 332.7, so the last stage has 667.3: less 100 events of 0.2 and a start of 1, 646.3; at 2.5
@@ -54,11 +54,11 @@ def test_steps_by_hand() -> None:
     assert resolved.total_steps == 729
 
 
-def test_the_supervised_entry_gets_its_steps_by_definition() -> None:
+def test_the_supervised_entry_gets_its_steps_by_definition():
     assert steps(resolve(Budget(reference_steps=77), [StagePlan(name="train", share=1.0)], None)) == [77]
 
 
-def test_a_stage_under_20_steps_is_refused() -> None:
+def test_a_stage_under_20_steps_is_refused():
     cost = EntryCost.of(KEY, [stage("first", 1.0), stage("last", 10.0)])
     plans = [StagePlan(name="first", share=0.5), StagePlan(name="last", share=0.5)]
     assert steps(resolve(Budget(reference_steps=400), plans, cost)) == [200, 20]
@@ -74,7 +74,7 @@ def test_a_stage_under_20_steps_is_refused() -> None:
         max_size=4,
     ),
 )
-def test_what_is_resolved_costs_the_budget(total: int, stages: list[tuple[int, float, float, int, float]]) -> None:
+def test_what_is_resolved_costs_the_budget(total: int, stages: list[tuple[int, float, float, int, float]]):
     """In exact arithmetic: never more than the budget, and less by one step of the last stage at most."""
     weight = sum(part for part, *_ in stages)
     names = [f"stage{index}" for index in range(len(stages))]
@@ -91,7 +91,7 @@ def test_what_is_resolved_costs_the_budget(total: int, stages: list[tuple[int, f
     assert -1e-6 <= total - spent <= costs[-1].ratio + 1e-6
 
 
-def test_the_spread_is_that_of_a_ratio_of_means() -> None:
+def test_the_spread_is_that_of_a_ratio_of_means():
     """Against a simulation: the interval covers the true ratio about as often as it says."""
     generator = np.random.default_rng(0)
     inside = 0
@@ -103,7 +103,7 @@ def test_the_spread_is_that_of_a_ratio_of_means() -> None:
     assert abs(inside / 400 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 400)
 
 
-def test_samples_that_were_edited_are_refused() -> None:
+def test_samples_that_were_edited_are_refused():
     content = json.loads(EntryCost.of(KEY, [stage("train", 2.0)]).model_dump_json())
     assert EntryCost.model_validate(content).key == KEY
     content["stages"][0]["pairs"][0][1] *= 0.5
@@ -111,7 +111,7 @@ def test_samples_that_were_edited_are_refused() -> None:
         EntryCost.model_validate(content)
 
 
-def test_a_step_of_no_time_is_refused() -> None:
+def test_a_step_of_no_time_is_refused():
     with pytest.raises(ValidationError, match="more than 0 seconds"):
         StageCost(name="s", pairs=((0.1, 0.2), (0.1, 0.0)), start=(0.0,))
 
@@ -139,30 +139,30 @@ def paces(costs: list[float], device: str = DEVICE) -> list[Pace]:
     ("factor", "verdict"),
     [(0.96, "holds"), (1.04, "holds"), (0.92, "marked"), (1.11, "not ranked")],
 )
-def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor: float, verdict: str) -> None:
+def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor: float, verdict: str):
     judged = judge_pace(paces([2.0 * factor] * 10), 2.0, HEADER)
     assert judged.deviation == pytest.approx(factor - 1.0)
     assert (judged.samples, judged.verdict) == (30, verdict)
 
 
-def test_a_cost_that_grows_with_progress_is_seen() -> None:
+def test_a_cost_that_grows_with_progress_is_seen():
     """Measured at three points of progress as 2; in runs 2 at first and 2.6 in the end."""
     judged = judge_pace(paces([2.0, 2.2, 2.4, 2.6] * 3), 2.0, HEADER)
     assert judged.verdict == "not ranked"
     assert judged.deviation == pytest.approx(0.15)
 
 
-def test_nine_samples_of_three_steps_judge_nothing() -> None:
+def test_nine_samples_of_three_steps_judge_nothing():
     assert judge_pace(paces([9.0] * 9), 2.0, HEADER).verdict == "not judged"
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.3, "marked"), (1.6, "not ranked")])
-def test_another_device_may_differ_by_more(factor: float, verdict: str) -> None:
+def test_another_device_may_differ_by_more(factor: float, verdict: str):
     mixed = paces([2.0 * factor] * 9) + paces([2.0 * factor], device="f" * 64)
     assert judge_pace(mixed, 2.0, HEADER).verdict == verdict
 
 
-def test_what_may_change_a_step_is_measured_apart() -> None:
+def test_what_may_change_a_step_is_measured_apart():
     """Counts, switches and forms by default; not weights, thresholds and decays, nor what is declared free."""
     assert "passes" in UAMTParams.cost_bearing()
     assert not {"noise", "ema_decay", "consistency"} & set(UAMTParams.cost_bearing())

@@ -35,7 +35,7 @@ def write_forever(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
+def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path):
     path = tmp_path / "record.txt"
     seen = set()
     for _ in range(12):
@@ -51,7 +51,7 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
     assert len(seen) > 1, "the writers were killed before they wrote anything twice"
 
 
-def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path):
     path = tmp_path / "record.txt"
     write_text(path, "old")
 
@@ -66,7 +66,7 @@ def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o002, 0o664)])
-def test_the_umask_decides_who_may_read(umask: int, mode: int, tmp_path: Path) -> None:
+def test_the_umask_decides_who_may_read(umask: int, mode: int, tmp_path: Path):
     before = os.umask(umask)
     try:
         write_record(tmp_path / "new" / "note.json", Note(text="x"))
@@ -76,7 +76,7 @@ def test_the_umask_decides_who_may_read(umask: int, mode: int, tmp_path: Path) -
     assert stat.S_IMODE((tmp_path / "new" / "note.json").stat().st_mode) == mode
 
 
-def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path):
     import resource
     import signal
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path) ->
     assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
 
 
-def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_record_comes_back_as_it_was(tmp_path: Path):
     note = Note(text='Grüße, "quoted"\n\u2028 and \x00')
     write_record(tmp_path / "note.json", note)
     assert read_record(tmp_path / "note.json", Note) == note
@@ -122,7 +122,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
         (b'{"schema_version": 99, "future": {}}', "Update the harness"),
     ],
 )
-def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, message: str, tmp_path: Path) -> None:
+def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, message: str, tmp_path: Path):
     path = tmp_path / "note.json"
     path.write_bytes(raw)
     with pytest.raises(RecordError, match=r"note\.json") as caught:
@@ -131,7 +131,7 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, me
     assert path.read_bytes() == raw
 
 
-def test_what_may_not_be_read_is_one_line_with_the_file(tmp_path: Path) -> None:
+def test_what_may_not_be_read_is_one_line_with_the_file(tmp_path: Path):
     with pytest.raises(RecordError, match=r"note\.json is missing"):
         read_record(tmp_path / "note.json", Note)
     (tmp_path / "note.json").mkdir()

@@ -73,14 +73,14 @@ def with_steps(steps: int) -> Callable[[Path], None]:
     return lambda path: edit_record(path, lambda raw: raw["spent"].update(useful_steps=steps))
 
 
-def test_what_was_read_once_is_not_read_again(store: SuiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_read_once_is_not_read_again(store: SuiteFolder, monkeypatch: pytest.MonkeyPatch):
     expected = answer(store)
     monkeypatch.setattr(RunFolder, "require_result", None)
     monkeypatch.setattr(RunFolder, "content", None)
     assert answer(store) == expected
 
 
-def test_an_edit_in_place_of_equal_size_and_time_shows(store: SuiteFolder) -> None:
+def test_an_edit_in_place_of_equal_size_and_time_shows(store: SuiteFolder):
     path = first(store).path / "result.json"
     in_place(path, with_steps(1111))
     assert answer(store)[path.parent.name]["useful_steps"] == 1111
@@ -91,7 +91,7 @@ def test_an_edit_in_place_of_equal_size_and_time_shows(store: SuiteFolder) -> No
     assert answer(store)[path.parent.name]["useful_steps"] == 2222
 
 
-def test_other_cases_show(store: SuiteFolder) -> None:
+def test_other_cases_show(store: SuiteFolder):
     answer(store)
     folder = first(store)
     folder.write_cases(cases_of(folder).assign(dice=0.25))
@@ -99,7 +99,7 @@ def test_other_cases_show(store: SuiteFolder) -> None:
     assert set(answer(store)[folder.id]["dice"]) == {0.25}
 
 
-def test_a_copied_suite_is_read_anew(store: SuiteFolder, tmp_path: Path) -> None:
+def test_a_copied_suite_is_read_anew(store: SuiteFolder, tmp_path: Path):
     expected = answer(store)
     shutil.copytree(store.root, tmp_path / "copy")
     copied = SuiteFolder.open(tmp_path / "copy")
@@ -109,7 +109,7 @@ def test_a_copied_suite_is_read_anew(store: SuiteFolder, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["result.json", "run.json", "cases.parquet"])
-def test_a_damaged_record_is_named_although_an_index_knows_better(store: SuiteFolder, name: str) -> None:
+def test_a_damaged_record_is_named_although_an_index_knows_better(store: SuiteFolder, name: str):
     answer(store)
     path = first(store).path / name
     content = bytearray(path.read_bytes())
@@ -138,7 +138,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ["runs.arrow", "cases.arrow"])
-def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str) -> None:
+def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str):
     expected, path = answer(store), store.root / "index" / name
     whole = path.read_bytes()
     for damage, change in DAMAGES.items():
@@ -147,7 +147,7 @@ def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str) -> None:
         assert path.read_bytes() == whole, damage
 
 
-def test_an_index_of_other_columns_is_made_anew(store: SuiteFolder) -> None:
+def test_an_index_of_other_columns_is_made_anew(store: SuiteFolder):
     expected, folder = answer(store), store.root / "index"
     whole = (folder / "runs.arrow").read_bytes()
     shutil.copy(folder / "cases.arrow", folder / "runs.arrow")
@@ -155,14 +155,14 @@ def test_an_index_of_other_columns_is_made_anew(store: SuiteFolder) -> None:
     assert (folder / "runs.arrow").read_bytes() == whole
 
 
-def test_where_no_index_can_be_written_the_answer_is_the_same(store: SuiteFolder) -> None:
+def test_where_no_index_can_be_written_the_answer_is_the_same(store: SuiteFolder):
     expected = answer_of_records(store)
     shutil.rmtree(store.root / "index")
     write_text(store.root / "index", "in its place")
     assert answer(store) == expected
 
 
-def test_files_that_could_still_change_unseen_are_not_kept(tmp_path: Path) -> None:
+def test_files_that_could_still_change_unseen_are_not_kept(tmp_path: Path):
     store = write_records(tmp_path / "s", SPEC)
     answer(store)
     assert index.YOUNG_NS > 0
@@ -172,7 +172,7 @@ def test_files_that_could_still_change_unseen_are_not_kept(tmp_path: Path) -> No
             answer(store)
 
 
-def test_an_export_leaves_the_index_out(store: SuiteFolder, tmp_path: Path) -> None:
+def test_an_export_leaves_the_index_out(store: SuiteFolder, tmp_path: Path):
     answer(store)
     export_records(SuiteRecords(store), tmp_path / "s.tar.gz")
     _, records = read_archive(tmp_path / "s.tar.gz")
@@ -180,7 +180,7 @@ def test_an_export_leaves_the_index_out(store: SuiteFolder, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_process_killed_while_it_writes_leaves_what_was_there(store: SuiteFolder) -> None:
+def test_a_process_killed_while_it_writes_leaves_what_was_there(store: SuiteFolder):
     expected = answer(store)
     whole = (store.root / "index" / "runs.arrow").read_bytes()
     in_place(first(store).path / "result.json", with_steps(1234))
@@ -213,7 +213,7 @@ def test_after_any_edits_the_answer_is_that_of_the_records(
     edits: list[tuple[Callable[[SuiteFolder, int], object], int]],
     written: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "YOUNG_NS", ALWAYS_OLD)
         store = SuiteFolder.open(Path(shutil.copytree(written, tmp_path_factory.mktemp("runs") / "s")))

@@ -54,7 +54,7 @@ def holder(tmp_path: Path) -> Iterator[Any]:
         kill(child)
 
 
-def test_claim_says_who_and_release_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claim_says_who_and_release_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setenv("HARNESS_DRIVER", "123")
     lease = Lease(tmp_path / "lease")
@@ -72,13 +72,13 @@ def test_claim_says_who_and_release_gives_it_back(tmp_path: Path, monkeypatch: p
     Lease(tmp_path / "lease").claim()
 
 
-def test_a_living_process_is_not_taken_over(holder: Any, tmp_path: Path) -> None:
+def test_a_living_process_is_not_taken_over(holder: Any, tmp_path: Path):
     os.utime(tmp_path / "lease", (0, 0))  # on the same host silence means nothing: the process lives
     with pytest.raises(LeaseHeldError, match=f"pid {holder.pid} on {socket.gethostname()}"):
         Lease(tmp_path / "lease").claim()
 
 
-def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path) -> None:
+def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path):
     kill(holder)
     lease = Lease(tmp_path / "lease")
     lease.claim()
@@ -87,7 +87,7 @@ def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path) -> 
     assert owner.pid == os.getpid()
 
 
-def test_a_zombie_is_dead(tmp_path: Path) -> None:
+def test_a_zombie_is_dead(tmp_path: Path):
     """Its parent has not waited for it yet, so its pid still exists."""
     pid = os.fork()
     if pid == 0:
@@ -100,7 +100,7 @@ def test_a_zombie_is_dead(tmp_path: Path) -> None:
         os.waitpid(pid, 0)
 
 
-def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path) -> None:
+def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path):
     forked(kill_later, holder.pid)
     with pytest.raises(LeaseHeldError):
         Lease(tmp_path / "lease").claim(patience_seconds=0.1)
@@ -110,7 +110,7 @@ def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path) -> None
     assert time.monotonic() - before < LIMIT_SECONDS / 2
 
 
-def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path) -> None:
+def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path):
     """Same host, same pid, other start time: the pid was given out again."""
     this = Owner.this()
     write_lease(tmp_path / "lease", this.model_copy(update={"start_ticks": this.start_ticks - 1}))
@@ -121,7 +121,7 @@ def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("job", "restarts", "free"), [("77", 1, True), ("77", 0, False), ("78", 1, False)])
 def test_an_earlier_life_of_the_same_job_is_over(
     job: str, restarts: int, free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """Slurm ends all of a job before it starts it again, on whatever nodes; of other jobs that is not known."""
     foreign(0, tmp_path / "lease")
     monkeypatch.setenv("SLURM_JOB_ID", job)
@@ -134,7 +134,7 @@ def test_an_earlier_life_of_the_same_job_is_over(
         assert (holder.job, holder.restarts) == (job, restarts)
 
 
-def test_a_heartbeat_ends_the_silence(tmp_path: Path) -> None:
+def test_a_heartbeat_ends_the_silence(tmp_path: Path):
     lease = Lease(tmp_path / "lease")
     lease.claim()
     os.utime(lease.path, (0, 0))
@@ -142,7 +142,7 @@ def test_a_heartbeat_ends_the_silence(tmp_path: Path) -> None:
     assert time.time() - lease.path.stat().st_mtime < 30
 
 
-def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path: Path) -> None:
+def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path: Path):
     lease = Lease(tmp_path / "lease")
     lease.claim()
     theirs = foreign(50, lease.path)  # we were silent too long, another host took over
@@ -153,7 +153,7 @@ def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path:
     assert lease.holder() == theirs
 
 
-def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path) -> None:
+def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path):
     before = (tmp_path / "lease").stat().st_mtime_ns
     stranger = Lease(tmp_path / "lease")
     stranger.beat()
@@ -163,7 +163,7 @@ def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path) -> N
         stranger.claim()
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path):
     (tmp_path / "runs").write_text("not a folder", encoding="utf-8")
     with pytest.raises(DiskError, match="cannot write"):
         Lease(tmp_path / "runs" / "lease").claim()
@@ -194,7 +194,7 @@ def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:
 
 
 @pytest.mark.slow
-def test_two_never_hold_it_at_once_whoever_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_never_hold_it_at_once_whoever_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("harness.records.lease.POLL_SECONDS", 0.0)
     violations, entered = FORK.Value("i", 0), FORK.Value("i", 0)
     children = [forked(exclude, tmp_path / "lease", 30, violations, entered) for _ in range(6)]

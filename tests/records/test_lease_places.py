@@ -66,7 +66,7 @@ def beating(path: Path, date: float) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, tmp_path: Path, quick: None) -> None:
+def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, tmp_path: Path, quick: None):
     path = tmp_path / "lease"
     owner = Owner.this().model_copy(update=UNSEEN[name])
     assert owner.state == "unseen"
@@ -80,7 +80,7 @@ def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, 
 
 
 @pytest.mark.parametrize("ahead", CLOCKS)
-def test_the_date_of_a_heartbeat_decides_nothing(ahead: float, tmp_path: Path, quick: None) -> None:
+def test_the_date_of_a_heartbeat_decides_nothing(ahead: float, tmp_path: Path, quick: None):
     path, date = tmp_path / "lease", time.time() + ahead
     write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
     with beating(path, date), pytest.raises(LeaseHeldError):
@@ -98,7 +98,7 @@ def claim(path: Path, claimed: Any) -> None:
     claimed.set()
 
 
-def test_a_suspended_watcher_has_not_watched(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_watcher_has_not_watched(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lease_module, "LONGEST_GAP", 0.1)
     path, claimed = tmp_path / "lease", FORK.Event()
     write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
@@ -126,7 +126,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["proc of the host", "proc of its own"])
-def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], tmp_path: Path) -> None:
+def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], tmp_path: Path):
     """As in two containers with one host name; it claims from within, and is asked from within and without."""
     unshare = ["unshare", "--pid", "--fork", *mount]
     probe = subprocess.run([*unshare, "true"], check=False, capture_output=True, text=True)
@@ -146,7 +146,7 @@ def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[st
         child.communicate("")
 
 
-def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(tmp_path: Path, quick: None) -> None:
+def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(tmp_path: Path, quick: None):
     for content in (b"", b"\0" * 300):
         (tmp_path / "lease").write_bytes(content)
         assert Lease(tmp_path / "lease").holder() == UNWRITTEN
@@ -156,7 +156,7 @@ def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(tmp_path
         (tmp_path / "lease").unlink()
 
 
-def test_a_takeover_whose_maker_was_killed_expires(tmp_path: Path, quick: None) -> None:
+def test_a_takeover_whose_maker_was_killed_expires(tmp_path: Path, quick: None):
     write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
     (tmp_path / ".lease.takeover").touch()
     Lease(tmp_path / "lease").claim(patience_seconds=0.1)
@@ -185,7 +185,7 @@ NOT_LEASES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", NOT_LEASES)
-def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "lease"
     NOT_LEASES[name](path)
@@ -199,7 +199,7 @@ def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", list(NOT_LEASES)[: list(NOT_LEASES).index("text")])
-def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     NOT_LEASES[name](tmp_path / ".lease.takeover")
     write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
@@ -207,7 +207,7 @@ def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, m
         Lease(tmp_path / "lease").claim(5.0)
 
 
-def test_a_missing_folder_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_one_clear_error(tmp_path: Path):
     with pytest.raises(RecordError, match=f"{tmp_path}/gone is missing"):
         Lease(tmp_path / "gone" / "lease").claim(5.0)
     assert not (tmp_path / "gone").exists()
@@ -231,9 +231,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_who_lost_the_lease_is_told_and_changes_nothing(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_lost_the_lease_is_told_and_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -250,7 +248,7 @@ def test_who_lost_the_lease_is_told_and_changes_nothing(
     assert before == after
 
 
-def test_a_process_never_signals_who_cannot_be_seen(tmp_path: Path) -> None:
+def test_a_process_never_signals_who_cannot_be_seen(tmp_path: Path):
     """The pid of a driver's child in another namespace is somebody else's here."""
     from harness.execution.process import stop_on_this_host
 

@@ -34,7 +34,7 @@ def line(kind: str, attempt: int, base: tuple[float, int], spent: tuple[float, i
     )
 
 
-def test_by_hand_kill_resume_and_a_changed_environment() -> None:
+def test_by_hand_kill_resume_and_a_changed_environment():
     """10 s spent, checkpoint at 6 s, killed; resumed from 6 s, 3 s more; new environment: from 0, 20 s to the end.
 
     Spent in all 10 + 3 + 20 = 33 s; the last attempt holds 20 s; 13 s are lost. Steps likewise, 2 a second.
@@ -55,24 +55,24 @@ def test_by_hand_kill_resume_and_a_changed_environment() -> None:
     )
 
 
-def test_nothing_spent() -> None:
+def test_nothing_spent():
     nothing = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
     assert summarise([]) == nothing
     assert Ledger(Path("nowhere/ledger.jsonl")).spent() == nothing
 
 
-def test_an_attempt_that_ended_before_it_began_changes_nothing() -> None:
+def test_an_attempt_that_ended_before_it_began_changes_nothing():
     """Its process found the disk full while loading: what the attempt before it holds stays useful."""
     lines = [line("start", 0, (0, 0), (0, 0)), line("end", 0, (0, 0), (5, 9)), line("end", 1, (0, 0), (0, 0))]
     assert summarise(lines) == summarise(lines[:2])
 
 
-def test_a_violation_is_a_remark_and_spends_nothing() -> None:
+def test_a_violation_is_a_remark_and_spends_nothing():
     lines = [line("start", 0, (0, 0), (0, 0)), line("heartbeat", 0, (0, 0), (5, 9))]
     assert summarise([*lines, line("violation", 0, (0, 0), (0, 0), note="test split")]) == summarise(lines)
 
 
-def test_wall_seconds_add_up_over_attempts() -> None:
+def test_wall_seconds_add_up_over_attempts():
     lines = [
         line("heartbeat", 0, (0, 0), (1, 1), wall_seconds={"train": 1.0, "data": 2.0}),
         line("end", 0, (0, 0), (5, 9), wall_seconds={"train": 6.0, "data": 2.0}),
@@ -161,7 +161,7 @@ events = st.lists(
 @given(history=events)
 @example(history=[1.0, "kill in a checkpoint", 2.0, "kill"])
 @example(history=[1.0, "checkpoint", "other machine", 2.0, "checkpoint", "kill", 4.0, "beat"])
-def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_path: Path) -> None:
+def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_path: Path):
     """Useful is what the last attempt holds; useful + lost is every step that the records know of, each once."""
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
@@ -174,7 +174,7 @@ def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_
         assert spent.attempts == model.attempt + 1
 
 
-def test_at_rest_by_hand() -> None:
+def test_at_rest_by_hand():
     """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
     lines = [
         line("start", 0, (0, 0), (0, 0)),
@@ -191,7 +191,7 @@ def test_at_rest_by_hand() -> None:
 
 
 @given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
-def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[float | str], tmp_path: Path) -> None:
+def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[float | str], tmp_path: Path):
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
         if event not in ("kill", "stop"):
@@ -205,7 +205,7 @@ def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[flo
             assert model.ledger.spent() == foreseen.model_copy(update={"attempts": foreseen.attempts + 1})
 
 
-def test_what_counts_of_each_attempt_by_hand() -> None:
+def test_what_counts_of_each_attempt_by_hand():
     """10 s with 6 s in the checkpoint; 3 s more from there, all kept; 5 s more, of which a checkpoint holds 4 s."""
     lines = [
         line("start", 0, (0, 0), (0, 0)),
@@ -225,7 +225,7 @@ def test_what_counts_of_each_attempt_by_hand() -> None:
 
 
 @given(history=events)
-def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path) -> None:
+def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path):
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
         model.live(event)
@@ -237,7 +237,7 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
 
 
 @given(history=events)
-def test_without_heartbeats_the_same_was_spent(history: list[float | str], tmp_path: Path) -> None:
+def test_without_heartbeats_the_same_was_spent(history: list[float | str], tmp_path: Path):
     """And what was written for another reason stays."""
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
@@ -253,7 +253,7 @@ def test_without_heartbeats_the_same_was_spent(history: list[float | str], tmp_p
 
 
 @given(data=st.data(), cut=st.integers(0, 10**6))
-def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_path: Path) -> None:
+def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
     whole = [line("heartbeat", 0, (0, 0), (k / 4, k)) for k in range(data.draw(st.integers(0, 4)))]
@@ -269,7 +269,7 @@ def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_p
 
 
 @given(at=st.integers(0), bit=st.integers(0, 7))
-def test_any_flipped_bit_is_found(at: int, bit: int, tmp_path: Path) -> None:
+def test_any_flipped_bit_is_found(at: int, bit: int, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
     for k in range(3):
@@ -285,7 +285,7 @@ def test_any_flipped_bit_is_found(at: int, bit: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @given(note=st.text())
 @example(note="one\u2028line \x85 of a file \x1c name \x0b\r\n")
-def test_any_note_stays_within_its_line(note: str, tmp_path: Path) -> None:
+def test_any_note_stays_within_its_line(note: str, tmp_path: Path):
     """Notes hold messages of errors, with whatever file names and line ends are in them."""
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
@@ -294,7 +294,7 @@ def test_any_note_stays_within_its_line(note: str, tmp_path: Path) -> None:
     assert Ledger(path).lines() == [remark]
 
 
-def test_two_threads_append_without_tearing_each_other(tmp_path: Path) -> None:
+def test_two_threads_append_without_tearing_each_other(tmp_path: Path):
     """The heartbeat and the training thread share one ledger."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
 
@@ -313,7 +313,7 @@ def test_two_threads_append_without_tearing_each_other(tmp_path: Path) -> None:
         assert [item.steps for item in read if item.attempt == attempt] == list(range(60))
 
 
-def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused_by_name(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     raw = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json") | {"schema_version": 3, "something": "new"}
     path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
@@ -321,7 +321,7 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
         Ledger(path).lines()
 
 
-def test_a_line_that_only_half_fits_is_no_success(tmp_path: Path) -> None:
+def test_a_line_that_only_half_fits_is_no_success(tmp_path: Path):
     """A nearly full disk takes the beginning of a write and reports that as a success."""
     import resource
     import signal

@@ -29,7 +29,7 @@ def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> Non
         assert np.array_equal(found[case], values)
 
 
-def test_round_trip(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
+def test_round_trip(folder: RunFolder, labels: dict[str, LabelMap]):
     before = folder.has_predictions
     folder.write_predictions(labels)
     assert (before, folder.has_predictions) == (False, True)
@@ -37,7 +37,7 @@ def test_round_trip(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
     assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
 
 
-def test_label_maps_compress_to_a_fraction(folder: RunFolder) -> None:
+def test_label_maps_compress_to_a_fraction(folder: RunFolder):
     disc = np.hypot(*np.meshgrid(np.arange(256) - 128, np.arange(216) - 108)) < 40
     folder.write_predictions({f"case{i}": np.repeat(disc[None].astype(np.uint8), 10, axis=0) for i in range(4)})
     assert (folder.path / "predictions.npz").stat().st_size < 0.01 * 4 * 10 * 256 * 216

@@ -65,14 +65,14 @@ def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
     }
 
 
-def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path):
     (tmp_path / "suite").mkdir()
     store = SuiteFolder.create(tmp_path / "suite")
     store.write_selection(selection_of())
     assert SuiteFolder.create(tmp_path / "suite").selection() == selection_of()
 
 
-def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path) -> None:
+def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path):
     with pytest.raises(UsageError, match=r"acdc_mini.*harness run --suite acdc_mini"):
         SuiteFolder.open(tmp_path / "acdc_mini")
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path) -> None:
         SuiteFolder.create(tmp_path / "new").selection()
 
 
-def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
+def test_a_run_lies_under_its_id(tmp_path: Path):
     store = SuiteFolder.create(tmp_path)
     runs = [run_of(seed) for seed in range(3)]
     for run in runs:
@@ -90,7 +90,7 @@ def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / runs[0].id / "run.json").is_file()
 
 
-def test_creating_twice_writes_once(tmp_path: Path) -> None:
+def test_creating_twice_writes_once(tmp_path: Path):
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.by_id(run.id).create(run)
     store.write_selection(selection_of(run))
@@ -102,7 +102,7 @@ def test_creating_twice_writes_once(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
-def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
+def test_a_run_record_that_was_edited_is_refused(tmp_path: Path):
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.by_id(run.id).create(run)
     edit_record(tmp_path / "runs" / run.id / "run.json", lambda raw: raw.update(seed=5))
@@ -110,7 +110,7 @@ def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
         _ = store.by_id(run.id).run
 
 
-def test_done_means_a_result(tmp_path: Path) -> None:
+def test_done_means_a_result(tmp_path: Path):
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     folder = store.by_id(run.id)
     assert (folder.done, folder.result()) == (False, None)
@@ -126,7 +126,7 @@ def test_done_means_a_result(tmp_path: Path) -> None:
     assert cases_of(folder)["dice"].tolist() == [0.5]
 
 
-def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
+def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path):
     folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
@@ -140,7 +140,7 @@ def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None
     assert read.device_model == "cpu two"
 
 
-def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
+def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path):
     folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     assert folder.history().empty
     for first, last in ((10, 12), (0, 10), (12, 100)):

@@ -22,13 +22,13 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_controls_are_stripped(name: str) -> None:
+def test_controls_are_stripped(name: str):
     text, expected = ESCAPES[name]
     assert without_controls(text) == expected
 
 
 @given(st.text() | st.text(alphabet="\x1b[]0;m\x07\\\x9b\x9d\n\r\tab"))
-def test_nothing_steers_a_terminal(text: str) -> None:
+def test_nothing_steers_a_terminal(text: str):
     """Line breaks and tabs stay, and in one line there are none; each output can be written."""
     assert all(char.isprintable() or char in "\n\t" or char >= "\xa0" for char in without_controls(text))
     line = single_line(text)
@@ -49,7 +49,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_markdown_shows_what_is_written(text: str) -> None:
+def test_markdown_shows_what_is_written(text: str):
     assert in_cell(text) == HOSTILE[text]
     assert in_markdown(text) == HOSTILE[text].replace("\\|", "|")
 
@@ -65,7 +65,7 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_no_cell_of_a_csv_is_a_formula(text: str) -> None:
+def test_no_cell_of_a_csv_is_a_formula(text: str):
     frame = pd.DataFrame({"entry": [text, "ua_mt", None], "difference": [-1.5, 2.0, -3.0]})
     read = pd.read_csv(io.StringIO(csv_text(frame)))
     assert read["entry"][0].startswith("'")
@@ -74,13 +74,13 @@ def test_no_cell_of_a_csv_is_a_formula(text: str) -> None:
     assert read["difference"].tolist() == [-1.5, 2.0, -3.0]
 
 
-def test_harmless_frames_are_as_pandas_writes_them() -> None:
+def test_harmless_frames_are_as_pandas_writes_them():
     frame = pd.DataFrame({"a": ["x", 'with "quotes"', None], "n": pd.array([1, None, -3], dtype="Int64"), "b": True})
     assert csv_text(frame) == frame.to_csv(index=False, lineterminator="\n")
 
 
 @pytest.mark.parametrize("text", ["$", r"$\frac$", r"\$a$", "$_{$", "\x1b[1m$^$"])
-def test_matplotlib_draws_dollars(text: str) -> None:
+def test_matplotlib_draws_dollars(text: str):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

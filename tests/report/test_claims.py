@@ -15,7 +15,7 @@ from tests.synthetic import RunSpec, board_of, write_records
 PICKED = {"last", "validation", "test list", "validation and test", "not stated"}
 
 
-def test_every_claim_has_a_source_and_says_where_it_was_picked() -> None:
+def test_every_claim_has_a_source_and_says_where_it_was_picked():
     claims = read_claims()
     assert len(set(claims)) == len(claims) > 0
     for claim in claims:
@@ -26,18 +26,18 @@ def test_every_claim_has_a_source_and_says_where_it_was_picked() -> None:
         assert claim.entry in {"", "supervised_strong", *method_sources()}
 
 
-def test_gains_are_of_the_best_look() -> None:
+def test_gains_are_of_the_best_look():
     assert {gain.gain for gain in read_gains() if gain.method == "TraCoCo"} == {"+0.57"}
     assert all(float(gain.best) >= float(gain.last) and gain.source for gain in read_gains())
 
 
-def test_the_document_holds_every_claim() -> None:
+def test_the_document_holds_every_claim():
     text = document()
     for claim in read_claims():
         assert f"| {claim.method} | {claim.dice} | {claim.picked} | {claim.sources} |" in text
 
 
-def test_ours_stand_beside_the_published_ones(tmp_path) -> None:
+def test_ours_stand_beside_the_published_ones(tmp_path):
     gone = frozenset({("mc_net", 3, 0, 0)})
     spec = RunSpec(
         methods={"ua_mt": 0.0, "mc_net": 0.1, "no_ramp": 0.2}, labelled=(3, 5), seeds=1, patients=4, missing=gone
@@ -60,7 +60,7 @@ def test_ours_stand_beside_the_published_ones(tmp_path) -> None:
     assert claims_beside(board, "phantom") == claims_beside(board, "la_label_free") == []
 
 
-def test_the_order_of_measured_methods_stands_beside_the_printed_one(tmp_path) -> None:
+def test_the_order_of_measured_methods_stands_beside_the_printed_one(tmp_path):
     """Spread far apart in an order of ours: printed on ACDC, 3 labelled, are 62.8, 56.9 and 48.3 at the median."""
     methods = {"mc_net": 0.0, "dtc": 0.1, "ua_mt": 0.2}
     board = board_of(write_records(tmp_path / "s", RunSpec(methods=methods, labelled=(3,), seeds=1, patients=8)))
@@ -73,12 +73,12 @@ def test_the_order_of_measured_methods_stands_beside_the_printed_one(tmp_path) -
     )
 
 
-def test_a_last_checkpoint_that_was_best_gains_nothing() -> None:
+def test_a_last_checkpoint_that_was_best_gains_nothing():
     dice = np.array([0.4, 0.5, 0.6])
     assert measured(dice, dice) == ("50.0", "0, the last was best")
 
 
-def test_the_page_has_the_section_where_something_is_published(tmp_path, monkeypatch) -> None:
+def test_the_page_has_the_section_where_something_is_published(tmp_path, monkeypatch):
     store = write_records(tmp_path / "s", RunSpec(methods={"ua_mt": 0.0}, labelled=(3,), seeds=1, patients=4))
     records, board = SuiteRecords(store), board_of(store)
     assert 'id="claims"' not in write_page(records, board).read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ def records(tmp_path: Path) -> SuiteRecords:
     return SuiteRecords(write_records(tmp_path / "suite", SPEC))
 
 
-def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: SuiteRecords) -> None:
+def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: SuiteRecords):
     (path,) = copy_figures(records).files
     assert path == records.root / "leaderboard" / "figures" / "somebody_elses-3-0-0-centers.png"
     assert path.read_bytes() == picture("centres of somebody_elses/3/0/0")
@@ -38,14 +38,14 @@ def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: Sui
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_suite_whose_methods_draw_nothing_gets_no_folder(tmp_path: Path) -> None:
+def test_a_suite_whose_methods_draw_nothing_gets_no_folder(tmp_path: Path):
     spec = RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2)
     records = SuiteRecords(write_records(tmp_path / "suite", spec))
     assert copy_figures(records) == Gallery((), ())
     assert not (records.root / "leaderboard").exists()
 
 
-def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, caplog: pytest.LogCaptureFixture):
     (path,) = copy_figures(records).files
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(b"<script>")
@@ -55,7 +55,7 @@ def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, capl
     assert not path.exists()
 
 
-def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords) -> None:
+def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords):
     html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
     shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
     assert f"<figcaption>{shown}</figcaption>" in html
@@ -64,7 +64,7 @@ def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords) -> None
     assert "beside this page" not in html.partition('id="figures"')[2].partition("</section>")[0]
 
 
-def test_a_caption_stays_text(records: SuiteRecords) -> None:
+def test_a_caption_stays_text(records: SuiteRecords):
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(picture('"><script>alert(1)</script>'))
     write_checksums(RunFolder(stored.parent.parent))
@@ -75,7 +75,7 @@ def test_a_caption_stays_text(records: SuiteRecords) -> None:
 
 def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     spec = RunSpec(methods={"a": 0.0, "b": 0.1}, labelled=(3,), seeds=2, patients=2, centers=frozenset({"a", "b"}))
     records = SuiteRecords(write_records(tmp_path / "suite", spec))
     assert MAX_PAGE_BYTES < 4_000_000

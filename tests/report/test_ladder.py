@@ -25,7 +25,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> tuple[Leaderboard, str]:
     return board, write_page(SuiteRecords(store), board).read_text(encoding="utf-8")
 
 
-def test_the_answer_says_from_which_rung_on(climb: tuple[Leaderboard, str]) -> None:
+def test_the_answer_says_from_which_rung_on(climb: tuple[Leaderboard, str]):
     ((title, sentences),) = break_even_answers(climb[0])
     assert title == "Break-even, 3 labelled patients"
     first, second = sentences
@@ -34,7 +34,7 @@ def test_the_answer_says_from_which_rung_on(climb: tuple[Leaderboard, str]) -> N
     assert all(sentence in climb[1] for sentence in sentences)
 
 
-def test_what_is_not_known_is_said(climb: tuple[Leaderboard, str]) -> None:
+def test_what_is_not_known_is_said(climb: tuple[Leaderboard, str]):
     board = climb[0]
     frame = board.break_even.assign(break_even=None, verdict="not determined").astype({"break_even": "Int64"})
     ((_, sentences),) = break_even_answers(replace(board, break_even=frame))
@@ -42,7 +42,7 @@ def test_what_is_not_known_is_said(climb: tuple[Leaderboard, str]) -> None:
     assert sentences[0].startswith("Not determined: late and noise (no rung has three seeds")
 
 
-def test_the_picture_joins_the_tables_of_the_rungs(climb: tuple[Leaderboard, str]) -> None:
+def test_the_picture_joins_the_tables_of_the_rungs(climb: tuple[Leaderboard, str]):
     html = climb[1]
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
     data = json.loads(text)
@@ -58,7 +58,7 @@ def test_the_picture_joins_the_tables_of_the_rungs(climb: tuple[Leaderboard, str
     assert 'id="view-rung"' in html
 
 
-def test_without_a_ladder_the_page_has_none_of_it(written) -> None:
+def test_without_a_ladder_the_page_has_none_of_it(written):
     assert ladder_content(written.board) is None
     assert content(written.board)["ladder"] is None
     assert break_even_answers(written.board) == []

@@ -14,13 +14,13 @@ VALUES = st.lists(st.integers(0, 4).map(float), min_size=3, max_size=6)
 
 
 @given(VALUES, st.integers(0, 2**32 - 1))
-def test_tau_is_scipys(values: list[float], seed: int) -> None:
+def test_tau_is_scipys(values: list[float], seed: int):
     by_patient = np.random.default_rng(seed).integers(0, 3, (5, len(values))).astype(float)
     expected = kendalltau(values, by_patient.mean(axis=0)).statistic
     assert rank_agreement(np.array(values), by_patient).tau == pytest.approx(expected, nan_ok=True)
 
 
-def test_the_interval_is_that_of_resampled_patients() -> None:
+def test_the_interval_is_that_of_resampled_patients():
     generator = np.random.default_rng(0)
     printed = np.array([50.0, 60.0, 70.0, 80.0])
     by_patient = 0.1 * np.arange(4.0) + generator.normal(0.0, 0.5, (20, 4))
@@ -33,10 +33,10 @@ def test_the_interval_is_that_of_resampled_patients() -> None:
 
 
 @pytest.mark.parametrize(("sign", "tau"), [(1.0, 1.0), (-1.0, -1.0)])
-def test_orders_beyond_doubt(sign: float, tau: float) -> None:
+def test_orders_beyond_doubt(sign: float, tau: float):
     by_patient = sign * np.arange(4.0) + np.random.default_rng(0).normal(0.0, 0.01, (20, 4))
     assert rank_agreement(np.arange(4.0), by_patient) == (tau, tau, tau)
 
 
-def test_equal_values_have_no_order() -> None:
+def test_equal_values_have_no_order():
     assert math.isnan(rank_agreement(np.ones(3), np.random.default_rng(0).normal(size=(20, 3))).tau)

@@ -92,7 +92,7 @@ def _module_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_refused_by_name(fault: str) -> None:
+def test_a_planted_fault_is_refused_by_name(fault: str):
     changes, said = FAULTS[fault]
     kind = type("Faulty", (Sound,), {"__module__": "test_contract", **changes})
     with pytest.raises(UsageError, match=rf"Faulty\.{said}"):
@@ -101,7 +101,7 @@ def test_a_planted_fault_is_refused_by_name(fault: str) -> None:
 
 @pytest.mark.parametrize("task", [TASK, SOLID])
 @pytest.mark.parametrize("reading", [False, True])
-def test_answers_are_known_with_values_and_without(task: Task, reading: bool) -> None:
+def test_answers_are_known_with_values_and_without(task: Task, reading: bool):
     right = type("Right", (Sound,), {"predictor": Repeating(4, reading=reading)})
     build_whole(right, MethodParams(), task, 4)
     wrong = type("Wrong", (Sound,), {"predictor": Repeating(5, reading=reading)})
@@ -109,7 +109,7 @@ def test_answers_are_known_with_values_and_without(task: Task, reading: bool) ->
         build_whole(wrong, MethodParams(), task, 4)
 
 
-def test_a_sound_method_passes_and_leaves_no_trace() -> None:
+def test_a_sound_method_passes_and_leaves_no_trace():
     before = torch.get_rng_state()
     method = build_whole(Sound, MethodParams(), TASK, 4)
     assert torch.equal(torch.get_rng_state(), before)
@@ -125,11 +125,11 @@ def test_a_sound_method_passes_and_leaves_no_trace() -> None:
         (torch.zeros(4), "answers [4] to images [2, 1, 8, 8]; logits are [2, 1, 8, 8]"),
     ],
 )
-def test_answers_by_hand(answer: object, said: str) -> None:
+def test_answers_by_hand(answer: object, said: str):
     assert answer_problem(answer, torch.zeros(2, 1, 8, 8)) == said
 
 
-def test_a_suite_names_the_line_of_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_names_the_line_of_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     text = "from harness.api import Method\nfrom methods.supervised import Supervised\nclass Loud(Supervised):\n"
     (tmp_path / "loud_plugin.py").write_text(
         f"{text}    name = 'loud'\n    unit = False\n    augmentation = ('noise',)\n"

@@ -47,7 +47,7 @@ def ua_mt(name: str, value: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
-def test_every_shipped_suite_can_be_planned(name: str) -> None:
+def test_every_shipped_suite_can_be_planned(name: str):
     loaded = load_suite(name)
     dataset = load_dataset(loaded.suite.dataset)
     assert make_plan(loaded, unprepared(dataset)).trainings()
@@ -59,7 +59,7 @@ def ids(plan: Plan) -> set[str]:
     return {run.id for run in plan.runs}
 
 
-def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_reference_once_a_seed(tmp_path: Path) -> None:
+def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_reference_once_a_seed(tmp_path: Path):
     planned_runs = [
         (p.planned_run.seed, p.planned_run.subset, p.planned_run.labelled, p.planned_run.entry)
         for p in plan_of(tmp_path).finals
@@ -73,7 +73,7 @@ def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_referen
     assert planned_runs == expected
 
 
-def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
+def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path):
     run = next(
         p.run for p in plan_of(tmp_path).finals if p.planned_run.entry == "ua_mt" and p.planned_run.labelled == 7
     )
@@ -84,7 +84,7 @@ def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
     assert (run.role, run.method_version, run.protocol_version) == ("final", 1, 3)
 
 
-def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path) -> None:
+def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path):
     """Computed again from the text of the record: sorted keys, no white space, nothing that is None."""
     for run in plan_of(tmp_path).runs:
 
@@ -115,12 +115,12 @@ def golden() -> Run:
     )
 
 
-def test_the_id_of_a_known_run_never_changes() -> None:
+def test_the_id_of_a_known_run_never_changes():
     """If this fails, every record that anybody has is orphaned: raise a version instead."""
     assert golden().id == "9e0f9fb0fc6e7563c90f1cc1edd135239650e009c0e05506075da73394b51574"
 
 
-def test_a_parameter_that_is_added_later_leaves_ids_alone() -> None:
+def test_a_parameter_that_is_added_later_leaves_ids_alone():
     """Its default is None, "as before it existed"."""
     run = golden()
     later = run.model_copy(update={"params": run.params | {"strong": None}})
@@ -128,7 +128,7 @@ def test_a_parameter_that_is_added_later_leaves_ids_alone() -> None:
     assert later.model_copy(update={"params": run.params | {"strong": True}}).id != run.id
 
 
-def test_an_id_survives_the_disk() -> None:
+def test_an_id_survives_the_disk():
     assert Run.model_validate_json(golden().model_dump_json()).id == golden().id
 
 
@@ -142,7 +142,7 @@ def test_an_id_survives_the_disk() -> None:
     ],
     ids=str,
 )
-def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp_path: Path):
     before = ids(plan_of(tmp_path))
     assert ids(plan_of(tmp_path, changes)) >= before
 
@@ -159,14 +159,14 @@ def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp
     ],
     ids=str,
 )
-def test_what_determines_numbers_makes_another_run(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_what_determines_numbers_makes_another_run(changes: dict[str, Any], tmp_path: Path):
     assert not ids(plan_of(tmp_path, changes)) & ids(plan_of(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change", [{"checksum": "d" * 64}, {"version": 2}, {"name": "other"}], ids=["checksum", "version", "name"]
 )
-def test_other_data_makes_other_runs(change: dict[str, Any], tmp_path: Path) -> None:
+def test_other_data_makes_other_runs(change: dict[str, Any], tmp_path: Path):
     assert not ids(plan_of(tmp_path, data=DATA.model_copy(update=change))) & ids(plan_of(tmp_path))
 
 
@@ -180,7 +180,7 @@ def test_other_data_makes_other_runs(change: dict[str, Any], tmp_path: Path) -> 
         ({"params": {"consistency": 0.2}, "engine": {"optimiser": {"nesterov": True}}}, False),
     ],
 )
-def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any], same: bool, tmp_path: Path) -> None:
+def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any], same: bool, tmp_path: Path):
     before = plan_of(tmp_path)
     after = plan_of(tmp_path, {"methods": {**SUITE["methods"], "ua_mt": settings}})
 
@@ -191,14 +191,14 @@ def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any
     assert (of(after, lambda name: name == "ua_mt") == of(before, lambda name: name == "ua_mt")) is same
 
 
-def test_another_version_of_the_method_makes_another_run() -> None:
+def test_another_version_of_the_method_makes_another_run():
     run = golden()
     assert run.model_copy(update={"method_version": 2}).id != run.id
     assert run.model_copy(update={"protocol_version": 2}).id != run.id
     assert run.model_copy(update={"role": "search"}).id != run.id
 
 
-def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
+def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path):
     plan = plan_of(tmp_path)
     selection = plan.selection()
     assert (selection.rule, selection.suite_hash) == ("default", plan.loaded.suite.hash)
@@ -239,9 +239,7 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_refusals_name_line_and_field(
-    changes: dict[str, Any], field: str, text: str, words: str, tmp_path: Path
-) -> None:
+def test_refusals_name_line_and_field(changes: dict[str, Any], field: str, text: str, words: str, tmp_path: Path):
     message = refusal(tmp_path, changes)
     path = tmp_path / "small.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -250,16 +248,16 @@ def test_refusals_name_line_and_field(
     assert words in message
 
 
-def test_all_training_patients_but_one_may_be_labelled(tmp_path: Path) -> None:
+def test_all_training_patients_but_one_may_be_labelled(tmp_path: Path):
     assert plan_of(tmp_path, {"labelled": [23]}).runs
 
 
-def test_a_plan_touches_no_disk(tmp_path: Path) -> None:
+def test_a_plan_touches_no_disk(tmp_path: Path):
     plan_of(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 
-def test_the_task_is_the_datasets_at_the_suites_size() -> None:
+def test_the_task_is_the_datasets_at_the_suites_size():
     task = task_of(load_dataset("phantom"), (32, 48))
     assert (task.dimension, task.channels, task.size) == (2, 1, (32, 48))
     assert (task.n_classes, task.foreground) == (4, ("RV", "Myo", "LV"))

@@ -56,7 +56,7 @@ def package(site: Path, module: str, text: str, methods: str = "", datasets: str
     write_metadata(site, points, name)
 
 
-def test_every_file_of_methods_and_benchmarks_is_found() -> None:
+def test_every_file_of_methods_and_benchmarks_is_found():
     methods = {path.stem for path in (REPO / "methods").glob("[a-z]*.py")}
     assert {"supervised", "supervised_full", "ua_mt", "mc_net"} <= methods == method_sources().keys()
     for name in methods:
@@ -69,7 +69,7 @@ def test_every_file_of_methods_and_benchmarks_is_found() -> None:
     assert {load_dataset(name).name for name in datasets} == datasets
 
 
-def test_an_installed_packages_entry_points_are_found(site: Path) -> None:
+def test_an_installed_packages_entry_points_are_found(site: Path):
     install(site)
     assert method_sources()["tiny_staged"].origin == "tiny-plugin (tiny_plugin:Staged)"
     assert load_method("tiny_staged").__module__ == "tiny_plugin"
@@ -77,19 +77,19 @@ def test_an_installed_packages_entry_points_are_found(site: Path) -> None:
     assert "ua_mt" in method_sources()
 
 
-def test_finding_imports_nothing(site: Path) -> None:
+def test_finding_imports_nothing(site: Path):
     package(site, "explosive", "raise SystemExit('imported')", "boom = explosive:Boom")
     assert method_sources()["boom"].target == "explosive:Boom"
 
 
-def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path) -> None:
+def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path):
     package(site, "second_ua", METHOD, "ua_mt = second_ua:Good")
     with pytest.raises(UsageError, match=r"'ua_mt' is defined twice.*methods/ua_mt\.py.*extra \(second_ua:Good\)"):
         load_method("ua_mt")
     assert load_method("supervised").name == "supervised"
 
 
-def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
+def test_a_dataset_may_have_the_name_of_a_method(site: Path):
     package(site, "twin", METHOD, datasets="ua_mt = twin:Data")
     assert "ua_mt" in dataset_sources()
     assert load_method("ua_mt").__module__ == "methods.ua_mt"
@@ -103,19 +103,19 @@ def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
         ("no_method = plug_one:NoMethod", 1),
     ],
 )
-def test_an_entry_point_without_its_class_is_refused(point: str, found: int, site: Path) -> None:
+def test_an_entry_point_without_its_class_is_refused(point: str, found: int, site: Path):
     package(site, "plug_one", METHOD, point)
     name = point.partition(" ")[0]
     with pytest.raises(UsageError, match=rf"extra \(plug_one:.*expected exactly one Method class.*found {found}"):
         load_method(name)
 
 
-def test_an_entry_point_may_name_the_module_alone(site: Path) -> None:
+def test_an_entry_point_may_name_the_module_alone(site: Path):
     package(site, "plug_two", METHOD, "good = plug_two")
     assert load_method("good").__name__ == "Good"
 
 
-def test_a_package_that_cannot_be_imported_is_named(site: Path) -> None:
+def test_a_package_that_cannot_be_imported_is_named(site: Path):
     package(site, "plug_three", "import a_package_that_nobody_has", "good = plug_three:Good\nbad = absent_module:Bad")
     with pytest.raises(UsageError, match=r"extra \(plug_three:Good\).*a_package_that_nobody_has"):
         load_method("good")
@@ -139,7 +139,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN)))
-def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number: int, site: Path) -> None:
+def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number: int, site: Path):
     """Modules have names of their own: Python remembers a failed import no more, but a good one."""
     text, said = list(BROKEN.items())[number]
     module = f"broken_{number}"
@@ -151,14 +151,14 @@ def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number:
     assert "ua_mt" in {kind.name for kind in methods}
 
 
-def test_a_broken_dataset_harms_no_other(site: Path) -> None:
+def test_a_broken_dataset_harms_no_other(site: Path):
     package(site, "broken_data", "1 / 0", datasets="bad = broken_data:Data")
     datasets, broken = load_datasets()
     assert "phantom" in {dataset.name for dataset in datasets}
     assert "ZeroDivisionError" in broken["bad"]
 
 
-def test_a_typo_is_refused_with_the_nearest_name() -> None:
+def test_a_typo_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match=r"unknown method 'ua-mt'; did you mean 'ua_mt'\?"):
         load_method("ua-mt")
     with pytest.raises(UsageError, match=r"unknown dataset 'adcd'; did you mean 'acdc'\?"):
@@ -170,7 +170,7 @@ def test_a_typo_is_refused_with_the_nearest_name() -> None:
             load_method(inside)
 
 
-def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path) -> None:
+def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path):
     """Its name hashes the code that reads the data: neither the standard library nor a neighbour in site-packages."""
     from harness.data.locate import cache_name
 

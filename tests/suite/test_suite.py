@@ -46,7 +46,7 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_a_good_suite(tmp_path: Path) -> None:
+def test_a_good_suite(tmp_path: Path):
     suite = load(tmp_path, GOOD).suite
     assert (suite.name, suite.dataset, suite.labelled, suite.seeds) == ("small", "phantom", [3, 7], [0, 1])
     assert suite.subsets == [0], "the literature's alone, unless asked"
@@ -56,7 +56,7 @@ def test_a_good_suite(tmp_path: Path) -> None:
     assert suite.engine.threads == 1
 
 
-def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path: Path) -> None:
+def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path: Path):
     suite = load(tmp_path, GOOD).suite
     assert suite.engine_of("supervised") == suite.engine
     declared = suite.engine_of("ua_mt")
@@ -66,7 +66,7 @@ def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_p
     assert suite.engine.optimiser.momentum == 0.9
 
 
-def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> None:
+def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path):
     first = load(tmp_path, GOOD).suite.hash
     assert load(tmp_path, yaml.safe_dump(yaml.safe_load(GOOD), sort_keys=False)).suite.hash == first
     assert load(tmp_path, GOOD.replace("0.03", "3.0e-2")).suite.hash == first
@@ -128,7 +128,7 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ("name: small", "name: ../escape", 2, "name", "../escape"),
     ],
 )
-def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str, words: str, tmp_path: Path) -> None:
+def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str, words: str, tmp_path: Path):
     assert old in GOOD
     message = refusal(tmp_path, GOOD.replace(old, new, 1))
     (own,) = [text for text in message.splitlines() if f": {field}: " in text]
@@ -136,7 +136,7 @@ def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str,
     assert words in own
 
 
-def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> None:
+def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path):
     """The hash of a suite from before there was the field."""
     assert load(tmp_path, GOOD).suite.hash[:16] == "6477f1c9ffd890fc"
     volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
@@ -148,7 +148,7 @@ def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> Non
     assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
 
 
-def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path) -> None:
+def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path):
     """Off, written out, is what was meant before there was the switch."""
     first = load(tmp_path, GOOD).suite
     off = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: false")).suite
@@ -159,7 +159,7 @@ def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(
     assert not {"window_stride", "validation_stride", "largest_component"} & first.engine.model_dump().keys()
 
 
-def test_a_tolerance_makes_another_suite_only_where_it_is_another(tmp_path: Path) -> None:
+def test_a_tolerance_makes_another_suite_only_where_it_is_another(tmp_path: Path):
     first = load(tmp_path, GOOD).suite
     usual, wide = (
         load(tmp_path, GOOD.replace("batch_size: 8", f"batch_size: 8\n  nsd_tolerance_voxels: {voxels}")).suite
@@ -170,13 +170,13 @@ def test_a_tolerance_makes_another_suite_only_where_it_is_another(tmp_path: Path
     assert wide.hash != first.hash
 
 
-def test_a_missing_field_is_named(tmp_path: Path) -> None:
+def test_a_missing_field_is_named(tmp_path: Path):
     message = refusal(tmp_path, GOOD.replace("dataset: phantom\n", ""))
     assert "dataset: this field is required" in message
     assert str(tmp_path / "small.yaml") in message
 
 
-def test_all_problems_at_once(tmp_path: Path) -> None:
+def test_all_problems_at_once(tmp_path: Path):
     text = (
         GOOD.replace("labelled", "labeled").replace("steps: 100", "steps: 0").replace("seeds: [0, 1]", "seeds: [5, 5]")
     )
@@ -186,7 +186,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert len(message.splitlines()) == 4
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
     """YAML would quietly take the last one: half of what the file says would not be run."""
     message = refusal(tmp_path, GOOD + "seeds: [7]\n")
     assert message.startswith(f"{tmp_path / 'small.yaml'}:18: ")
@@ -203,7 +203,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
         ("name: &a b\nc: *d\n", 2),
     ],
 )
-def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path) -> None:
+def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path):
     message = refusal(tmp_path, text)
     assert message.startswith(f"{tmp_path / 'small.yaml'}:{line}: not valid YAML")
 
@@ -216,7 +216,7 @@ def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path)
         (b"name: \xff\xfe\n", "not valid YAML"),
     ],
 )
-def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path) -> None:
+def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path):
     path = tmp_path / "small.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=words) as caught:
@@ -225,12 +225,12 @@ def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["supervised", "{}", "{7: {}}", "{supervised: 3}"])
-def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path) -> None:
+def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path):
     text = GOOD[: GOOD.index("methods:")] + f"methods: {value}\n" + GOOD[GOOD.index("budget:") :]
     assert "small.yaml:7: methods" in refusal(tmp_path, text)
 
 
-def test_suites_that_ship_are_found_by_name() -> None:
+def test_suites_that_ship_are_found_by_name():
     names = [path.stem for path in SUITES.glob("*.yaml")]
     assert [find_suite(name) for name in names] == [SUITES / f"{name}.yaml" for name in names]
     suites = {name: load_suite(name).suite for name in names}
@@ -239,7 +239,7 @@ def test_suites_that_ship_are_found_by_name() -> None:
     assert len({tuple(suites[name].methods) for name in compared}) == 1, "the same methods wherever a table compares"
 
 
-def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path):
     with pytest.raises(UsageError, match="did you mean 'acdc_mini'"):
         find_suite("acdc_mimi")
     with pytest.raises(UsageError, match="demo"):

@@ -32,7 +32,7 @@ WORDS: dict[str, object] = {
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_plain_words(word: str) -> None:
+def test_plain_words(word: str):
     value, _ = parse(f"key: {word}\n")
     assert value == {"key": WORDS[word]}
     assert type(value["key"]) is type(WORDS[word])
@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_document_of_plain_values(name: str) -> None:
+def test_what_is_no_document_of_plain_values(name: str):
     text, problem = REFUSED[name]
     with pytest.raises(YamlError, match=problem.replace("<", r"\<")) as refused:
         parse(text)
@@ -88,7 +88,7 @@ ABSURD: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", ABSURD)
-def test_absurd_texts_are_refused_in_bounded_time(name: str) -> None:
+def test_absurd_texts_are_refused_in_bounded_time(name: str):
     started = time.process_time()
     with pytest.raises(YamlError):
         parse(ABSURD[name])
@@ -98,13 +98,13 @@ def test_absurd_texts_are_refused_in_bounded_time(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["n: " + "9" * 60_000, "n: 1." + "9" * 60_000, "n: '" + "a " * 30_000 + "'", "#" * 60_000]
 )
-def test_long_words_are_read_in_bounded_time(text: str) -> None:
+def test_long_words_are_read_in_bounded_time(text: str):
     started = time.process_time()
     parse(text)
     assert time.process_time() - started < BUSY_SECONDS
 
 
-def test_an_absurd_file_costs_little_memory(tmp_path: Path) -> None:
+def test_an_absurd_file_costs_little_memory(tmp_path: Path):
     path = tmp_path / "large.yaml"
     with path.open("wb") as file:
         file.truncate(2**32)  # a sparse file of four gigabytes
@@ -117,7 +117,7 @@ def test_an_absurd_file_costs_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_anchors_and_merges_are_read() -> None:
+def test_anchors_and_merges_are_read():
     value, lines = parse("a: &x {b: 1, c: 2}\nd:\n  <<: *x\n  c: 3\ne: [*x, *x]\n")
     assert value == {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}, "e": [{"b": 1, "c": 2}] * 2}
     assert lines["d", "c"] == 4
@@ -133,13 +133,13 @@ PLAIN = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(WORD, PLAIN, max_size=5))
-def test_what_a_program_wrote_is_read_back(value: dict[str, Any]) -> None:
+def test_what_a_program_wrote_is_read_back(value: dict[str, Any]):
     assert parse(json.dumps(value, ensure_ascii=False))[0] == value
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t01.e~"), max_size=60))
-def test_rubbish_is_a_value_or_one_line(text: str) -> None:
+def test_rubbish_is_a_value_or_one_line(text: str):
     said = ""
     try:
         parse(text)
@@ -194,7 +194,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("name", NOT_NUMBERS)
-def test_true_and_yes_are_no_numbers(name: str, tmp_path: Path) -> None:
+def test_true_and_yes_are_no_numbers(name: str, tmp_path: Path):
     from harness.data.prepare import resolve
     from harness.suite.registry import load_dataset
 
@@ -216,7 +216,7 @@ NUMBERS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_seeds_are_what_they_look_like(name: str, tmp_path: Path) -> None:
+def test_seeds_are_what_they_look_like(name: str, tmp_path: Path):
     old, new, seeds = NUMBERS[name]
     suite = load_suite(written(tmp_path, TINY.replace(old, new))).suite
     assert suite.seeds == seeds
@@ -225,7 +225,7 @@ def test_seeds_are_what_they_look_like(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
-def test_encodings_of_a_suite(encoding: str, tmp_path: Path) -> None:
+def test_encodings_of_a_suite(encoding: str, tmp_path: Path):
     path = tmp_path / "tiny.yaml"
     path.write_bytes((TINY + "description: gr\u00fc\u00df\n").encode(encoding))
     if encoding == "latin-1":

@@ -55,7 +55,7 @@ def cases(**columns: object) -> pd.DataFrame:
     return pd.DataFrame({**rows, **columns})
 
 
-def test_means_by_class_and_over_classes_by_hand() -> None:
+def test_means_by_class_and_over_classes_by_hand():
     found = case_metrics(cases())
     assert found["test/last/dice/RV"] == 0.75
     assert found["test/last/dice/Myo _wall_"] == 0.25
@@ -65,13 +65,13 @@ def test_means_by_class_and_over_classes_by_hand() -> None:
     assert found["test/last/hd95_voxel"] == 2.0
 
 
-def test_a_patient_with_more_cases_weighs_no_more() -> None:
+def test_a_patient_with_more_cases_weighs_no_more():
     uneven = case_metrics(cases(patient=["p1", "p1", "p1", "p2"], class_name="RV", dice=[0.0, 0.0, 0.3, 0.9]))
     assert uneven["test/last/dice"] == pytest.approx((0.1 + 0.9) / 2)
 
 
 @pytest.mark.parametrize("millimetres", [[None] * 4, [np.nan] * 4, [1.0, 1.0, 1.0, None]])
-def test_a_distance_unknown_for_any_case_has_no_mean(millimetres: list[float | None]) -> None:
+def test_a_distance_unknown_for_any_case_has_no_mean(millimetres: list[float | None]):
     found = case_metrics(cases(hd95_mm=millimetres, asd_mm=3.0))
     assert "test/last/hd95_mm" not in found
     assert found["test/last/asd_mm"] == 3.0
@@ -81,12 +81,12 @@ def test_a_distance_unknown_for_any_case_has_no_mean(millimetres: list[float | N
     ("part", "name"),
     [("x/y", "a/x_y"), ("..", "a/_"), ("left (1)", "a/left _1_")],
 )
-def test_metric_names_that_mlflow_accepts(part: str, name: str) -> None:
+def test_metric_names_that_mlflow_accepts(part: str, name: str):
     assert metric_name("a", part) == name
 
 
 @given(st.integers(0, 3000))
-def test_thinning_keeps_real_rows_with_both_ends(count: int) -> None:
+def test_thinning_keeps_real_rows_with_both_ends(count: int):
     frame = pd.DataFrame({"step": np.arange(count) * 3})
     kept = thin(frame)["step"].tolist()
     assert len(kept) == min(count, MAX_POINTS)
@@ -96,7 +96,7 @@ def test_thinning_keeps_real_rows_with_both_ends(count: int) -> None:
     assert kept[:1] + kept[-1:] == frame["step"].tolist()[:1] + frame["step"].tolist()[-1:]
 
 
-def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite() -> None:
+def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite():
     history = pd.DataFrame({
         "step": [0, 1, 2, 3], "progress_run": [0.0, 0.25, 0.5, 1.0], "learning_rate": 0.01,
         "loss": [1.0, np.nan, np.inf, 0.5], "term/dice": [np.nan, np.nan, 0.2, 0.1],
@@ -107,7 +107,7 @@ def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite() 
     assert [p.at_ms for p in points if p.name == "train/progress"] == [1000, 1250, 1500, 2000]
 
 
-def test_a_final_run_in_mlflow(tmp_path: Path) -> None:
+def test_a_final_run_in_mlflow(tmp_path: Path):
     run = next(run for run in of_method(small_suite(tmp_path), "supervised") if run.asked.seed == 0)
     content = run_content(run)
     assert content.status == "FINISHED"
@@ -135,7 +135,7 @@ def test_a_final_run_in_mlflow(tmp_path: Path) -> None:
     assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice
 
 
-def test_what_a_method_shows_at_validations_is_a_metric_by_step(tmp_path: Path) -> None:
+def test_what_a_method_shows_at_validations_is_a_metric_by_step(tmp_path: Path):
     spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
     (run,) = finished(small_suite(tmp_path, spec))
     points = run_content(run).points
@@ -146,7 +146,7 @@ def test_what_a_method_shows_at_validations_is_a_metric_by_step(tmp_path: Path) 
     assert "arrays.npz" in {one.path.name for one in run_content(run).artifacts}
 
 
-def test_a_failed_run_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
+def test_a_failed_run_says_why_and_has_no_test_metric(tmp_path: Path):
     content = next(run_content(run) for run in finished(small_suite(tmp_path)) if not run.record.ok)
     assert content.status == "FAILED"
     assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
@@ -155,7 +155,7 @@ def test_a_failed_run_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
     assert [one.context for one in content.inputs] == ["train", "validation"]
 
 
-def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
+def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: Path):
     searched = [run for run in finished(small_suite(tmp_path, SEARCHED)) if run.is_search]
     assert len(searched) == 3
     for run in searched:
@@ -171,7 +171,7 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: P
         assert content.params["student_temperature.periods"] == "10"
 
 
-def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
+def test_the_method_has_the_means_of_its_runs(tmp_path: Path):
     store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
     runs = of_method(store, "ua_mt")
     found = values(entry_content(suite_of(store), "ua_mt"))
@@ -185,7 +185,7 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
 
 
-def test_a_ladder_has_means_of_each_rung(tmp_path: Path) -> None:
+def test_a_ladder_has_means_of_each_rung(tmp_path: Path):
     spec = RunSpec(
         methods={"ua_mt": 0.1}, labelled=(3,), seeds=2, patients=2, validations=1, history_steps=1, ladder=(500, 2000),
         rung_gains={("ua_mt", 2000): 1.0},
@@ -207,7 +207,7 @@ def test_a_ladder_has_means_of_each_rung(tmp_path: Path) -> None:
     assert "tags.`rung`" in finals.columns
 
 
-def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path) -> None:
+def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path):
     store = small_suite(tmp_path)
     runs = of_method(store, "supervised")
     points = entry_content(suite_of(store), "supervised").points
@@ -220,7 +220,7 @@ def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_
     )
 
 
-def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
+def test_a_mean_never_holds_two_budgets(tmp_path: Path):
     mixed = RunSpec(
         methods={"ua_mt": 0.1},
         seeds=2,
@@ -236,7 +236,7 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("renamed", [True, False])
-def test_a_damaged_record_is_named(tmp_path: Path, renamed: bool) -> None:
+def test_a_damaged_record_is_named(tmp_path: Path, renamed: bool):
     run = of_method(small_suite(tmp_path), "supervised")[0]
     folder = run.record.folder
     if renamed:

@@ -21,7 +21,7 @@ from tests.support import LIMIT_SECONDS, cases_of, command_environment
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track
 
 
-def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path) -> None:
+def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path):
     store = small_suite(desk)
     report = track(store)
     assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", RUNS, 0, 0)
@@ -44,7 +44,7 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path) -> None:
     assert [run.tags["failure.kind"] for run in children if run.status == "FAILED"] == ["nan"]
 
 
-def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
+def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path):
     from mlflow import MlflowClient
 
     store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
@@ -65,7 +65,7 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
     assert not (desk / "mlruns").exists()
 
 
-def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
+def test_mlflow_gives_the_numbers_of_the_records(desk: Path):
     from mlflow import MlflowClient
 
     store = small_suite(desk)
@@ -84,7 +84,7 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
     assert [point.value for point in history] == pytest.approx(expected["loss"].tolist())
 
 
-def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path) -> None:
+def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path):
     store = small_suite(desk)
     results = [folder.path / "result.json" for folder in store.folders()]
     hidden = [path.rename(path.with_name("later.json")) for path in results[1:]]
@@ -109,7 +109,7 @@ def rebuilt(store: SuiteFolder, desk: Path, empty_database: Path | None = None) 
     return content(path)
 
 
-def test_a_run_that_ran_again_replaces_its_run(desk: Path) -> None:
+def test_a_run_that_ran_again_replaces_its_run(desk: Path):
     store = small_suite(desk)
     track(store)
     folder = next(f for f in store.folders() if (result := f.result()) is not None and result.status == "failed")
@@ -124,7 +124,7 @@ def test_a_run_that_ran_again_replaces_its_run(desk: Path) -> None:
     assert len(runs(desk / "mlflow.db")) == MLFLOW_RUNS
 
 
-def test_runs_of_others_and_deleted_experiments(desk: Path) -> None:
+def test_runs_of_others_and_deleted_experiments(desk: Path):
     from mlflow import MlflowClient
 
     store = small_suite(desk)
@@ -155,7 +155,7 @@ track(SuiteRecords.open(Path(sys.argv[1])))
 """
 
 
-def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_database: Path) -> None:
+def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_database: Path):
     store = small_suite(desk)
     for count in (2, 5):  # runs in the database when the process is killed
         command = [sys.executable, "-c", KILLED, str(store.root), str(count)]
@@ -168,7 +168,7 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
 
 
-def test_two_writers_wait_for_each_other(desk: Path) -> None:
+def test_two_writers_wait_for_each_other(desk: Path):
     service = find_service(None)
     lease = Lease(desk / "mlflow.db.lease")
     lease.claim()
@@ -181,7 +181,7 @@ def test_two_writers_wait_for_each_other(desk: Path) -> None:
     assert not lease.path.exists()
 
 
-def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFixture[str]):
     levels = {name: logging.getLogger(name).level for name in ("mlflow", "alembic", "urllib3.connectionpool")}
     before = dict(os.environ)
     track(small_suite(desk))

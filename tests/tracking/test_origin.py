@@ -32,7 +32,7 @@ def bens_suite(desk: Path) -> SuiteFolder:
     )
 
 
-def test_neither_replaces_what_the_other_tracked(desk: Path) -> None:
+def test_neither_replaces_what_the_other_tracked(desk: Path):
     ann, ben = small_suite(desk / "ann"), bens_suite(desk)
     assert {folder.id for folder in ann.folders()} == {folder.id for folder in ben.folders()}
     assert track(ann).added == track(ben).added == RUNS
@@ -46,7 +46,7 @@ def test_neither_replaces_what_the_other_tracked(desk: Path) -> None:
         )
 
 
-def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path) -> None:
+def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path):
     store = small_suite(desk)
     track(store)
     before = runs(desk / "mlflow.db")
@@ -55,7 +55,7 @@ def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path) -> None:
     assert runs(desk / "mlflow.db") == before
 
 
-def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
+def test_imported_records_are_tracked_as_another_set(desk: Path):
     store = small_suite(desk)
     track(store)
     before = runs(desk / "mlflow.db")
@@ -69,7 +69,7 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
 
 
 @pytest.mark.parametrize(("schema", "writer"), [(None, "harness 0.1.0"), ("99", "a harness of schema 99")])
-def test_runs_of_another_version_are_refused_and_stay(desk: Path, schema: str | None, writer: str) -> None:
+def test_runs_of_another_version_are_refused_and_stay(desk: Path, schema: str | None, writer: str):
     from mlflow import MlflowClient
 
     store = small_suite(desk)

@@ -7,7 +7,7 @@ from tests.services import mlflow_server, postgres, require_mlflow
 from tests.tracking.view import MLFLOW_RUNS, RUNS, content, small_suite, track
 
 
-def test_a_server_that_stands_on_postgres(desk: Path) -> None:
+def test_a_server_that_stands_on_postgres(desk: Path):
     """First contact by this package, then a server on the same database."""
     require_mlflow()
     store = small_suite(desk)

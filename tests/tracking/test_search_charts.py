@@ -23,7 +23,7 @@ def columns(*params: dict[str, Any]) -> list[str]:
     return varied_columns([hyper_params(run) for run in searched(*params)])
 
 
-def test_nested_settings_become_columns() -> None:
+def test_nested_settings_become_columns():
     (run,) = searched({"student_temperature": COSINE, "bank": 36, "mixing": "cutmix", "strong": True, "seed": 3})
     found = run_params(run)
     assert found["student_temperature"] == "cosine 0.1 1 1"
@@ -35,7 +35,7 @@ def test_nested_settings_become_columns() -> None:
     assert (found["budget.currency"], found["budget.amount"]) == ("device_seconds", "60.0")
 
 
-def test_a_grid_of_schedules_and_centres_is_one_chart_of_what_all_share() -> None:
+def test_a_grid_of_schedules_and_centres_is_one_chart_of_what_all_share():
     grid = [
         {"bank": 36, "centers_per_class": r, "student_temperature": t, "teacher_temperature": t}
         for t in (CONSTANT, COSINE, {**COSINE, "periods": 10.0})
@@ -45,7 +45,7 @@ def test_a_grid_of_schedules_and_centres_is_one_chart_of_what_all_share() -> Non
     assert columns(*grid) == shared  # the teacher's are equal, the bank never varies
 
 
-def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not() -> None:
+def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not():
     drawn = [
         {"consistency": 0.1 + i, "contrast_weight": 0.2 + i, "student_temperature": {**COSINE, "low": 0.01 * (i + 1)}}
         for i in range(MAX_CATEGORIES + 1)
@@ -53,7 +53,7 @@ def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not() -> None
     assert columns(*drawn) == ["consistency", "contrast_weight", "student_temperature.low"]
 
 
-def test_a_searched_learning_rate_is_a_column() -> None:
+def test_a_searched_learning_rate_is_a_column():
     runs = [
         run.model_copy(update={"engine": run.engine.model_copy(
             update={"optimiser": run.engine.optimiser.model_copy(update={"learning_rate": rate})})})
@@ -62,15 +62,15 @@ def test_a_searched_learning_rate_is_a_column() -> None:
     assert varied_columns([hyper_params(run) for run in runs]) == ["engine.optimiser.learning_rate"]
 
 
-def test_one_configuration_gives_no_chart() -> None:
+def test_one_configuration_gives_no_chart():
     assert columns({"bank": 36}) == []
 
 
-def test_equal_columns_are_told_once_by_the_first_name() -> None:
+def test_equal_columns_are_told_once_by_the_first_name():
     assert varied_columns([{"b": "1", "a": "1", "c": "x"}, {"b": "2", "a": "2", "c": "x"}]) == ["a"]
 
 
-def test_a_parent_shows_different_settings_side_by_side() -> None:
+def test_a_parent_shows_different_settings_side_by_side():
     runs = searched(*({"bank": i} for i in (36, 8)))
     assert joined_params(runs)["bank"] == "8, 36"
     assert joined_params(runs)["method"] == "action_pp"
@@ -78,6 +78,6 @@ def test_a_parent_shows_different_settings_side_by_side() -> None:
     assert "strong" not in joined_params(searched({"strong": True}, {}))
 
 
-def test_no_views_without_runs(tmp_path: Path) -> None:
+def test_no_views_without_runs(tmp_path: Path):
     empty = SuiteFolder.create(tmp_path / "nothing_yet")
     assert saved_views(TrackedSuite(SuiteRecords(empty))) == []

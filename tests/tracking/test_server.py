@@ -21,7 +21,7 @@ def ask(uri: str, endpoint: str, **query: str) -> Any:
         return answer.read()
 
 
-def test_a_server(desk: Path) -> None:
+def test_a_server(desk: Path):
     """One server, for it takes seconds to start: what it shows of ./mlflow.db, tracking through it, its death."""
     store = small_suite(desk)
     track(store)

@@ -49,13 +49,13 @@ def failure(store: SuiteFolder, uri: str) -> str:
         ("sqlite:///:memory:", "plain file"),
     ],
 )
-def test_a_uri_that_cannot_work(tmp_path: Path, uri: str, part: str) -> None:
+def test_a_uri_that_cannot_work(tmp_path: Path, uri: str, part: str):
     message = failure(small_suite(tmp_path), uri)
     assert part in message
     assert "secret" not in message
 
 
-def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert find_service(None).uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert find_service("sqlite:///sub/x.db").database == tmp_path / "sub" / "x.db"
@@ -85,27 +85,27 @@ def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("sqlite:///a.db?password=p4ss", "sqlite:///a.db?password=***"),
     ],
 )
-def test_no_secret_in_what_is_shown(uri: str, shown: str) -> None:
+def test_no_secret_in_what_is_shown(uri: str, shown: str):
     assert Service(uri).shown == shown
     said = redact_text(f"{uri} refused {'(p4ss)' if '/p4ss' in uri or ':p4ss' in uri else ''}", uri)
     assert "p4ss" not in said
     assert "refused" in said
 
 
-def test_a_mask_eats_no_other_letters() -> None:
+def test_a_mask_eats_no_other_letters():
     said = "server refused: no answer of se at se:1 (Errno 1), %2Fse!"
     assert redact_text(said, "http://s:se@h?ttl=1") == "server refused: no answer of *** at ***:1 (Errno 1), %2Fse!"
     assert redact_text("xlongsecret1%2Fy", "http://ann:longsecret1/@h") == "x***%2Fy"
 
 
-def test_an_artifact_folder_of_another_machine_is_named() -> None:
+def test_an_artifact_folder_of_another_machine_is_named():
     failed = FileNotFoundError(2, "No such file or directory", "/srv/mlartifacts")
     said = r"/srv/mlartifacts: No such file or directory; .* --serve-artifacts"
     with pytest.raises(ServiceError, match=said), service_errors(find_service("http://h:1", "s")):
         raise failed
 
 
-def test_runs_of_an_older_mlflow_beside_the_database_are_named(tmp_path: Path, said: list[str]) -> None:
+def test_runs_of_an_older_mlflow_beside_the_database_are_named(tmp_path: Path, said: list[str]):
     require_mlflow()
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
@@ -113,7 +113,7 @@ def test_runs_of_an_older_mlflow_beside_the_database_are_named(tmp_path: Path, s
     assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in said[-1]
 
 
-def test_a_dead_server(tmp_path: Path) -> None:
+def test_a_dead_server(tmp_path: Path):
     require_mlflow()
     message = failure(small_suite(tmp_path), f"http://ann:p4ss@127.0.0.1:{free_port()}")
     assert "Connection refused" in message
@@ -122,7 +122,7 @@ def test_a_dead_server(tmp_path: Path) -> None:
 
 def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     require_mlflow()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -152,18 +152,18 @@ def web_site() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_web_server_that_is_not_mlflow(tmp_path: Path) -> None:
+def test_a_web_server_that_is_not_mlflow(tmp_path: Path):
     require_mlflow()
     with web_site() as uri:
         assert uri in failure(small_suite(tmp_path), uri)
 
 
-def test_a_dead_postgres_is_not_retried(tmp_path: Path) -> None:
+def test_a_dead_postgres_is_not_retried(tmp_path: Path):
     require_mlflow()
     failure(small_suite(tmp_path), f"postgresql+psycopg2://ann:p4ss@127.0.0.1:{free_port()}/x")
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path):
     require_mlflow()
     (tmp_path / "file").write_text("in the way")
     message = failure(small_suite(tmp_path), f"sqlite:///{tmp_path}/file/mlflow.db")
@@ -202,9 +202,7 @@ def _with_revision(path: Path, empty: Path, revision: str) -> None:
         (make_older, "mlflow db upgrade"),
     ],
 )
-def test_a_database_that_is_not_ours_to_use_stays_as_it_is(
-    tmp_path: Path, empty_database: Path, make, part: str
-) -> None:
+def test_a_database_that_is_not_ours_to_use_stays_as_it_is(tmp_path: Path, empty_database: Path, make, part: str):
     path = tmp_path / "other.db"
     make(path, empty_database)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -212,9 +210,7 @@ def test_a_database_that_is_not_ours_to_use_stays_as_it_is(
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
-def test_check_says_where_and_creates_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
-) -> None:
+def test_check_says_where_and_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path):
     monkeypatch.chdir(tmp_path)
     assert "created by the first run" in check_tracking(None)
     assert list(tmp_path.iterdir()) == []
@@ -232,7 +228,7 @@ print(track(SuiteRecords.open(Path(sys.argv[1]))).summary)
 """
 
 
-def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
+def test_two_drivers_at_a_fresh_database(tmp_path: Path):
     """Both suites are there, whole, and nothing is printed but the summaries."""
     require_mlflow()
     stores = [small_suite(tmp_path / "a"), small_suite(tmp_path / "b")]
@@ -255,7 +251,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "mlartifacts", "mlflow.db"]
 
 
-def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     require_mlflow()
     desk = tmp_path / "50% of a study, #2?"
     desk.mkdir()

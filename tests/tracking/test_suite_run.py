@@ -16,7 +16,7 @@ from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
 
 
-def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path) -> None:
+def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path):
     store = small_suite(desk)
     write_tables(store)
     (store.leaderboard / "index.html").write_text("<html>the page</html>")
@@ -35,7 +35,7 @@ def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Pat
     assert not [name for name in found if "tmp" in name]
 
 
-def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path) -> None:
+def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path):
     store = small_suite(desk)
     track(store)
     before = by_key(desk / "mlflow.db")
@@ -49,7 +49,7 @@ def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path)
     assert [after["ua_mt"].tags["mlflow.parentRunId"]] == suites
 
 
-def test_inputs_are_names_and_checksums_with_their_split(desk: Path) -> None:
+def test_inputs_are_names_and_checksums_with_their_split(desk: Path):
     track(small_suite(desk))
     found = {run.name: inputs(desk / "mlflow.db", run_id) for run_id, run in runs(desk / "mlflow.db").items()}
     digest = "c" * 12
@@ -64,7 +64,7 @@ def test_inputs_are_names_and_checksums_with_their_split(desk: Path) -> None:
     assert found["phantom_small"] == expected | {"phantom train (all labelled)": (digest, "train")}
 
 
-def test_the_chosen_configuration_is_tagged(desk: Path) -> None:
+def test_the_chosen_configuration_is_tagged(desk: Path):
     store = small_suite(desk, SEARCHED)
     track(store)
     found = by_key(desk / "mlflow.db")
@@ -78,7 +78,7 @@ def test_the_chosen_configuration_is_tagged(desk: Path) -> None:
     assert {run.tags["selected"] for run in found.values() if run.tags["harness.role"] == "final"} == {"yes"}
 
 
-def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> None:
+def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path):
     store = small_suite(desk, SEARCHED)
     track(store)
     before = by_key(desk / "mlflow.db")
@@ -95,7 +95,7 @@ def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> Non
     }
 
 
-def test_the_experiment_opens_with_links_to_its_views(desk: Path) -> None:
+def test_the_experiment_opens_with_links_to_its_views(desk: Path):
     track(small_suite(desk, SEARCHED))
     tags = experiment_tags(desk / "mlflow.db")
     views = {
@@ -109,7 +109,7 @@ def test_the_experiment_opens_with_links_to_its_views(desk: Path) -> None:
     assert "leaderboard.json" not in tags["mlflow.note.content"]  # there is none
 
 
-def test_a_note_of_somebody_elses_stays(desk: Path) -> None:
+def test_a_note_of_somebody_elses_stays(desk: Path):
     from mlflow import MlflowClient
 
     store = small_suite(desk)
@@ -120,7 +120,7 @@ def test_a_note_of_somebody_elses_stays(desk: Path) -> None:
     assert experiment_tags(desk / "mlflow.db")["mlflow.note.content"] == "Ours, for the thesis"
 
 
-def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path) -> None:
+def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path):
     store = small_suite(desk)
     assert not leaderboard_is_current(SuiteRecords(store))
     write_tables(store)
@@ -133,13 +133,13 @@ def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path) -
     assert "absent or older than the records" in done.stderr
 
 
-def test_a_broken_table_is_named(tmp_path: Path) -> None:
+def test_a_broken_table_is_named(tmp_path: Path):
     (tmp_path / "leaderboard.csv").write_bytes(b"")
     with pytest.raises(RecordError, match="not a table"):
         readable_table(tmp_path / "leaderboard.csv")
 
 
-def test_columns_that_say_nothing_come_last_or_not_at_all(tmp_path: Path) -> None:
+def test_columns_that_say_nothing_come_last_or_not_at_all(tmp_path: Path):
     (tmp_path / "x.csv").write_text("suite,entry,empty,steps,dice\na,m1,,7,0.123456\na,m2,,8,0.5\n")
     table = readable_table(tmp_path / "x.csv")
     assert list(table) == ["entry", "dice", "steps", "suite"]

@@ -58,7 +58,7 @@ def histogram(arrays: Mapping[str, Any]) -> dict[str, Figure]:
     return {"labels": figure, "untitled": Figure()}
 
 
-def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     matrix = torch.arange(6.0, requires_grad=True).view(2, 3)
     run = keep(tmp_path, Showing({"matrix": matrix, "labels": torch.tensor([1, 0])}))
     kept = run.arrays()
@@ -67,7 +67,7 @@ def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
-def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path) -> None:
+def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path):
     shown = {"labels": torch.tensor([1, 0, 1])}
     runs = [keep(tmp_path / name, Showing(shown, histogram)) for name in ("first", "second")]
     first, second = (run.figures() for run in runs)
@@ -78,14 +78,14 @@ def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path)
     assert first == second
 
 
-def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     run = keep(tmp_path, Showing({}))
     assert not (run.path / "arrays.npz").exists()
     assert not (run.path / "figures").exists()
     assert caplog.text == ""
 
 
-def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for number, (shown, words) in enumerate(
         [(None, "no such buffer"), ({"scan": torch.zeros(1_000_000)}, "more than a record holds")]
     ):
@@ -109,7 +109,7 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.Lo
 )
 def test_figures_that_fail_cost_a_warning_alone(
     draw: Callable[[Any], Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+):
     run = keep(tmp_path, Showing({"labels": torch.tensor([1, 0])}, draw))
     (line,) = caplog.messages
     assert f"{run.run.label}: figures are not kept" in line

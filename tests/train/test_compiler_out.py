@@ -33,7 +33,7 @@ print("torch._dynamo" in sys.modules, marked, weight.item())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiles", [False, True])
-def test_a_first_optimiser_loads_the_compiler_only_where_it_is_wanted(compiles: bool) -> None:
+def test_a_first_optimiser_loads_the_compiler_only_where_it_is_wanted(compiles: bool):
     """Two steps on w^2 with rate 1/2 and momentum 0.9: velocities 6 and 0.9 x 6, so w = 3 - 3 - 2.7."""
     command = [sys.executable, "-c", STEPS, *["compiles"] * compiles]
     done = subprocess.run(command, env=command_environment(), capture_output=True, text=True, check=False)

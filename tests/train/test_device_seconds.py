@@ -44,7 +44,7 @@ def assert_history_agrees(folder: RunFolder, result: Result) -> None:
 
 
 @pytest.mark.parametrize("stops", [[], [1, 2, 30, 5]], ids=["whole", "interrupted"])
-def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny) -> None:
+def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
     for steps in stops:
         with pytest.raises(InterruptedRunError):
@@ -60,7 +60,7 @@ def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny) -> Non
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == records, "a replay writes nothing"
 
 
-def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     """Dies at a validation, after a checkpoint: the steps since are lost, counted as such, and trained again."""
 
     class Killed(BaseException):
@@ -80,7 +80,7 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeyp
     assert replay(tiny.folder(STAGED), tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny) -> None:
+def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny):
     """Starting the first stage, or its first step, overspends the second one's share as well."""
     tiny = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.1})
     result = train(tiny, "tiny_short/2/0/0")
@@ -91,20 +91,20 @@ def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny) -> None
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_nothing_to_replay(make_tiny: MakeTiny) -> None:
+def test_nothing_to_replay(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}})
     with pytest.raises(UsageError, match="no history"):
         replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())
 
 
-def test_a_replay_can_be_stopped(make_tiny: MakeTiny) -> None:
+def test_a_replay_can_be_stopped(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}})
     train(tiny, STAGED)
     with pytest.raises(InterruptedRunError):
         replay(tiny.folder(STAGED), tiny.session().cache, StopAfter(5))
 
 
-def test_a_real_run_of_8_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny) -> None:
+def test_a_real_run_of_8_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny):
     """Each phase is measured on its own, so what nobody measured shows. Slow: ten seconds."""
     engine = {"batch_size": 8, "validations": 3}
     tiny = make_tiny({"supervised": {}}, budget={"device_seconds": 8}, engine=engine)

@@ -58,7 +58,7 @@ def result_of(tiny: Tiny, method: str) -> Result:
         ("tiny_peek", "data", "ClosedSplitError"),
     ],
 )
-def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Tiny) -> None:
+def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Tiny):
     result = result_of(faulty, method)
     assert result.status == "failed"
     assert result.failure is not None
@@ -67,7 +67,7 @@ def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Ti
 
 
 @pytest.mark.parametrize("method", ["tiny_nan", "tiny_error", "tiny_peek"])
-def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty: Tiny) -> None:
+def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty: Tiny):
     folder, result = faulty.folder(f"{method}/2/0/0"), result_of(faulty, method)
     assert not (folder.path / "cases.parquet").exists()
     assert (result.weights_sha256, result.validations) == (None, [])
@@ -80,7 +80,7 @@ def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty:
     assert not folder.lease.held()
 
 
-def test_errors_are_told_with_their_tracebacks(faulty: Tiny) -> None:
+def test_errors_are_told_with_their_tracebacks(faulty: Tiny):
     told = {failure.runs: failure for failure in failures(SuiteRecords.open(faulty.store))}
     assert len(told) == 7
     error = told["tiny_error/2/0/0",]
@@ -88,7 +88,7 @@ def test_errors_are_told_with_their_tracebacks(faulty: Tiny) -> None:
     assert 'in fault\n    raise ValueError("wrong shape' in error.traceback
 
 
-def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny) -> None:
+def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_oom": {}}, budget={"steps": 8}, seeds=[0, 1])
     for name in ("tiny_oom/2/0/0", "tiny_oom/2/0/1"):
         train(tiny, name)
@@ -103,7 +103,7 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny) -> None:
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_reading_the_test_split_early_is_on_record(method: str, faulty: Tiny) -> None:
+def test_reading_the_test_split_early_is_on_record(method: str, faulty: Tiny):
     """One raises out of the method, the other one swallows the refusal."""
     lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
     violations = [line for line in lines if line.kind == "violation"]
@@ -115,7 +115,7 @@ def test_reading_the_test_split_early_is_on_record(method: str, faulty: Tiny) ->
     assert spent.useful_steps == (2 if method == "tiny_peek" else 8)
 
 
-def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny) -> None:
+def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny):
     folder, before = faulty.folder("tiny_oom/2/0/0"), result_of(faulty, "tiny_oom")
     assert train(faulty, "tiny_oom/2/0/0") == before
     folder.reopen()
@@ -124,7 +124,7 @@ def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny) -> None:
     assert again.spent.attempts == before.spent.attempts + 1
 
 
-def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny) -> None:
+def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny):
     """The loss is read at checkpoints alone; the last one comes before the test."""
     tiny = make_tiny({"tiny_nan": {}}, budget={"steps": 3})
     result = train(tiny, "tiny_nan/2/0/0")
@@ -132,7 +132,7 @@ def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny) -> None:
     assert result.failure.kind == "nan"
 
 
-def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None:
+def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     (run,) = session.plan.runs
@@ -145,7 +145,7 @@ def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None
     assert not folder.lease.held()
 
 
-def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) -> None:
+def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     folder = session.folder(session.plan.runs[0])
@@ -173,7 +173,7 @@ def files_at_most(size_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size_bytes", [400, 3_000, 9_000], ids=["ledger", "history", "checkpoint"])
-def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: MakeTiny) -> None:
+def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: MakeTiny):
     """No row is written: once there is space again, the same command goes on."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
     folder = tiny.folder("tiny_staged/2/0/0")

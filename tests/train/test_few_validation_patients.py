@@ -38,7 +38,7 @@ def results(make_tiny: MakeTiny) -> dict[int | None, tuple[Tiny, Result]]:
 
 
 @pytest.mark.slow
-def test_exactly_the_drawn_patients_choose(results: dict[int | None, tuple[Tiny, Result]]) -> None:
+def test_exactly_the_drawn_patients_choose(results: dict[int | None, tuple[Tiny, Result]]):
     for count, (_, result) in results.items():
         drawn = validation_patients(VALIDATED, count, "tiny_squares")
         assert len(drawn) == (count or 2)
@@ -51,7 +51,7 @@ def test_exactly_the_drawn_patients_choose(results: dict[int | None, tuple[Tiny,
 
 
 @pytest.mark.slow
-def test_training_and_test_do_not_know_of_it(results: dict[int | None, tuple[Tiny, Result]]) -> None:
+def test_training_and_test_do_not_know_of_it(results: dict[int | None, tuple[Tiny, Result]]):
     assert len({result.weights_sha256 for _, result in results.values()}) == 1
     for tiny, _ in results.values():
         cases = cases_of(tiny.folder(PLANNED_RUN))
@@ -59,7 +59,7 @@ def test_training_and_test_do_not_know_of_it(results: dict[int | None, tuple[Tin
 
 
 @pytest.mark.slow
-def test_the_board_and_the_audit_say_who_chose(results: dict[int | None, tuple[Tiny, Result]]) -> None:
+def test_the_board_and_the_audit_say_who_chose(results: dict[int | None, tuple[Tiny, Result]]):
     records = SuiteRecords.open(results[1][0].store)
     board = build_leaderboard(records)
     assert board.results[["trained_on", "selected_on"]].drop_duplicates().to_numpy().tolist() == [["2", 1]]
@@ -68,7 +68,7 @@ def test_the_board_and_the_audit_say_who_chose(results: dict[int | None, tuple[T
     assert next(each for each in audit(records).findings if each.number == 1).status != "not held"
 
 
-def test_it_is_part_of_the_id_where_it_is_given(tmp_path: Path) -> None:
+def test_it_is_part_of_the_id_where_it_is_given(tmp_path: Path):
     ids = {}
     for count in (None, 1, 2):
         path = write_suite(tmp_path / str(count), {"supervised": {}}, dataset="phantom", validation_patients=count)
@@ -85,7 +85,7 @@ def test_it_is_part_of_the_id_where_it_is_given(tmp_path: Path) -> None:
         ("acdc", 0, r"tiny\.yaml:\d+: validation_patients: Input should be greater than or equal to 1, not 0"),
     ],
 )
-def test_what_there_is_not_is_refused(dataset: str, count: int, words: str, tmp_path: Path) -> None:
+def test_what_there_is_not_is_refused(dataset: str, count: int, words: str, tmp_path: Path):
     path = write_suite(tmp_path, {"supervised": {}}, dataset=dataset, validation_patients=count)
     with pytest.raises(UsageError, match=words) as caught:
         plan_of(path)

@@ -12,7 +12,7 @@ MOST_FRAMES = 11
 
 
 @pytest.mark.slow
-def test_at_most_eleven_frames_of_ours_lie_between_command_line_and_loss(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_at_most_eleven_frames_of_ours_lie_between_command_line_and_loss(make_tiny: MakeTiny, tmp_path: Path):
     tiny = make_tiny({"tiny_traced": {}}, budget={"steps": 4})
     trace = tmp_path / "trace.txt"
     environment = {**tiny.environment, "TINY_TRACE": str(trace)}

@@ -93,18 +93,18 @@ def assert_trains_alike(name: str, size: tuple[int, ...], kind: type[CapturedSte
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
-def test_replayed_steps_train_as_the_host_does(name: str) -> None:
+def test_replayed_steps_train_as_the_host_does(name: str):
     assert_trains_alike(name, (32, 32), RecordedStep)
 
 
 @pytest.mark.slow
-def test_replayed_steps_of_patches_train_as_the_host_does() -> None:
+def test_replayed_steps_of_patches_train_as_the_host_does():
     assert_trains_alike("action_pp/anatomical", (16, 16, 16), RecordedStep)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
-def test_on_cuda_a_graph_trains_as_the_host_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_cuda_a_graph_trains_as_the_host_does(name: str, monkeypatch: pytest.MonkeyPatch):
     require("cuda", torch.cuda.is_available(), "no CUDA device: a graph can only be captured where there is one")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     results = []
@@ -123,9 +123,7 @@ def test_on_cuda_a_graph_trains_as_the_host_does(name: str, monkeypatch: pytest.
         pytest.param(lambda progress: 1 + float(progress["consistency_weight"]), id="a copy of a schedule"),
     ],
 )
-def test_a_planted_number_of_the_host_is_found(
-    factor: Callable[[Progress], float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_planted_number_of_the_host_is_found(factor: Callable[[Progress], float], monkeypatch: pytest.MonkeyPatch):
     honest = UAMT.training_loss
 
     def training_loss(method: UAMT, batch: Batch, stage: Stage, progress: Progress) -> Loss:
@@ -137,7 +135,7 @@ def test_a_planted_number_of_the_host_is_found(
         assert_trains_alike("ua_mt/train", (16, 16), RecordedStep)
 
 
-def test_capturing_leaves_no_trace() -> None:
+def test_capturing_leaves_no_trace():
     state, stage = compiled("action/anatomical", (16, 16))
     train((state, stage), None)
     before = everything(state)
@@ -147,7 +145,7 @@ def test_capturing_leaves_no_trace() -> None:
     torch.testing.assert_close(state.sampler.state_dict(), streams, rtol=0, atol=0)
 
 
-def test_schedules_that_change_their_names_are_refused() -> None:
+def test_schedules_that_change_their_names_are_refused():
     state, stage = compiled("ua_mt/train", (16, 16))
     train((state, stage), None)
     step = RecordedStep(state, stage, state.method.batches(stage, 4))
@@ -155,23 +153,23 @@ def test_schedules_that_change_their_names_are_refused() -> None:
         step(Progress(0.5, 0.5, 4, {"threshold": 0.5}))
 
 
-def test_our_methods_are_capturable_and_a_new_one_is_not_unless_it_says_so() -> None:
+def test_our_methods_are_capturable_and_a_new_one_is_not_unless_it_says_so():
     assert not Method.capturable
     assert {name: kind.capturable for name, kind in KINDS.items()} == dict.fromkeys(KINDS, True)
 
 
-def test_a_suite_that_does_not_compile_keeps_its_ids() -> None:
+def test_a_suite_that_does_not_compile_keeps_its_ids():
     assert "compile" not in Engine().model_dump(mode="json")
     assert Engine.model_validate({"compile": False}) == Engine()
     assert Engine(compile=True).model_dump(mode="json")["compile"] is True
 
 
-def test_compiling_is_refused_on_a_cpu() -> None:
+def test_compiling_is_refused_on_a_cpu():
     with pytest.raises(UsageError, match=r"engine\.compile: true needs a CUDA device"):
         prepare_device(CPU, Engine(compile=True))
 
 
-def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     suite = load_suite(write_suite(tmp_path, {"ua_mt": {}, "mc_net": {}}, dataset="phantom", engine={"compile": True}))
     data = unprepared(dataset_of(suite))
     assert {planned.run.engine.compile for planned in make_plan(suite, data).finals} == {True}
@@ -180,7 +178,7 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeyp
         make_plan(suite, data)
 
 
-def test_one_method_alone_cannot_be_compiled(tmp_path: Path) -> None:
+def test_one_method_alone_cannot_be_compiled(tmp_path: Path):
     path = write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom")
     path.write_text(path.read_text().replace("params: {}", "engine: {compile: true}"))
     with pytest.raises(UsageError, match=r"methods\.ua_mt\.engine.compile: all methods have it alike"):
@@ -197,7 +195,7 @@ def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiling_anywhere")
-def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny: MakeTiny) -> None:
+def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny: MakeTiny):
     settings = {"budget": {"steps": 12}, "engine": {"compile": True, "validations": 2}}
     whole, cut = (make_tiny({"ua_mt": {}}, **settings) for _ in range(2))
     result = train_tiny(whole, "ua_mt/2/0/0")
@@ -214,7 +212,7 @@ def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tin
 @pytest.mark.usefixtures("compiling_anywhere")
 def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     def fail(*_arguments: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
 

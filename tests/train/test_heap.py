@@ -36,7 +36,7 @@ def faults(how: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a heap of another C library")
-def test_a_step_takes_the_pages_that_the_one_before_freed() -> None:
+def test_a_step_takes_the_pages_that_the_one_before_freed():
     kept, default = faults("kept"), faults("default")
 
     one_round = 2 * BLOCK_BYTES // PAGE_BYTES

@@ -33,7 +33,7 @@ def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str,
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 16, 16)], ids=str)
-def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
+def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]):
     for name, entry in started(torch.device("cpu"), size).items():
         with ReadWatch() as watch:
             take_middle_step(*entry)
@@ -50,13 +50,13 @@ def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) ->
         read_in_backward,
     ],
 )
-def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]) -> None:
+def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]):
     with ReadWatch() as watch:
         read(torch.tensor([1.0, -1.0, 2.0]))
     assert watch.seen
 
 
-def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
+def test_on_cuda_a_step_copies_nothing_to_the_host():
     require("cuda", torch.cuda.is_available(), "no CUDA device: copies can only be counted where there are some")
     from torch.profiler import ProfilerActivity, profile
 

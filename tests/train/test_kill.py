@@ -35,7 +35,7 @@ def trains(folder: RunFolder, attempt: int) -> bool:
     return any(line.kind == "start" for line in lines_of(folder, attempt))
 
 
-def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny):
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     for attempt in range(3):
@@ -65,7 +65,7 @@ def result_spent(folder: RunFolder) -> object:
     return result.spent
 
 
-def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: Tiny):
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     process = tiny.start("train", STAGED)
@@ -87,7 +87,7 @@ def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: 
     assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 2)
 
 
-def test_a_second_process_leaves_a_running_run_alone(make_tiny: MakeTiny) -> None:
+def test_a_second_process_leaves_a_running_run_alone(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 2000})
     folder = tiny.folder(STAGED)
     process = tiny.start("train", STAGED)

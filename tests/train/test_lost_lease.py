@@ -94,13 +94,13 @@ def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
 
 
 @pytest.mark.parametrize(("loss", "steps"), list(zip(LOSSES, [0, 3, 10, 19] * 2, strict=True)))
-def test_between_steps(loss: str, steps: int, make_tiny: MakeTiny) -> None:
+def test_between_steps(loss: str, steps: int, make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 20})
     lost_during(tiny, STAGED, loss, stop=lambda lose: LoseAfter(steps, lose), checkpoint_seconds=lambda _: 0.0)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_just_before_a_write(moment: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_just_before_a_write(moment: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     place, name = MOMENTS[moment]
     real = getattr(place, name)
@@ -118,12 +118,12 @@ def test_just_before_a_write(moment: str, make_tiny: MakeTiny, monkeypatch: pyte
 
 @pytest.mark.parametrize("method", ["tiny_error", "tiny_peek"])
 @pytest.mark.parametrize("loss", ["another owner", "run removed"])
-def test_a_failure_after_the_loss_is_no_failure_of_the_run(method: str, loss: str, make_tiny: MakeTiny) -> None:
+def test_a_failure_after_the_loss_is_no_failure_of_the_run(method: str, loss: str, make_tiny: MakeTiny):
     tiny = make_tiny({method: {}}, budget={"steps": 8})
     lost_during(tiny, f"{method}/2/0/0", loss, stop=lambda lose: LoseAfter(1, lose))
 
 
-def test_the_command_line_says_so(make_tiny: MakeTiny) -> None:
+def test_the_command_line_says_so(make_tiny: MakeTiny):
     """Stopped for a while, as a suspended machine is; awake again it must not write over the other's records."""
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 4000})
     folder = tiny.folder(STAGED)
@@ -144,7 +144,7 @@ def test_the_command_line_says_so(make_tiny: MakeTiny) -> None:
     assert "Traceback" not in tiny.output
 
 
-def test_a_ledger_never_makes_a_folder(tmp_path: Path) -> None:
+def test_a_ledger_never_makes_a_folder(tmp_path: Path):
     with pytest.raises(DiskError, match="cannot write"):
         Ledger(tmp_path / "gone" / "ledger.jsonl").append(line("begin", 0, (0.0, 0), (0.0, 0)))
     assert not list(tmp_path.iterdir())

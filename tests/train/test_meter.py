@@ -88,9 +88,7 @@ steps_budgets = st.integers(1, 200).map(lambda amount: Budget(steps=amount))
 
 
 @given(budget=seconds_budgets, parts=shares, script=times)
-def test_device_seconds_end_within_one_step_of_the_budget(
-    budget: Budget, parts: list[float], script: list[float]
-) -> None:
+def test_device_seconds_end_within_one_step_of_the_budget(budget: Budget, parts: list[float], script: list[float]):
     meter = Meter(budget, parts)
     spend(meter, FakeClock(script))
     taken = list(islice(cycle(script), meter.steps))
@@ -103,7 +101,7 @@ def test_device_seconds_end_within_one_step_of_the_budget(
 @given(budget=steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
 def test_steps_are_exactly_the_budget_whatever_they_cost(
     budget: Budget, parts: list[float], script: list[float], every: int
-) -> None:
+):
     meter = Meter(budget, parts)
     clock = FakeClock(script, every)
     trace = spend(meter, clock)
@@ -114,14 +112,14 @@ def test_steps_are_exactly_the_budget_whatever_they_cost(
 @given(budget=seconds_budgets, parts=shares, script=times, every=st.integers(2, LATENCY))
 def test_a_clock_that_reports_late_overshoots_by_what_was_pending_at_most(
     budget: Budget, parts: list[float], script: list[float], every: int
-) -> None:
+):
     meter = Meter(budget, parts)
     spend(meter, FakeClock(script, every))
     longest = max(islice(cycle(script), meter.steps))
     assert abs(meter.seconds - budget.amount) <= every * longest * (1 + 1e-9)
 
 
-def test_the_reserve_by_hand() -> None:
+def test_the_reserve_by_hand():
     """Budget 10, steps of 3: three unreserved steps reach 9, a fourth would need 12. Steps of 2.5 fit four times."""
     for cost, steps, total in ((3.0, 3, 9.0), (2.5, 4, 10.0), (11.0, 1, 11.0), (4.0, 3, 12.0)):
         meter = Meter(Budget(device_seconds=10), [1.0])
@@ -129,7 +127,7 @@ def test_the_reserve_by_hand() -> None:
         assert (meter.steps, meter.seconds) == (steps, total), cost
 
 
-def test_the_reserve_forgets_a_slow_step_after_twenty_others() -> None:
+def test_the_reserve_forgets_a_slow_step_after_twenty_others():
     """One step of 5 among steps of 0.5, budget 30: within its last 20 steps it is reserved for, later it is not."""
     early = Meter(Budget(device_seconds=30), [1.0])
     spend(early, FakeClock([5.0] + [0.5] * 100))
@@ -139,7 +137,7 @@ def test_the_reserve_forgets_a_slow_step_after_twenty_others() -> None:
     assert late.seconds == 27.5  # 22.5 + 5, and then 27.5 + 5 > 30
 
 
-def test_first_three_steps_of_each_stage_run_unreserved_and_their_excess_is_carried() -> None:
+def test_first_three_steps_of_each_stage_run_unreserved_and_their_excess_is_carried():
     """Budget 12 in thirds, steps of 3 in all stages: a stage ends where the *sum* of shares ends, 4, 8, 12."""
     meter = Meter(Budget(device_seconds=12), [1 / 3, 1 / 3, 1 / 3])
     trace = spend(meter, FakeClock([3.0]))
@@ -149,7 +147,7 @@ def test_first_three_steps_of_each_stage_run_unreserved_and_their_excess_is_carr
     assert meter.stage_seconds == [6.0, 3.0, 3.0]
 
 
-def test_a_stage_that_was_overspent_by_the_one_before_takes_no_step() -> None:
+def test_a_stage_that_was_overspent_by_the_one_before_takes_no_step():
     meter = Meter(Budget(device_seconds=100), [0.01, 0.01, 0.98])
     trace = spend(meter, FakeClock([5.0]))
     assert meter.stage_steps == [1, 0, 19]
@@ -158,7 +156,7 @@ def test_a_stage_that_was_overspent_by_the_one_before_takes_no_step() -> None:
 
 
 @given(budget=steps_budgets, weights=st.lists(st.integers(1, 20), min_size=1, max_size=5))
-def test_stage_ends_are_the_rounded_sums_of_shares(budget: Budget, weights: list[int]) -> None:
+def test_stage_ends_are_the_rounded_sums_of_shares(budget: Budget, weights: list[int]):
     meter = Meter(budget, [weight / sum(weights) for weight in weights])
     trace = spend(meter, FakeClock([1.0]))
     assert budget.steps is not None
@@ -171,7 +169,7 @@ def test_stage_ends_are_the_rounded_sums_of_shares(budget: Budget, weights: list
 @given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
 def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
     budget: Budget, parts: list[float], script: list[float], every: int
-) -> None:
+):
     trace = spend(Meter(budget, parts), FakeClock(script, every))
     seen: dict[int, list[tuple[Progress, bool]]] = {}
     for stage, progress, exact in trace.progress:
@@ -197,7 +195,7 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
 )
 def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
     budget: Budget, parts: list[float], script: list[float], stop: int
-) -> None:
+):
     whole, whole_clock = Meter(budget, parts), FakeClock(script)
     first = spend(whole, whole_clock, stop)
     state = json.loads(json.dumps(whole.state_dict()))  # plain values only: a checkpoint keeps nothing else
@@ -213,7 +211,7 @@ def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
 @given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
 def test_a_replay_feeds_the_recorded_series_to_the_bit(
     budget: Budget, parts: list[float], script: list[float], every: int
-) -> None:
+):
     recorded = spend(Meter(budget, parts), FakeClock(script, every))
     series = [(stage, progress.run, progress.stage) for stage, progress, _ in recorded.progress]
     meter = ReplayMeter(budget, parts, series)
@@ -230,7 +228,7 @@ allowances = st.floats(0.0, 25.0)
 @given(budget=steps_budgets, parts=shares, script=times, allowance=st.integers(0, 250), every=st.integers(1, LATENCY))
 def test_an_allowance_of_steps_is_kept_exactly(
     budget: Budget, parts: list[float], script: list[float], allowance: int, every: int
-) -> None:
+):
     meter = Meter(budget, parts)
     spend(meter, FakeClock(script, every), allowance=allowance)
     assert meter.steps == min(allowance, budget.amount)
@@ -239,7 +237,7 @@ def test_an_allowance_of_steps_is_kept_exactly(
 @given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances)
 def test_an_allowance_of_seconds_ends_within_one_step_of_itself(
     budget: Budget, parts: list[float], script: list[float], allowance: float
-) -> None:
+):
     """Below as above: it stops only where the longest of its last steps would not have fitted."""
     meter, free = Meter(budget, parts), Meter(budget, parts)
     spend(meter, FakeClock(script), allowance=allowance)
@@ -252,7 +250,7 @@ def test_an_allowance_of_seconds_ends_within_one_step_of_itself(
         assert meter.state_dict() == free.state_dict()
 
 
-def test_an_allowance_that_is_used_up_takes_no_step() -> None:
+def test_an_allowance_that_is_used_up_takes_no_step():
     meter = Meter(Budget(device_seconds=100), [1.0])
     meter.charge_start(5.0)
     assert not meter.fits(4.9)
@@ -260,12 +258,12 @@ def test_an_allowance_that_is_used_up_takes_no_step() -> None:
 
 
 @pytest.mark.parametrize("parts", [[], [0.5, 0.4], [1.5, -0.5], [1.0, 0.0]])
-def test_shares_that_are_no_partition_are_refused(parts: list[float]) -> None:
+def test_shares_that_are_no_partition_are_refused(parts: list[float]):
     with pytest.raises(ValueError, match="add up to 1"):
         Meter(Budget(steps=10), parts)
 
 
-def test_the_thread_clock_charges_work_and_not_waiting() -> None:
+def test_the_thread_clock_charges_work_and_not_waiting():
     import time
 
     clock = StepClock()
@@ -282,7 +280,7 @@ def test_the_thread_clock_charges_work_and_not_waiting() -> None:
     assert (clock.pending, clock.flush()) == (0, [])
 
 
-def test_the_thread_clock_does_not_charge_another_thread() -> None:
+def test_the_thread_clock_does_not_charge_another_thread():
     import threading
     import time
 
@@ -313,7 +311,7 @@ def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
 @given(asked=reference_budgets(), script=times, every=st.integers(1, LATENCY))
 def test_reference_steps_give_each_stage_its_steps_and_its_share(
     asked: tuple[Budget, list[float]], script: list[float], every: int
-) -> None:
+):
     """Whatever steps cost: as many as the budget names, progress by shares, and spending that adds up to the budget."""
     budget, parts = asked
     assert budget.stages is not None
@@ -333,7 +331,7 @@ def test_reference_steps_give_each_stage_its_steps_and_its_share(
     assert budget.spent(done, 0.0) == pytest.approx(budget.amount)
 
 
-def test_reference_steps_need_the_stages_of_the_method() -> None:
+def test_reference_steps_need_the_stages_of_the_method():
     with pytest.raises(ValueError, match="are not those of the method"):
         Meter(Budget(reference_steps=50), [1.0])
     stages = (StageSteps(name="a", share=0.5, steps=10), StageSteps(name="b", share=0.5, steps=10))

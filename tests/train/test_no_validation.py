@@ -41,7 +41,7 @@ def finding(tiny: Tiny, number: int) -> Finding:
     return next(found for found in audit(SuiteRecords.open(tiny.store)).findings if found.number == number)
 
 
-def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> None:
+def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]):
     tiny, said = finished
     result = result_of(tiny)
     assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
@@ -56,7 +56,7 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> No
     assert "validation Dice" not in said
 
 
-def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]) -> None:
+def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]):
     tiny, said = finished
     assert "best_val" not in said
     folder = tiny.store / "leaderboard"
@@ -66,7 +66,7 @@ def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]) -> None:
     assert (folder / "index.html").is_file()
 
 
-def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny, str]) -> None:
+def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny, str]):
     tiny, _ = finished
     assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
     assert "without validation cases" in str(finding(tiny, 6))
@@ -81,7 +81,7 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
         write_checksums(folder)
 
 
-def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]) -> None:
+def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]):
     tiny, _ = finished
     names = {point.name for point in validation_points(result_of(tiny), Span(0, 1000))}
     assert "val/device_seconds" in names

@@ -34,7 +34,7 @@ blocks: st.SearchStrategy[Block] = st.recursive(
 
 
 @given(outside=st.lists(st.tuples(eighths, blocks), max_size=6), end=eighths)
-def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, Block]], end: float) -> None:
+def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, Block]], end: float):
     clock = FakeTime()
     phases = Phases(clock)
     expected: dict[str, float] = {}
@@ -61,7 +61,7 @@ def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, B
     assert sum(seconds.values()) == clock.now - 1000.0
 
 
-def test_a_block_that_raises_is_closed() -> None:
+def test_a_block_that_raises_is_closed():
     clock = FakeTime()
     phases = Phases(clock)
 
@@ -76,7 +76,7 @@ def test_a_block_that_raises_is_closed() -> None:
     assert phases.seconds() == {"train": 2.0, "unaccounted": 1.0}
 
 
-def test_another_thread_may_read_at_any_time() -> None:
+def test_another_thread_may_read_at_any_time():
     """The heartbeat reads while the training thread switches phases: never an error, never more than the wall time."""
     began = time.perf_counter()
     phases, errors, stop = Phases(), [], threading.Event()

@@ -22,14 +22,14 @@ TASK = {
 """As a task of an array has them."""
 
 
-def test_a_task_of_an_array() -> None:
+def test_a_task_of_an_array():
     process = read_process_info(CPU, TASK)
     assert (process.job, process.array_job, process.array_index, process.node) == ("11", "10", 3, "node1")
     assert (process.gres, process.restarts, process.gpu_uuid) == ("gpu:1", 0, None)
     assert read_process_info(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
 
 
-def test_outside_of_slurm_there_is_no_job() -> None:
+def test_outside_of_slurm_there_is_no_job():
     process = read_process_info(CPU, {})
     assert (process.job, process.array_job, process.array_index, process.node, process.gres, process.restarts) == (
         None,
@@ -46,12 +46,12 @@ def test_outside_of_slurm_there_is_no_job() -> None:
         ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "2"}, "gpu:2"),
     ],
 )
-def test_gres(variables: dict[str, str], expected: str | None) -> None:
+def test_gres(variables: dict[str, str], expected: str | None):
     assert gres(variables) == expected
 
 
 @pytest.mark.slow
-def test_a_process_knows_when_it_was_born() -> None:
+def test_a_process_knows_when_it_was_born():
     """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
     code = (
         "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import environment; "

@@ -72,7 +72,7 @@ def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
     )
 
 
-def test_records_are_complete(whole: Tiny, reference: Result) -> None:
+def test_records_are_complete(whole: Tiny, reference: Result):
     folder = whole.folder(STAGED)
     names = {path.name for path in folder.path.iterdir()}
     assert {"run.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "result.json"} <= names
@@ -93,7 +93,7 @@ def test_records_are_complete(whole: Tiny, reference: Result) -> None:
     assert {"data", "build", "warmup", "train", "eval", "checkpoint", "unaccounted"} <= reference.wall_seconds.keys()
 
 
-def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result) -> None:
+def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result):
     lines = whole.folder(STAGED).ledger.lines()
     assert [line.kind for line in lines if line.kind != "heartbeat"][:2] == ["begin", "start"]
     assert lines[0].kind == "begin"
@@ -110,7 +110,7 @@ def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result) -> None:
     assert [line.steps for line in lines] == sorted(line.steps for line in lines)
 
 
-def test_history_holds_each_step_once(whole: Tiny) -> None:
+def test_history_holds_each_step_once(whole: Tiny):
     history = whole.folder(STAGED).history()
     assert history["step"].tolist() == list(range(STEPS))
     assert history["stage"].tolist() == ["first"] * 10 + ["second"] * 10 + ["third"] * 20
@@ -126,7 +126,7 @@ def test_history_holds_each_step_once(whole: Tiny) -> None:
     assert history.loc[10:, "term/consistency"].notna().all()
 
 
-def test_validations_stand_at_equal_fractions(reference: Result) -> None:
+def test_validations_stand_at_equal_fractions(reference: Result):
     assert [(validation.validation, validation.step, validation.progress) for validation in reference.validations] == [
         (1, 10, 0.25),
         (2, 20, 0.5),
@@ -139,7 +139,7 @@ def test_validations_stand_at_equal_fractions(reference: Result) -> None:
     assert all(validation.diagnostics.keys() == {"noise", "bank"} for validation in reference.validations)
 
 
-def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
+def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result):
     run, folder = run_of(whole, STAGED), whole.folder(STAGED)
     session = whole.session()
     cases = training_cases(run, session.cache)
@@ -158,7 +158,7 @@ def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whol
     )
 
 
-def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
+def test_cases_are_the_test_patients_for_both_selections(whole: Tiny):
     cases = cases_of(whole.folder(STAGED))
     key = ["checkpoint", "case", "class_name"]
     assert len(cases) == 2 * 2 * 2
@@ -171,7 +171,7 @@ def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
     assert cases["hd95_voxel"].notna().all()
 
 
-def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
+def test_metrics_follow_from_the_predictions_on_record(whole: Tiny):
     """Whoever has the data can compute the metrics of `last` again, without weights."""
     folder, session = whole.folder(STAGED), whole.session()
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
@@ -191,13 +191,13 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
             assert metrics.voxels_predicted == row["voxels_predicted"]
 
 
-def test_parameters_count_what_some_stage_trains(reference: Result) -> None:
+def test_parameters_count_what_some_stage_trains(reference: Result):
     """conv 1 -> 6 (54 + 6), batch norm (12), conv 6 -> 3 (162 + 3); the teacher is trained by no optimiser."""
     assert reference.parameters_predictor == 60 + 12 + 165
     assert reference.parameters_training == 60 + 12 + 165, "the encoder trains in the first stage"
 
 
-def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result) -> None:
+def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result):
     folder = whole.folder(STAGED)
     before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
     assert train(whole, STAGED) == reference
@@ -205,14 +205,14 @@ def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result) -> 
 
 
 @pytest.mark.parametrize("change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"subsets": [1]}])
-def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result) -> None:
+def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, **change)
     (run,) = tiny.session().plan.runs
     result = train(tiny, run.id)
     assert result.weights_sha256 != reference.weights_sha256
 
 
-def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny, reference: Result) -> None:
+def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny, reference: Result):
     """Validations see dropout layers and batch statistics, and this method's diagnostics draw numbers."""
     engine = {"validations": 7, "warmup_steps": 0}
     result = train(make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine=engine), STAGED)
@@ -221,7 +221,7 @@ def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny,
 
 
 @pytest.mark.parametrize("stops", [[20], [3, 4, 9, 1, 8, 6]], ids=str)
-def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny) -> None:
+def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny):
     """Stopped after so many steps of each attempt; stages change after 10 and 20 of 40 steps."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
@@ -283,7 +283,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
 )
 def test_dying_at_any_point_costs_nothing(
     target: str, call: int, after: bool, make_tiny: MakeTiny, whole: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     killed_during(tiny, monkeypatch, target, call, after=after)
     folder = tiny.folder(STAGED)
@@ -295,7 +295,7 @@ def test_dying_at_any_point_costs_nothing(
     assert spent.lost_steps >= 0
 
 
-def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: Tiny) -> None:
+def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: Tiny):
     """kill -9 within an atomic write leaves its temporary file."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
@@ -308,7 +308,7 @@ def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: 
     assert [path.name for path in folder.path.rglob(".*")] == [], "nobody else would ever remove them"
 
 
-def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: MakeTiny, whole: Tiny) -> None:
+def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: MakeTiny, whole: Tiny):
     """Merged, then killed after the first of the parts was removed, before the result was written."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     result = train(tiny, STAGED)
@@ -323,7 +323,7 @@ def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: Mak
 
 def test_another_environment_starts_again_and_the_old_attempt_is_lost(
     make_tiny: MakeTiny, whole: Tiny, reference: Result
-) -> None:
+):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(17))
@@ -338,7 +338,7 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(
     assert_same_numbers(folder, whole.folder(STAGED))
 
 
-def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, whole: Tiny) -> None:
+def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, whole: Tiny):
     """Killed when only the result was missing; then another machine goes on, from nothing."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
@@ -354,7 +354,7 @@ def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, w
     assert folder.ledger.spent().lost_steps == STEPS
 
 
-def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
+def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(3))
@@ -367,7 +367,7 @@ def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
 
 def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(
     make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
-) -> None:
+):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(3))
@@ -380,7 +380,7 @@ def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(
     assert any(note.startswith("starts again: ") for note in notes)
 
 
-def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(make_tiny: MakeTiny) -> None:
+def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(3))
@@ -404,7 +404,7 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(make_tiny: 
     assert damaged > 75
 
 
-def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
+def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny):
     """weights_only=True refuses everything but tensors and plain values."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
@@ -415,7 +415,7 @@ def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
 
 def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder, session = tiny.folder(STAGED), tiny.session()
     selection = session.store.selection()
@@ -435,9 +435,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     assert folder.ledger.spent().useful_steps == STEPS
 
 
-def test_the_test_split_is_closed_until_the_weights_are_final(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_test_split_is_closed_until_the_weights_are_final(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     opened: list[tuple[bool, int]] = []

@@ -63,7 +63,7 @@ def checkpoint_of(folder: RunFolder) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["action", "action_pp"])
-def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny) -> None:
+def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny):
     planned_run = f"{method}/2/0/0"
     whole, killed = (suite(make_tiny, method, validations=STEPS, steps=STEPS) for _ in range(2))
     train(whole, planned_run)

@@ -7,7 +7,7 @@ from tests.train.tiny import train
 
 
 @pytest.mark.slow
-def test_a_run_trains_each_stage_at_its_rate(make_tiny: MakeTiny) -> None:
+def test_a_run_trains_each_stage_at_its_rate(make_tiny: MakeTiny):
     """From record to optimiser: the first rates of the stages are those of the suite times 0.5 and 2."""
     params = {"share_labelled": 0.5, "share_self_training": 0.5, "rate_labelled": 0.5, "rate_self_training": 2.0}
     tiny = make_tiny({"bcp": params}, budget={"steps": 6})

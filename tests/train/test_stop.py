@@ -36,7 +36,7 @@ print("alive", stop.is_set(), seen > 0, flush=True)
 
 
 @pytest.mark.slow
-def test_twenty_thousand_pairs_of_signals_never_lock_the_process() -> None:
+def test_twenty_thousand_pairs_of_signals_never_lock_the_process():
     """A handler that takes a lock waits for ever once a second signal interrupts it inside."""
     code = STRESS.replace("stop = StopFlag()", "stop = StopFlag()\nstop.install()")
     done = subprocess.run(
@@ -47,7 +47,7 @@ def test_twenty_thousand_pairs_of_signals_never_lock_the_process() -> None:
     assert done.stdout.splitlines() == ["ready", "alive True True"]
 
 
-def test_the_first_reason_stays() -> None:
+def test_the_first_reason_stays():
     stop = StopFlag()
     assert not stop.is_set()
     stop.set("the first")
@@ -64,7 +64,7 @@ def test_the_first_reason_stays() -> None:
         ((signal.SIGTERM, signal.SIGUSR2), False),
     ],
 )
-def test_a_trial_is_retired_by_usr2_alone_and_first(numbers: tuple[signal.Signals, ...], retired: bool) -> None:
+def test_a_trial_is_retired_by_usr2_alone_and_first(numbers: tuple[signal.Signals, ...], retired: bool):
     stop = StopFlag()
     with stop.on_signals():
         for number in numbers:
@@ -74,7 +74,7 @@ def test_a_trial_is_retired_by_usr2_alone_and_first(numbers: tuple[signal.Signal
     assert stop.retired is retired
 
 
-def test_waiting_ends_when_the_flag_is_raised() -> None:
+def test_waiting_ends_when_the_flag_is_raised():
     stop = StopFlag()
     began = time.monotonic()
     threading.Timer(0.1, stop.set, ["somebody"]).start()
@@ -82,5 +82,5 @@ def test_waiting_ends_when_the_flag_is_raised() -> None:
     assert time.monotonic() - began < 300
 
 
-def test_waiting_gives_up() -> None:
+def test_waiting_gives_up():
     assert not StopFlag().wait(0.01)

@@ -47,7 +47,7 @@ def whole(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-def test_records_are_those_of_volumes(whole: Tiny) -> None:
+def test_records_are_those_of_volumes(whole: Tiny):
     """24 steps in stages of 6, 6 and 12; 4 labelled patches a step in the first, then 2 and 2."""
     folder = whole.folder(STAGED)
     result = result_of(folder)
@@ -59,7 +59,7 @@ def test_records_are_those_of_volumes(whole: Tiny) -> None:
     assert result.observed.images == {"same": 16, "mixed": 0, "altered": 0}
 
 
-def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None:
+def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
     folder, session = whole.folder(STAGED), whole.session()
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
     rows = cases_of(folder).query("checkpoint == 'last'").set_index(["case", "class_name"])
@@ -72,7 +72,7 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None
             assert rows.loc[(case.id, name), "hd95_mm"] == metrics.hd95_mm
 
 
-def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny) -> None:
+def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny):
     tiny = make_tiny({"tiny_staged": {}}, **VOLUMES)
     for steps in (13, 4):
         with pytest.raises(InterruptedRunError):
@@ -82,7 +82,7 @@ def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny) -> Non
     assert_same_numbers(tiny.folder(STAGED), whole.folder(STAGED))
 
 
-def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
+def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny):
     found = panels(whole.store / "leaderboard" / "index.html")
     assert found
     depths = {"p8": 22, "p9": 23}
@@ -95,7 +95,7 @@ def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
             assert wrong[panel["slice"] - 1] == wrong.max()
 
 
-def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
+def test_the_audit_finds_nothing_but_two_networks(whole: Tiny):
     """`tiny_staged` has two layers, the labelled-only baseline one: rule 22 says so."""
     audited = audit(SuiteRecords.open(whole.store))
     assert {finding.number for finding in audited.violations} == {22}
@@ -107,7 +107,7 @@ def cases(tiny: Tiny) -> list[Any]:
     return list(session.cache.test_cases(permit))
 
 
-def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, object]] = []
     real = predict_windows
 
@@ -135,7 +135,7 @@ def test_other_settings_end_well_and_are_other_runs(
     make_tiny: MakeTiny,
     whole: Tiny,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+):
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)  # emulated it is slow, and no other
     changes: dict[str, Any] = {
         **VOLUMES,
@@ -153,7 +153,7 @@ def test_other_settings_end_well_and_are_other_runs(
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
-def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
+def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
         tiny.session()
@@ -161,7 +161,7 @@ def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: Mak
 
 def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """The V-Net's maps come to two voxels along the first axis: refused while it warms up, before a step counts."""
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)
     changes: dict[str, Any] = {
@@ -178,7 +178,7 @@ def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(
 @pytest.mark.parametrize(
     ("side", "precision", "trains"), [(3, "bfloat16", True), (2, "float32", True), (2, "bfloat16", False)]
 )
-def test_other_maps_and_frozen_layers_are_let_through(side: int, precision: str, trains: bool) -> None:
+def test_other_maps_and_frozen_layers_are_let_through(side: int, precision: str, trains: bool):
     layer = nn.Conv3d(1, 1, 3, padding=1).requires_grad_(trains)
     with refuse_unsound_convolutions(layer, Engine(precision=precision), torch.device("cpu")):  # type: ignore[arg-type]
         assert layer(torch.zeros(1, 1, side, 4, 4)).shape[2] == side

@@ -26,12 +26,12 @@ def batch(labelled: int = 3, unlabelled: int = 2) -> Batch:
     return Batch(images[:labelled], labels, tuple(images[labelled:].chunk(2)) if unlabelled else ())
 
 
-def test_images_of_any_stream_and_view_are_recognised_in_any_order() -> None:
+def test_images_of_any_stream_and_view_are_recognised_in_any_order():
     given = batch()
     assert alterations(torch.cat((given.unlabelled[1], given.images.flip(0))), given) == ["same"] * 5
 
 
-def test_a_pasted_box_is_mixed_and_any_other_value_altered() -> None:
+def test_a_pasted_box_is_mixed_and_any_other_value_altered():
     given = batch()
     pasted = given.images.clone()
     pasted[:, :, 2:5, 3:6] = given.images.roll(1, dims=0)[:, :, 2:5, 3:6]
@@ -45,7 +45,7 @@ def test_a_pasted_box_is_mixed_and_any_other_value_altered() -> None:
     assert alterations(given.images[:, :, :4], given) == ["altered"] * 3, "a crop"
 
 
-def test_the_first_layer_is_found_without_a_trace() -> None:
+def test_the_first_layer_is_found_without_a_trace():
     first = nn.Conv2d(1, 2, 3, padding=1)
     network = nn.Sequential(nn.Sequential(first, nn.BatchNorm2d(2), nn.Dropout(0.5)), nn.Conv2d(2, 3, 1))
     image, before = torch.rand(1, 1, 8, 8), copy.deepcopy(network.state_dict())
@@ -56,7 +56,7 @@ def test_the_first_layer_is_found_without_a_trace() -> None:
     assert all(module.training and not module._forward_pre_hooks for module in network.modules())
 
 
-def test_only_armed_steps_and_gradients_are_watched() -> None:
+def test_only_armed_steps_and_gradients_are_watched():
     network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
 
     def step() -> None:
@@ -81,7 +81,7 @@ def seen(watch: MethodMonitor) -> Observed:
     return found
 
 
-def test_a_change_in_place_cannot_hide() -> None:
+def test_a_change_in_place_cannot_hide():
     network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
     watch.request_image_check(network, given.images[:1])
     with watch.step():
@@ -120,7 +120,7 @@ CHANGES = [step_a_weight, move_a_mean, flip_a_zero, replace_a_buffer, swap_rows,
 
 
 @pytest.mark.parametrize("change", [None, *CHANGES])
-def test_a_validation_that_changes_the_method_is_counted(change: Callable[[nn.Module], None] | None) -> None:
+def test_a_validation_that_changes_the_method_is_counted(change: Callable[[nn.Module], None] | None):
     """Whatever way it goes, also past the counters of changes in place; a NaN that stays one is no change."""
     network, watch = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), MethodMonitor()
     network.register_buffer("bank", torch.tensor([[1.0, 2.0], [2.0, float("nan")]]))
@@ -139,7 +139,7 @@ def observed(tiny: Tiny, planned_run: str) -> Observed:
     return result.observed
 
 
-def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny) -> None:
+def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):
     """10 + 10 + 20 steps and 4 validations after 10 each: the first step of each stage, and the one after a validation.
 
     An interruption at 17 adds the step it goes on with.
@@ -154,7 +154,7 @@ def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny) -> None:
     assert observed(cut, STAGED).process_cpu_seconds > 0
 
 
-def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny) -> None:
+def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny):
     """Through another cache object than the engine's, with a permit that holds, and by the file itself."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     train(tiny, STAGED)

@@ -39,7 +39,7 @@ def record(trained: Tiny, tmp_path: Path) -> RunRecord:
     return SuiteRecords.open(Path(shutil.copytree(trained.store, tmp_path / "tiny"))).find(STAGED)
 
 
-def test_the_tested_network_comes_back_to_the_bit(record: RunRecord) -> None:
+def test_the_tested_network_comes_back_to_the_bit(record: RunRecord):
     predictor = load_predictor(record, CPU)
     assert record.result is not None
     assert weights_sha256(predictor.network) == record.result.weights_sha256
@@ -52,13 +52,13 @@ def test_the_tested_network_comes_back_to_the_bit(record: RunRecord) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"), [(DOOMED, "failed .*it has no weights"), (ABSENT, "is not finished: `harness run`")]
 )
-def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name: str, reason: str) -> None:
+def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name: str, reason: str):
     suite = SuiteRecords.open(trained.store)
     with pytest.raises(UsageError, match=reason):
         load_predictor(suite.run(trained.session().find(name).id), CPU)
 
 
-def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord) -> None:
+def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord):
     record.folder.__dict__["run"] = record.run.model_copy(update={"role": "search"})
     with pytest.raises(UsageError, match="is a trial of a search, which keeps no weights"):
         load_predictor(record, CPU)
@@ -103,7 +103,7 @@ def other_weights(path: Path) -> None:
 )
 def test_what_is_no_longer_the_runs_is_refused(
     record: RunRecord, damage: Callable[[Path], object], sealed: bool, reason: str
-) -> None:
+):
     """sealed: somebody gave the changed file a checksum in result.json, too."""
     damage(record.folder.weights)
     if sealed:
@@ -114,7 +114,7 @@ def test_what_is_no_longer_the_runs_is_refused(
     assert bool(list(find_run_flaws(fresh))) is (damage is flipped)
 
 
-def test_weights_are_deleted_where_that_is_asked_for(record: RunRecord) -> None:
+def test_weights_are_deleted_where_that_is_asked_for(record: RunRecord):
     suite = SuiteRecords.open(record.folder.path.parents[1])
     assert record.folder.weights not in leftovers(suite)
     assert leftovers(suite, weights=True).keys() - leftovers(suite).keys() == {record.folder.weights}

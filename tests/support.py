@@ -129,7 +129,6 @@ def wait_until(
 
 
 def cases_of(folder: RunFolder) -> pd.DataFrame:
-    """Per-case records of a finished run."""
     return pd.read_parquet(folder.path / "cases.parquet")
 
 

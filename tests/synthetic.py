@@ -125,7 +125,6 @@ class RunSpec:
         )  # fmt: skip
 
     def run(self, planned_run: PlannedRun) -> Run:
-        """The run of a planned run."""
         fields: dict[str, Any] = {
             "method": planned_run.entry,
             "method_version": 1,
@@ -204,7 +203,6 @@ def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
 
 
 def board_of(store: SuiteFolder) -> Leaderboard:
-    """The leaderboard of the records in `store`."""
     return build_leaderboard(SuiteRecords(store))
 
 
@@ -342,7 +340,6 @@ def _selection_frame(planned_run: PlannedRun, spec: RunSpec, selection: str) -> 
 
 
 def history_frame(planned_run: PlannedRun, spec: RunSpec) -> pd.DataFrame:
-    """history parquet of a planned run."""
     steps = np.arange(spec.history_steps)
     progress = steps / max(1, spec.history_steps)
     loss = np.exp(-2.0 * progress) + _generator("loss", key(planned_run)).random(len(steps)) * 0.05

@@ -32,7 +32,6 @@ class Semi(Method):
         self.net = nn.Sequential(nn.Conv2d(task.channels, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, task.n_classes, 1))
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Cross-entropy and entropy."""
         images = self.changed(torch.cat((batch.images, *batch.unlabelled)))
         labelled, rest = self.net(images).tensor_split((len(batch.images),))
         loss = functional.cross_entropy(labelled, batch.labels)
@@ -46,7 +45,6 @@ class Semi(Method):
 
     @property
     def predictor(self) -> nn.Module:
-        """The only network."""
         return self.net
 
 
@@ -56,7 +54,6 @@ class Floor(Semi):
     name = "cheat_floor"
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
-        """All labelled."""
         return BatchPlan(labelled=batch_size, unlabelled=0)
 
 
@@ -75,7 +72,6 @@ class Open(Semi):
     augmentation: tuple[Alteration, ...] = ("altered",)
 
     def changed(self, images: Tensor) -> Tensor:
-        """Noise."""
         return images + 0.1 * torch.randn_like(images)
 
 
@@ -137,7 +133,6 @@ class ReadsFile(Semi):
     name = "cheat_reads_file"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """No cache object, no permit."""
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import read_cases
         from harness.records.manifest import read_manifest
@@ -157,11 +152,9 @@ class LongStart(Semi):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Two."""
         return (Stage("first", 0.9), Stage("second", 0.1))
 
     def start_stage(self, stage: Stage) -> None:
-        """Half a second of CPU."""
         until = time.thread_time() + 0.5
         while stage.name == "second" and time.thread_time() < until:
             pass
@@ -173,7 +166,6 @@ class TrainsAtValidations(Semi):
     name = "cheat_trains_at_validations"
 
     def diagnostics(self) -> Mapping[str, float]:
-        """One small step."""
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.mul_(1.001)
@@ -200,7 +192,6 @@ class Noisy(Semi):
     name = "cheat_noisy"
 
     def changed(self, images: Tensor) -> Tensor:
-        """Noise."""
         return images + 0.1 * torch.randn_like(images)
 
 
@@ -210,7 +201,6 @@ class LateNoise(Semi):
     name = "cheat_late_noise"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Honest at first."""
         noise = torch.randn_like(batch.images) if progress.stage >= 0.5 else 0.0
         return super().training_loss(Batch(batch.images + noise, batch.labels, batch.unlabelled), stage, progress)
 
@@ -221,7 +211,6 @@ class InPlace(Semi):
     name = "cheat_in_place"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """A contrast of two thirds."""
         batch.images.mul_(2 / 3)
         return super().training_loss(batch, stage, progress)
 
@@ -233,7 +222,6 @@ class Pastes(Semi):
     augmentation: tuple[Alteration, ...] = ("altered",)
 
     def changed(self, images: Tensor) -> Tensor:
-        """The upper half of the next image."""
         mixed = images.clone()
         mixed[:, :, :16] = images.roll(-1, dims=0)[:, :, :16]
         return mixed
@@ -252,7 +240,6 @@ class Extra(Semi):
     passes = 60
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Passes that nobody needs, and the honest loss."""
         with torch.no_grad():
             for _ in range(self.passes * self.works(progress)):
                 self.net(batch.images)
@@ -283,5 +270,4 @@ class Grows(Extra):
     passes = 400
 
     def works(self, progress: Progress) -> bool:
-        """Between the points of 0.5 and 0.95."""
         return 0.55 < progress.stage < 0.9

@@ -40,21 +40,18 @@ def _fair_run(run: SelectedRun) -> SelectedRun:
 
 
 def cases_of(run: SelectedRun) -> pd.DataFrame:
-    """Per-case records of a run that has them."""
     assert run.cases is not None
     cases: pd.DataFrame = run.cases.to_pandas()
     return cases
 
 
 def with_cases(run: SelectedRun, cases: pd.DataFrame) -> SelectedRun:
-    """The run with other per-case records."""
     return replace(run, cases=pa.Table.from_pandas(cases, preserve_index=False))
 
 
 def bend(
     suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], planned_run: str = "ua_mt/7/0/1"
 ) -> AuditedSuite:
-    """One run changed."""
     runs = tuple(change(run) if str(run.planned_run) == planned_run else run for run in suite.runs)
     assert any(new is not old for new, old in zip(runs, suite.runs, strict=True))
     return replace(suite, runs=runs)
@@ -68,8 +65,6 @@ def planned(suite: AuditedSuite, keep: Callable[[PlannedRun], bool]) -> AuditedS
 
 
 def result(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    """Other fields of a run's result."""
-
     def change(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         return replace(run, result=run.result.model_copy(update=update))
@@ -78,8 +73,6 @@ def result(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
 
 
 def seen(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    """Other fields of what the engine saw."""
-
     def change(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         assert run.result.observed is not None
@@ -94,13 +87,10 @@ def asked(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
 
 
 def engine(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    """Other engine settings."""
     return lambda run: asked(engine=run.asked.engine.model_copy(update=update))(run)
 
 
 def environment(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    """Another environment."""
-
     def change(run: SelectedRun) -> SelectedRun:
         assert run.environment is not None
         return replace(run, environment=run.environment.model_copy(update=update))
@@ -109,8 +99,6 @@ def environment(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
 
 
 def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], SelectedRun]:
-    """One cell of the per-case records changed."""
-
     def change(run: SelectedRun) -> SelectedRun:
         cases = cases_of(run)
         cases.loc[which, column] = value

@@ -47,7 +47,6 @@ def verdicts(suite: AuditedSuite) -> dict[int, Verdict]:
 
 
 def judged(suite: AuditedSuite, number: int) -> Verdict:
-    """By one rule alone."""
     return RULES[number - 1].judge(suite)
 
 

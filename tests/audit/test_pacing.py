@@ -56,7 +56,6 @@ def rule_35(store: Path) -> Finding:
 
 
 def entries_of(store: Path, runs: Sequence[str]) -> set[str]:
-    """The entries that these runs are of."""
     return {entry.planned_run.entry for entry in SuiteFolder.open(store).selection().entries if entry.run in runs}
 
 
@@ -78,7 +77,6 @@ def test_they_are_in_no_table(paced: Tiny):
 
 @pytest.fixture
 def copied(paced: Tiny, tmp_path: Path) -> SuiteFolder:
-    """The records, to be edited."""
     return SuiteFolder.open(Path(shutil.copytree(paced.store, tmp_path / "tiny")))
 
 

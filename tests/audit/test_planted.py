@@ -39,7 +39,6 @@ CAUGHT = {
 
 
 def train(tiny: Tiny) -> SuiteFolder:
-    """All runs of a suite, in this process."""
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
     assert {outcome.status for outcome in outcomes} == {"ok"}

@@ -12,7 +12,6 @@ PRACTICES = 33
 
 
 def plain(text: str) -> str:
-    """Text without line breaks."""
     return " ".join(text.split())
 
 

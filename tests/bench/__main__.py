@@ -26,10 +26,6 @@ def steps(size: Size, batch: int, turns: int) -> Iterator[str]:
 
 
 def main() -> int:
-    """Steps of every method, simulated statistics.
-
-    With options it is the comparison with another commit instead.
-    """
     if len(sys.argv) > 1:
         return against.main()
     print("seconds per step, 96 x 96, batch 8", *steps((96, 96), 8, 5), "", sep="\n")

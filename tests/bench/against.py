@@ -48,7 +48,6 @@ class Tree:
         return done.stdout.splitlines()[-1]
 
     def stages(self, dimension: int) -> list[str]:
-        """Each method/stage that it can measure."""
         names: list[str] = json.loads(self.output("-c", LIST_STAGES, str(dimension)))
         return names
 
@@ -69,7 +68,6 @@ def line(name: str, reference: Sequence[float], current: Sequence[float]) -> str
 
 
 def measured_lines(reference: Tree, current: Tree, names: Sequence[str], asked: argparse.Namespace) -> Iterator[str]:
-    """A line for each method/stage and precision, as they are measured."""
     for name in names:
         of_reference: list[float] = []
         of_current: dict[str, list[float]] = {precision: [] for precision in asked.precision}
@@ -83,7 +81,6 @@ def measured_lines(reference: Tree, current: Tree, names: Sequence[str], asked: 
 
 
 def options() -> argparse.ArgumentParser:
-    """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -35,8 +35,6 @@ write_records(Path(sys.argv[1]), RunSpec(methods=methods, subsets=5, seeds=seeds
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one process."""
-
     cpu_seconds: float
     peak_mb: float
 
@@ -54,7 +52,6 @@ class Tree:
         return (self.root / "harness" / "records").is_dir()
 
     def run(self, *command: str) -> Cost:
-        """Run python in this tree."""
         environment = {**command_environment(), "PYTHONPATH": str(self.root), "HARNESS_CACHE": str(self.runs / "cache")}
         with subprocess.Popen(
             [sys.executable, *command],

@@ -51,7 +51,6 @@ def parts(asked: argparse.Namespace) -> Iterator[Part]:
 
 
 def part(kind: str, name: str, shape: tuple[str, int, int], *options: str) -> Part:
-    """A part on images of a shape."""
     size, batch, steps = shape
     where = ("--size", *size.split(), "--batch", str(batch), "--steps", str(steps))
     command = (sys.executable, "-m", "tests.bench.device.parts", kind, *where, *options)

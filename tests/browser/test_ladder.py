@@ -17,19 +17,16 @@ from tests.synthetic import board_of, write_records
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> SuiteFolder:
-    """Records of three rungs."""
     return write_records(tmp_path_factory.mktemp("runs") / "climb", CLIMB)
 
 
 @pytest.fixture(scope="module")
 def board(store: SuiteFolder) -> Leaderboard:
-    """What is computed of the records."""
     return board_of(store)
 
 
 @pytest.fixture(scope="module")
 def page_file(store: SuiteFolder, board: Leaderboard) -> Path:
-    """The page of `board`."""
     return write_page(SuiteRecords(store), board)
 
 

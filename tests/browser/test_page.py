@@ -34,13 +34,11 @@ def store(tmp_path_factory) -> SuiteFolder:
 
 @pytest.fixture(scope="session")
 def board(store) -> Leaderboard:
-    """What is computed of the records."""
     return searched(board_of(store))
 
 
 @pytest.fixture(scope="session")
 def page_file(store, board) -> Path:
-    """The page of `board`."""
     return write_page(SuiteRecords(store), board)
 
 

@@ -27,12 +27,10 @@ class FinishedRun:
 
     @property
     def suite(self) -> Path:
-        """Its suite file."""
         return self.folder / "tiny.yaml"
 
     @property
     def runs(self) -> Path:
-        """Its records."""
         return self.folder / "runs"
 
 

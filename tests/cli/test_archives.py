@@ -71,7 +71,6 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A whole export."""
     export_records(SuiteRecords(write_records(tmp_path / "from" / "s", SPEC)), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 

@@ -11,7 +11,6 @@ from tests.support import call_cli
 
 
 def panels(page: Path) -> list[dict[str, Any]]:
-    """The pictures in a page."""
     found = re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     return [panel for group in json.loads(found[1])["panels"]["groups"] for panel in group["panels"]]

@@ -53,7 +53,6 @@ def store(tmp_path: Path) -> SuiteFolder:
 
 @pytest.fixture
 def archive(store: SuiteFolder, tmp_path: Path) -> Path:
-    """The export of `store`."""
     export_records(SuiteRecords(store), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 

@@ -42,7 +42,6 @@ def drawn(shapes: Sequence[tuple[int, ...]], size: tuple[int, ...], count: int, 
 
 
 def crops(volume: NDArray[np.int64], size: tuple[int, ...]) -> set[bytes]:
-    """Every patch of a volume."""
     spans = (range(side - patch + 1) for side, patch in zip(volume.shape, size, strict=True))
     return {
         np.ascontiguousarray(volume[x : x + size[0], y : y + size[1], z : z + size[2]]).tobytes()

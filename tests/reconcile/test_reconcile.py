@@ -29,7 +29,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Accounted:
 
 @pytest.fixture
 def ran(original: Accounted, tmp_path: Path) -> Accounted:
-    """A copy to change."""
     root = original.commands.parent
     shutil.copytree(root, tmp_path / "copy")
     store = type(original.store)(tmp_path / "copy" / original.store.root.relative_to(root))

@@ -18,8 +18,6 @@ from tests.support import require
 
 
 class Note(Strict):
-    """A record of these tests."""
-
     schema_version: int = 2
     text: str
 

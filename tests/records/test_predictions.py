@@ -18,7 +18,6 @@ def labels() -> dict[str, LabelMap]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    """An empty run."""
     return RunFolder(tmp_path)
 
 

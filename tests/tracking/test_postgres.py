@@ -52,7 +52,6 @@ def remove_all(uri: str) -> None:
 
 
 def on_sqlite(desk: Path) -> list[tuple[str, str, dict[str, float]]]:
-    """Name, status and last metrics of the same suite's runs in ./mlflow.db."""
     found = content(desk / "mlflow.db").values()
     return [
         (name, status, {key: points[-1][1] for key, points in metrics.items()})

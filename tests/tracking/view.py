@@ -53,7 +53,6 @@ class Run:
     artifacts: Path = Path()
 
     def last(self, metric: str) -> float:
-        """Value at the last step."""
         return self.metrics[metric][-1][1]
 
 

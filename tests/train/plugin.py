@@ -63,7 +63,6 @@ class SquaresWithoutValidation(Squares):
 
 
 def squares(patient: str, split: Split) -> Case:
-    """The volume of one patient."""
     rng = np.random.default_rng(int(patient[1:]))
     label = np.zeros((3, 40, 36), np.uint8)
     for z in range(3):
@@ -284,8 +283,6 @@ class Faulty(Short):
 
 
 class NotANumber(Faulty):
-    """Its loss becomes NaN."""
-
     name = "tiny_nan"
 
     def fault(self, loss: Loss) -> Loss:
@@ -320,8 +317,6 @@ class Lossless(Faulty):
 
 
 class OutOfMemory(Faulty):
-    """Asks for more memory than there is."""
-
     name = "tiny_oom"
 
     def fault(self, loss: Loss) -> Loss:
@@ -344,7 +339,6 @@ class Peeking(Faulty):
     name = "tiny_peek"
 
     def fault(self, loss: Loss) -> Loss:
-        """Opens the prepared cache beside the engine."""
         from harness.data.cache import Cache
 
         (folder,) = Path(os.environ["HARNESS_CACHE"]).glob("tiny_squares-*")

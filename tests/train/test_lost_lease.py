@@ -71,7 +71,6 @@ class LoseAfter(StopAfter):
         self._lose = lose
 
     def is_set(self) -> bool:
-        """The loop asks before each step."""
         if self._steps == 0:
             self._lose()
         self._steps -= 1

@@ -135,7 +135,6 @@ class StopAfter(StopFlag):
         self._left = steps
 
     def is_set(self) -> bool:
-        """The loop asks before each step."""
         if self._left <= 0:
             self.set("SIGTEST")
         self._left -= 1

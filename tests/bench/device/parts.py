@@ -34,7 +34,6 @@ PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the rows of a part as they come."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 256])

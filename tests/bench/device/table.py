@@ -11,7 +11,6 @@ WAYS = ("reference", "host", "graph", "fused graph")
 
 
 def markdown(rows: Sequence[Row], outcomes: Mapping[str, str]) -> str:
-    """All tables, and what became of each part."""
     parts = [*device_lines(rows), *agreement(rows), *speeds(rows), *runs(rows)]
     ended = [f"| {name} | {outcome} |" for name, outcome in outcomes.items()]
     return "\n".join([*parts, "## Parts", "", *header("part", "took"), *ended, ""])
@@ -23,7 +22,6 @@ def header(*names: str) -> list[str]:
 
 
 def of_kind(rows: Sequence[Row], *kinds: str) -> list[Row]:
-    """Rows of some parts."""
     return [row for row in rows if row.get("kind") in kinds]
 
 
@@ -97,7 +95,6 @@ def line(name: str, before: float | None, ways: Mapping[str, Row], limit: tuple[
 
 
 def runs(rows: Sequence[Row]) -> Iterator[str]:
-    """Full-size runs."""
     chosen = of_kind(rows, "run")
     if not chosen:
         return

@@ -1,25 +1,21 @@
-"""Memory of training processes: what one and two of them hold of the prepared data, and the peak of a whole run.
+"""Memory of training processes: what one and two of them hold of the prepared data.
 
-    python -m tests.bench.memory_bench --data DIR [--suite la_mini] [--against v0.1.0]
+    python -m tests.bench.memory_bench --data DIR [--suite la_mini]
 
-DIR: the suite's scans. Workers load what a run loads and draw a few batches; shown is the proportional
-set size of their mappings, where a page of two processes counts half in each, and of all their memory. The run takes
-two steps of the labelled-only baseline, then validates and tests; its peak is that of its process's resident set.
+DIR: the suite's scans. Workers load what a run loads and draw a few batches; shown is the proportional set size of
+their mappings, where a page of two processes counts half in each, and of all their memory.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 
 from harness.api.method import BatchPlan
 from harness.data.cache import Cache
@@ -29,9 +25,9 @@ from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.evaluation.evaluate import load_volumes
 from harness.records.schema import Preprocessing
-from harness.suite.load import SUITES, load_suite
+from harness.suite.load import load_suite
 from harness.suite.registry import load_dataset
-from tests.bench.trees import checkout, copy_code, environment_of
+from tests.bench.trees import environment_of
 from tests.support import REPO
 
 
@@ -103,59 +99,10 @@ def weigh(count: int, folder: Path, preprocessing: Preprocessing) -> Weight:
             worker.communicate()
 
 
-def prepared(tree: Path, dataset: str, data: Path) -> Path:
-    """The cache that the code of `tree` makes of a dataset, or has made."""
-    command = [sys.executable, "-P", "-m", "harness", "data", "prepare", dataset, "--from", str(data)]
-    done = subprocess.run(command, env=environment_of(tree), capture_output=True, text=True, check=True)
-    return Path(done.stdout.splitlines()[-1])
-
-
-def peak_of_run(tree: Path, suite: Path, data: Path, folder: Path) -> int:
-    """Bytes that the process of a whole run held at the most."""
-    command = [sys.executable, "-P", "-m", "harness", "run", "--suite", str(suite), "--data", str(data)]
-    with (folder / "log").open("w") as log:
-        run = subprocess.Popen(
-            [*command, "--runs", str(folder / "runs"), "--executor", "inline", "--no-track"],
-            cwd=folder, env=environment_of(tree), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
-        _, status, usage = os.wait4(run.pid, 0)
-    if status:
-        raise RuntimeError(f"a run of {tree} failed: {(folder / 'log').read_text(encoding='utf-8')}")
-    return usage.ru_maxrss * 1024
-
-
-def two_steps(name: str) -> str:
-    """A suite of one run of two steps, with the data and the sizes of another; readable by any version."""
-    content = yaml.safe_load((SUITES / f"{name}.yaml").read_text(encoding="utf-8"))
-    kept = {key: content[key] for key in ("dataset", "preprocessing")}
-    engine = {"batch_size": content["engine"]["batch_size"]}
-    if len(content["preprocessing"]["size"]) == 3:
-        engine["window_stride"] = content["preprocessing"]["size"]  # as few windows as there can be
-    few = {"labelled": [4], "subsets": [0], "seeds": [0], "methods": {"supervised": None}, "budget": {"steps": 2}}
-    return yaml.safe_dump({"name": "two_steps", "description": "for memory", "engine": engine} | kept | few)
-
-
-def compare_peaks(reference: str, name: str, dataset: str, data: Path) -> None:
-    """Print the peaks of two runs of both trees: the first makes what the second one finds."""
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as made:
-        folder = Path(made)
-        (suite := folder / "two_steps.yaml").write_text(two_steps(name), encoding="utf-8")
-        peaks = []
-        with checkout(reference, folder / "reference") as other:
-            for tree in (other, copy_code(folder / "working-tree")):
-                cache = prepared(tree, dataset, data)
-                for turn in ("first", "second"):
-                    (into := folder / f"{tree.name}-{turn}").mkdir()
-                    peaks.append(peak_of_run(tree, suite, cache, into))
-                    print(f"  peak of the {turn} run of the {tree.name}: {peaks[-1] / 1e6:8.0f} MB", flush=True)
-        print(f"  working tree to reference: first {peaks[2] / peaks[0]:.2f}, second {peaks[3] / peaks[1]:.2f}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--suite", default="la_mini")
-    parser.add_argument("--against", metavar="REF", help="a commit whose peak is shown too")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.work:
@@ -172,8 +119,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     _, single, two = weights
     print(f"  two to one: mapped {two.mapped / single.mapped:.3f}, all {two.all / single.all:.3f}")
-    if asked.against:
-        compare_peaks(asked.against, asked.suite, suite.dataset, asked.data)
     return 0
 
 

@@ -151,18 +151,6 @@ def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tu
     assert set(new_labels.unique().tolist()) <= {0, 1, 2, 3}
 
 
-def test_what_a_batch_holds_does_not_depend_on_its_neighbours():
-    images, labels = torch.rand(5, 2, 16, 16), torch.randint(0, 4, (5, 16, 16))
-    maps, grid = drawn(5), centred_points((16, 16), CPU)
-    together, together_labels = apply_maps(images, labels, maps, grid)
-    for k in range(5):
-        alone, alone_labels = apply_maps(images[k : k + 1], labels[k : k + 1], maps[k : k + 1], grid)
-        assert torch.equal(alone[0], together[k])
-        assert together_labels is not None
-        assert alone_labels is not None
-        assert torch.equal(alone_labels[0], together_labels[k])
-
-
 def test_shares_of_the_choices():
     """Half right angles with equal shares of turns and flips, half rotations with equal shares of the degrees."""
     count = 20_000

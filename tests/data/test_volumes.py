@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
-from harness.check.watching import ReadWatch
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.shrink import pad, padded_shape, shrink_image
 from harness.data.volumes import Volumes
@@ -175,10 +174,3 @@ def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augm
 
 def test_what_a_method_writes_into_a_batch_stays_there():
     assert_batches_are_copies(volumes())
-
-
-def test_a_batch_reads_no_value():
-    sampler = volumes().sampler(0, augmentation="weak")
-    with ReadWatch() as watch:
-        sampler.next(BatchPlan(labelled=3, unlabelled=3, views=2))
-    assert watch.seen == []

@@ -1,7 +1,5 @@
 """ACDC: 100 patients, short-axis cine MRI at end-diastole and end-systole (Bernard et al., IEEE TMI 37(11), 2018)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal

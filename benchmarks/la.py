@@ -1,7 +1,5 @@
 """LA: 100 late gadolinium enhanced MRI of the left atrium (Xiong et al., MedIA 67, 2021; the 2018 challenge)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal

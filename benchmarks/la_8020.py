@@ -1,7 +1,5 @@
 """LA in the literature's split: 80 training patients and no validation, so that the last checkpoint is the only one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

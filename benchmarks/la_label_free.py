@@ -1,7 +1,5 @@
 """LA cropped without the ground truth: what a method would meet in use."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -8,8 +8,6 @@ bodies are background, and the unlabelled patients can. Two volumes: ED, and ES 
 Equal ids give equal pixels on any machine, since grey levels are rounded as a scanner rounds them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Randomness of generated scans: equal names give equal numbers."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Solids on a grid of voxels, as distances that a threshold turns into masks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from benchmarks.generated.noise import Array

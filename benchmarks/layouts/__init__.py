@@ -1,7 +1,5 @@
 """Folder layouts in which the field keeps its scans, read into cases."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path
 

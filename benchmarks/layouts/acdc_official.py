@@ -5,8 +5,6 @@ patientXXX/patientXXX_frameYY_gt.nii.gz    label
 patientXXX/Info.cfg                        the frame numbers of ED and ES
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Which part of a left atrium volume is kept: boxes in x and y, all of z."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Files as they lie on people's disks: lists with a byte order mark, a folder of a file's name around the file."""
 
-from __future__ import annotations
-
 import codecs
 import filecmp
 import gzip

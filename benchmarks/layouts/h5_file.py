@@ -1,7 +1,5 @@
 """An HDF5 file with a scan: `image` and `label`, each an array of real numbers that lies in this very file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@
 <ID>/laendo.nrrd    label [X, Y, Z]: 255 in the cavity of the left atrium, 0 elsewhere
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial

@@ -7,8 +7,6 @@ data/slices/patientXXX_frameYY_slice_Z.h5    slices of the training volumes, Z f
 Frames are renamed frame01 and frame02, here if not before; which is ED, and the voxel spacing, are not recorded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

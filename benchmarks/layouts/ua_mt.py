@@ -7,8 +7,6 @@ train.list, test.list  the published splits (need not be there)
 Voxel size is not recorded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path

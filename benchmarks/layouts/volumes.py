@@ -1,7 +1,5 @@
 """What both layouts of the left atrium share: flaws of one volume, patients that are missing or too many, lists."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

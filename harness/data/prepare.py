@@ -2,8 +2,6 @@
 
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +14,7 @@ from harness.data.cache import DEVELOPMENT, TEST, Cache, write_cases
 from harness.data.checks import Checked, read_checked
 from harness.data.locate import cache_name, locate
 from harness.records.manifest import MANIFEST, CaseInfo, Manifest, Preparation, cache_home, data_checksum
+from harness.records.temporary import temporary_folder
 from harness.records.variables import path_of
 from harness.suite.prepared import PreparedDataset
 
@@ -189,17 +188,15 @@ def _publish(manifest: Manifest, cases: Sequence[Case], destination: Path) -> Ca
 @contextmanager
 def _aside(destination: Path) -> Iterator[Path]:
     """A new folder beside `destination` that is removed unless it was renamed; disk errors name the destination."""
-    folder = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:12]}")
     try:
-        folder.mkdir(parents=True)
-        yield folder
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(f".{destination.name}.", destination.parent) as folder:
+            yield folder
     except OSError as error:
         raise DiskError(
             f"{destination}: cannot be written ({error}); free some space there, or choose another folder "
             "(HARNESS_CACHE is where --data prepares to)"
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -137,6 +137,7 @@ def open_session(
         DiskError:   the records cannot be written.
     """
     plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
+    store.remove_leftovers()
     plan = calibrated(plan, cache, store, measure)
     if loaded.suite.search is not None:
         store.write_trials(_trials_of(plan, store.trials()))

@@ -1,7 +1,6 @@
 """Records wherever they lie: a suite's folder, an export, a folder that holds one, or an export in a git revision."""
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from harness.api.errors import UsageError
 from harness.records.archive import SUFFIXES, import_records
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
+from harness.records.temporary import temporary_folder
 from harness.suite.load import load_suite
 
 
@@ -26,8 +26,7 @@ def opened(source: str) -> Iterator[SuiteRecords]:
         RecordError: the export is damaged or of another version.
     """
     path = Path(source)
-    with tempfile.TemporaryDirectory(prefix="harness-records-") as name:
-        temporary = Path(name)
+    with temporary_folder("harness-records-") as temporary:
         if path.is_dir() and (path / "suites").is_dir():
             yield SuiteRecords.open(path)
         else:

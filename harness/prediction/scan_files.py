@@ -3,7 +3,6 @@
 import gzip
 import io
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from harness.api.scans.geometry import Geometry, grid_problems
 from harness.api.scans.nifti_file import raw_header
 from harness.api.scans.nrrd_file import nrrd_header
 from harness.records.files import write_bytes
+from harness.records.temporary import temporary_folder
 
 ENDINGS = tuple(READERS)
 CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -132,7 +132,7 @@ def _metaimage_bytes(labels: LabelMap, source: Path) -> bytes:
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(labels.transpose()))
     image.CopyInformation(SimpleITK.ReadImage(str(source), imageIO="MetaImageIO"))
-    with tempfile.TemporaryDirectory() as folder:  # the format goes by the file's name, so that is no temporary one
-        path = Path(folder) / "labels.mha"
+    with temporary_folder("harness-predict-") as folder:  # the format goes by the file's name
+        path = folder / "labels.mha"
         SimpleITK.WriteImage(image, str(path), imageIO="MetaImageIO", useCompression=True)
         return path.read_bytes()

@@ -10,7 +10,6 @@ import gzip
 import io
 import lzma
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from harness.records.checksums import open_record
 from harness.records.files import disk_errors, read_content, read_record, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
+from harness.records.temporary import temporary_folder
 from harness.records.verification import LEFT_OUT, find_flaws
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
@@ -166,8 +166,7 @@ def find_archive_flaws(
     Yields:
         A line for each flaw, with the path in the archive.
     """
-    with tempfile.TemporaryDirectory(prefix="harness-import-") as name:
-        folder = Path(name)
+    with temporary_folder("harness-import-") as folder:
         for path, content in records.items():
             with disk_errors(folder / path):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,8 @@ from harness.api.strict import Strict
 from harness.records.checksums import open_record, seal_record
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA
 
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+"""Name of a file that `replace_file` is writing."""
 MOST_BYTES = 200_000_000
 """Limit of a JSON record: room for the trials of any search."""
 

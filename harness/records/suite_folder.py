@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.api.errors import DiskError, RecordError, UsageError, suggest
+from harness.api.errors import DiskError, HarnessError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
 from harness.records.calibration import Calibration
 from harness.records.checksums import open_text, seal_text
 from harness.records.files import (
+    TEMPORARY,
     disk_errors,
     is_there,
     read_content,
@@ -25,6 +29,9 @@ from harness.records.files import (
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, Infeasible, PlannedRun, RunId, Trial
+
+WRITTEN_SECONDS = 3600.0
+"""No file is being written for longer without a change."""
 
 
 class SelectionEntry(Strict):
@@ -131,6 +138,24 @@ class SuiteFolder:
             (root / "suites").mkdir(parents=True, exist_ok=True)
             (root / "runs").mkdir(exist_ok=True)
         return cls(root)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left beside the runs: leases of dead owners, and files that nobody writes now.
+
+        Whoever takes up a run does that in its folder.
+        """
+        for lease in map(Lease, self.root.glob("*.lease")):
+            with suppress(HarnessError):  # whoever needs it says what is wrong with it
+                owner = lease.holder()
+                if owner is not None and owner.state == "dead":
+                    lease.remove_of(owner)
+        with read_errors(self.root):
+            folders = [path for path in self.root.iterdir() if path.is_dir() and path.name != "runs"]
+        for path in chain(self.root.glob(".*"), *(folder.rglob(".*") for folder in folders)):
+            with suppress(OSError):  # its writer has just renamed it
+                old = time.time() - path.lstat().st_mtime > WRITTEN_SECONDS
+                if old and TEMPORARY.fullmatch(path.name):
+                    path.unlink()
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:

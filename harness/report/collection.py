@@ -1,6 +1,5 @@
 """A folder of exports, one per contributor: each is verified and audited, and all are ranked together."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from harness.leaderboard import numbers
 from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.joint import differing_twins, rank_together
 from harness.leaderboard.sources import archives_in, unpacked
+from harness.records.temporary import temporary_folder
 from harness.records.untrusted_text import in_cell, in_markdown
 
 HEADERS = ("#", "method", "by", "Dice %", "runs", "patients")
@@ -112,8 +112,8 @@ def collect(folder: Path) -> Collection:
     archives = archives_in(folder)
     if not archives:
         raise UsageError(f"{folder}: no exports here; `harness export RUNS/SUITE --to FILE.tar.xz` writes one")
-    with tempfile.TemporaryDirectory(prefix="harness-collect-") as name:
-        contributions = [_read(folder, file, Path(name) / str(i)) for i, file in enumerate(archives)]
+    with temporary_folder("harness-collect-") as aside:
+        contributions = [_read(folder, file, aside / str(i)) for i, file in enumerate(archives)]
         fair = {each.name: each.inputs for each in contributions if each.inputs is not None and not each.broken_rules}
         return Collection(tuple(contributions), rank_together(fair), tuple(differing_twins(fair)))
 

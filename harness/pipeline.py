@@ -287,7 +287,7 @@ def score_predictions(
 
 
 def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboard:
-    """Compute the leaderboard and write its tables, figures and page beside the records.
+    """Compute the leaderboard and write its tables, figures and page beside the records, one process at a time.
 
     Args:
         records: Records of one suite.
@@ -295,6 +295,9 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
 
     Returns:
         The leaderboard.
+
+    Raises:
+        UsageError: Another process writes it, and has not ended after two minutes.
     """
     from harness.audit import audit
     from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
@@ -303,10 +306,11 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
 
     folder = records.store.leaderboard
     leaderboard = build_leaderboard(records)
-    write_leaderboard(leaderboard, folder)
-    write_search_picture(leaderboard, folder)
-    audited = audit(records) if len(records.require_selection().entries) <= MOST_AUDITED else None
-    page = write_page(records, leaderboard, cache, audited)
+    with records.store.writing_leaderboard():
+        write_leaderboard(leaderboard, folder)
+        write_search_picture(leaderboard, folder)
+        audited = audit(records) if len(records.require_selection().entries) <= MOST_AUDITED else None
+        page = write_page(records, leaderboard, cache, audited)
     log.info("tables and curves: %s\npage: %s", folder, page)
     return leaderboard
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,14 @@ from harness.records.files import (
     write_record,
     write_text,
 )
-from harness.records.lease import Lease
+from harness.records.lease import Lease, LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, Infeasible, PlannedRun, RunId, Trial
 
 WRITTEN_SECONDS = 3600.0
 """No file is being written for longer without a change."""
+WRITER_SECONDS = 120.0
+"""How long a process that writes the leaderboard waits for another one that does."""
 
 
 class SelectionEntry(Strict):
@@ -122,6 +124,8 @@ class SuiteFolder:
         """Who measures what steps cost holds it."""
         self.calibration_part = root / "calibration.part.json"
         """What an unfinished calibration has measured."""
+        self.leaderboard_lease = Lease(root / "leaderboard.lease")
+        """Who writes tables, figures and page holds it."""
         self.leaderboard = root / "leaderboard"
         """Folder of the tables and figures."""
 
@@ -235,6 +239,16 @@ class SuiteFolder:
     def reconciliation(self) -> Reconciliation | None:
         """What Slurm charged, as of the last reconciliation. None without one."""
         return read_record(self.reconciliation_path, Reconciliation) if is_there(self.reconciliation_path) else None
+
+    @contextmanager
+    def writing_leaderboard(self) -> Iterator[None]:
+        """Wait until no other process writes the leaderboard, and keep others out. In the end raises `UsageError`."""
+        lease = self.leaderboard_lease
+        try:
+            with lease.held_for(WRITER_SECONDS):
+                yield
+        except LeaseHeldError:
+            raise UsageError(f"{self.leaderboard}: {lease.holder()} is writing it; try again later") from None
 
     def by_id(self, run: str) -> RunFolder:
         """The folder of a run id, whether it exists or not."""

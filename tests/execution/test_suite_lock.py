@@ -1,4 +1,4 @@
-"""Two drivers of one adaptive search: the second is sent away before it spends anything."""
+"""Two drivers of one adaptive search: the second is sent away before it spends anything. So is a second writer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.execution.run import lock_suite
+from harness.pipeline import write_views
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search, store_of
 from tests.support import LIMIT_SECONDS, wait_until
+from tests.synthetic import RunSpec, write_records
 from tests.train.fixtures import MakeTiny
 
 
@@ -26,6 +29,18 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
         pass
     assert not (store.root / "search.lease").exists()
+
+
+def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two dependent jobs may end up doing so."""
+    monkeypatch.setattr("harness.records.suite_folder.WRITER_SECONDS", 0.0)
+    store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
+    with (
+        store.leaderboard_lease.held_for(),
+        pytest.raises(UsageError, match=r"leaderboard: pid \d+ on .* is writing it"),
+    ):
+        write_views(SuiteRecords(store))
+    assert not store.leaderboard.exists()
 
 
 def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

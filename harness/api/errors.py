@@ -56,6 +56,12 @@ class RecordError(HarnessError):
     exit_code = 65
 
 
+class MachineError(HarnessError):
+    """This machine failed a run, and another one may do better: a device that is gone, a process that was killed."""
+
+    exit_code = 71
+
+
 class DiskError(HarnessError):
     """The run directory cannot be written: full, read-only, not ours."""
 

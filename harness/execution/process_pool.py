@@ -37,6 +37,7 @@ class ProcessPool:
         stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
         tick:               called with the runs that run now, several times a second.
         start:              starts the process of an order.
+        elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
     """
 
     session: Session
@@ -45,6 +46,7 @@ class ProcessPool:
     stop: StopFlag
     tick: Callable[[list[Run]], None]
     start: Callable[[Order], Child] = RunProcess
+    elsewhere: bool = False
 
     def run(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends. Ends early when asked to stop, once all processes have left."""
@@ -64,7 +66,7 @@ class ProcessPool:
                 if outcome is not None:
                     running.remove(process)
                     free.append(process.order.devices)
-                    yield settle(process.order.folder, outcome, self.stop)
+                    yield settle(process.order.folder, outcome, self.stop, elsewhere=self.elsewhere)
             self.tick([by_id[process.order.run] for process in running])
 
     def forward_stop(self, running: Sequence[RunFolder]) -> None:

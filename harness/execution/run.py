@@ -13,7 +13,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, RunFailedError, UsageError
+from harness.api.errors import (
+    DataError,
+    DiskError,
+    HarnessError,
+    InterruptedRunError,
+    MachineError,
+    RunFailedError,
+    UsageError,
+)
 from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
@@ -37,12 +45,14 @@ class ExecuteSettings:
     workers:            runs at a time. None takes the number of CUDA devices, or of cores without them.
     checkpoint_seconds: wall seconds between two checkpoints of a run.
     ray_address:        HOST:PORT of a Ray to join, or a file that holds it. None starts one on this machine.
+    elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
     """
 
     executor: Executor = "auto"
     workers: int | None = None
     checkpoint_seconds: float = 30.0
     ray_address: str | None = None
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         if self.ray_address is not None and self.executor == "inline":
@@ -95,7 +105,8 @@ def execute(
         else:
             devices = pool_devices(min(settings.workers or default_workers(), len(pending)))
             server = server or stack.enter_context(ForkServer())
-            pool = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick, server.start)
+            seconds, tick = settings.checkpoint_seconds, display.tick
+            pool = ProcessPool(session, devices, seconds, stop, tick, server.start, settings.elsewhere)
             endings = pool.run(pending)
         for outcome in endings:
             outcomes.append(outcome)
@@ -111,7 +122,7 @@ def raise_refused(outcomes: Sequence[Outcome]) -> None:
     refused = next((outcome for outcome in outcomes if outcome.status == "refused"), None)
     if refused is None:
         return
-    kinds: tuple[type[HarnessError], ...] = (UsageError, DataError, DiskError)
+    kinds: tuple[type[HarnessError], ...] = (UsageError, DataError, DiskError, MachineError)
     kind = next((kind for kind in kinds if kind.exit_code == refused.exit_code), HarnessError)
     raise kind(refused.message)
 

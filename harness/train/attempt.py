@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Literal
 
 import torch
 
-from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError
+from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError, MachineError
 from harness.api.strict import now
 from harness.records.files import disk_errors, write_text
 from harness.records.lease import Lease, LeaseLostError
@@ -23,6 +25,12 @@ from harness.train.environment import peak_memory_bytes
 from harness.train.history import NonFiniteLossError
 from harness.train.meter import Meter
 from harness.train.stop import Heartbeat, StopFlag
+
+BROKEN_DEVICE = (
+    *("uncorrectable ecc error", "busy or unavailable", "no cuda-capable device", "gpu is lost", "fallen off the bus"),
+    *("driver initialization failed", "uncorrectable nvlink error"),
+)
+"""Parts of CUDA's messages, in lower case, that speak of the machine and of no method."""
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 
@@ -152,12 +160,31 @@ def kind_of(error: BaseException) -> str | None:
     """Kind of the failure that an error makes of a run; None where the user must act, and for an interrupt."""
     if isinstance(error, HarnessError):
         return "data" if isinstance(error, DataError) else None
+    if device_broke(error):
+        return None
     if isinstance(error, NonFiniteLossError):
         return "nan"
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return "oom"
     # whatever else a method raises becomes a row of the table
     return "error" if isinstance(error, (Exception, SystemExit)) else None
+
+
+def device_broke(error: BaseException) -> bool:
+    """Whether CUDA says that the device itself does not work."""
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in BROKEN_DEVICE)
+
+
+@contextmanager
+def device_faults() -> Iterator[None]:
+    """Turn what a broken device raises into a `MachineError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not device_broke(error):
+            raise
+        said = str(error).splitlines()[0]
+        raise MachineError(f"the GPU of {socket.gethostname()} does not work: {said}; use another machine") from error
 
 
 def printable(text: str) -> str:

@@ -21,7 +21,7 @@ import torch
 from torch.optim import SGD, Optimizer
 
 import harness
-from harness.api.errors import UsageError
+from harness.api.errors import MachineError, UsageError
 from harness.records.calibration import Fingerprint
 from harness.records.ledger import ProcessInfo
 from harness.records.schema import Engine, Environment
@@ -31,8 +31,16 @@ MOST_WARNINGS = 20
 
 
 def pick_device() -> torch.device:
-    """The first CUDA device that is visible, else the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """The first CUDA device that is visible, else the CPU.
+
+    Raises:
+        MachineError: Slurm gave this job a GPU that torch cannot use; on a core a run would take for ever.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    if torch.version.cuda is not None and os.environ.get("SLURM_GPUS_ON_NODE", "0") != "0":
+        raise MachineError(f"{socket.gethostname()}: Slurm gave this job a GPU, and torch finds none that works")
+    return torch.device("cpu")
 
 
 def prepare_device(device: torch.device, engine: Engine) -> None:

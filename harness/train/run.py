@@ -26,7 +26,7 @@ from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import Result, Run
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.contract import refuse_broken
-from harness.train.attempt import Attempt
+from harness.train.attempt import Attempt, device_faults
 from harness.train.build import (
     build_method,
     build_state,
@@ -96,7 +96,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         InterruptedRunError: It was stopped after a checkpoint.
         HarnessError: Others, where the user must act.
     """
-    with folder.lease.held_for(settings.wait_for_lease_seconds) as lease:
+    with folder.lease.held_for(settings.wait_for_lease_seconds) as lease, device_faults():
         folder.remove_temporary_files()
         done = folder.result()
         if done is not None:

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -188,13 +189,16 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> N
                     }
                 )
             )
-    outcome = settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
+    killed = Outcome(run.id, "killed", "", 9)
+    first = settle(session.folder(run), killed, StopFlag(), elsewhere=True)
+    assert (first.status, first.exit_code, folder.done) == ("killed", 71, False), "another node is to try"
+    outcome = settle(session.folder(run), killed, StopFlag(), elsewhere=True)
     assert outcome.status == "failed"
     result = folder.result()
     assert result is not None
     assert result.failure is not None
     assert result.failure.kind == "killed"
-    assert "9" in result.failure.reason
+    assert f"(signal 9), after it died on {socket.gethostname()} (signal 9)" in result.failure.reason
     assert result.environment == "e" * 64
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
     passed = Outcome(run.id, "interrupted", "x", 75)

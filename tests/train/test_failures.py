@@ -5,14 +5,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from harness.api.errors import DiskError, InterruptedRunError, UsageError
+from harness.api.errors import DiskError, InterruptedRunError, MachineError, UsageError
 from harness.execution.inline import run_inline
 from harness.records.failures import failures
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
+from harness.train.environment import pick_device
 from harness.train.run import RunSettings, train_run
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
@@ -100,6 +102,24 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
     _, of_log = failures(SuiteRecords.open(tiny.store))
     assert of_log.runs == ("tiny_oom/2/0/1",)
     assert of_log.traceback.splitlines() == [f"line {number}" for number in range(10, 30)]
+
+
+def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a run trains, before it does, and where torch finds none of those that Slurm gave."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
+    error = RuntimeError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")
+    for place in ("harness.train.trainer.Trainer.train", "harness.train.run.prepare_device"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, Mock(side_effect=error))
+            with pytest.raises(MachineError, match=r"uncorrectable ECC error encountered; "):
+                train(tiny, "tiny_staged/2/0/0")
+        assert not tiny.folder("tiny_staged/2/0/0").done
+    monkeypatch.setattr("torch.version.cuda", "12.6")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert pick_device().type == "cpu"
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "1")
+    with pytest.raises(MachineError, match="torch finds none that works"):
+        pick_device()
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])

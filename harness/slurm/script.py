@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
   # not where somebody cancelled it, nor where Slurm requeues it by itself; PreemptMode=CANCEL would end it for good
   job=$(scontrol --oneliner show job "$task") begun=9
   [[ $job =~ " StartTime="([0-9T:-]+) ]] && begun=${{BASH_REMATCH[1]}}
-  [[ $job =~ " PreemptTime="([0-9T:-]+) && ! ${{BASH_REMATCH[1]}} < $begun ]] && job=JobState=RUNNING
-  case $job in *JobState=RUNNING*|*Reason=TimeLimit*) scontrol requeue "$task" ;; esac
+  [[ $job =~ " PreemptTime="([0-9T:-]+) && ! ${{BASH_REMATCH[1]}} < $begun ]] && job=preempted
+  case $job in {cases}) scontrol requeue "$task" ;; esac
 fi
 exit "$code\""""
 
@@ -73,13 +74,8 @@ class Batch:
     def _requeued_text(self, cluster: Cluster, more: dict[str, Any], index: str, job: str, log: str) -> str:
         """The file of a job that goes on after a stop. job: its id in the shell; index: that of its task."""
         cpus = cluster.cpus * cluster.runs_at_once
-        command = RUN.format(
-            interrupted=InterruptedRunError.exit_code,
-            codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
-            command=f"{self._python(cpus)} -P -m harness slurm-task {self._record} {index}".rstrip(),
-            job=job,
-            restarts=cluster.max_restarts,
-        )
+        codes = (InterruptedRunError.exit_code, *STARTING_KILLED)
+        command = self._command(cpus, index, job, codes, "preempted|*JobState=RUNNING*|*Reason=TimeLimit*")
         options = {
             "partition": cluster.partition,
             "constraint": cluster.constraint,
@@ -101,14 +97,23 @@ class Batch:
             "cpus_per_task": finish.cpus,
             "mem": finish.memory,
             "time": finish.time,
-            "setup": self._setup(),
+            "setup": [LISTEN, *self._setup()],
         }
-        command = f"{self._python(finish.cpus)} -P -m harness slurm-task {self._record}"
+        # its 75 says that runs are left, which another start would not change
+        command = self._command(finish.cpus, "", "$SLURM_JOB_ID", STARTING_KILLED, "preempted")
         return self._text(command, options, signal="B:TERM@30", log="%j.log")
 
-    @property
-    def _record(self) -> str:
-        return shlex.quote(str(self.submissions.path(self.submission).resolve()))
+    def _command(self, cpus: int, index: str, job: str, codes: Sequence[int], cases: str) -> str:
+        """Python, and what comes after it. codes: after which, and cases: in which, the job is requeued."""
+        record = shlex.quote(str(self.submissions.path(self.submission).resolve()))
+        return RUN.format(
+            interrupted=InterruptedRunError.exit_code,
+            codes="|".join(map(str, codes)),
+            command=f"{self._python(cpus)} -P -m harness slurm-task {record} {index}".rstrip(),
+            job=job,
+            restarts=self.cluster.max_restarts,
+            cases=cases,
+        )
 
     def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
         """Return the file with the options that all kinds of jobs share, by submitit's names."""

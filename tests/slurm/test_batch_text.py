@@ -76,7 +76,7 @@ def test_a_folder_is_written_as_its_name_or_refused(name: str, tmp_path: Path) -
 
 
 def run_batch(
-    tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "", calibrates: bool = False
+    tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "", kind: str = "array"
 ) -> tuple[int, str]:
     """Run the batch file with a stand-in for Python: its exit code, and what it asked of scontrol.
 
@@ -88,7 +88,8 @@ def run_batch(
     stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {at}/called; {python}')
     stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {at}/requeued; echo "{job}"')
     script = tmp_path / "batch.sh"
-    script.write_text(place.calibration_text() if calibrates else place.array_text())
+    texts = {"array": place.array_text, "calibrate": place.calibration_text, "finish": place.dependent_text}
+    script.write_text(texts[kind]())
     environment = {
         **os.environ,
         "PATH": path_with(tmp_path / "commands"),
@@ -132,11 +133,26 @@ def test_what_is_left_is_requeued_unless_somebody_decided_otherwise(
 
 
 def test_a_calibration_is_requeued_by_the_id_of_its_job(tmp_path: Path) -> None:
-    assert run_batch(tmp_path, "exit 75", "JobState=RUNNING", calibrates=True) == (75, "57")
+    assert run_batch(tmp_path, "exit 75", "JobState=RUNNING", kind="calibrate") == (75, "57")
     assert (tmp_path / "called").read_text().split()[-2:] == [
         "slurm-task",
         str(tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-tasks-1.json"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "job", "requeued"),
+    [
+        (143, f"JobState=COMPLETING {STARTED} PreemptTime=2026-11-25T02:00:00", "57"),
+        (143, f"JobState=COMPLETING Reason=TimeLimit {STARTED} PreemptTime=None", ""),  # it would take as long again
+        (143, "JobState=CANCELLED", ""),
+        (75, "JobState=RUNNING", ""),  # it says that runs are left
+    ],
+)
+def test_the_dependent_job_starts_again_after_preemption_alone(
+    code: int, job: str, requeued: str, tmp_path: Path
+) -> None:
+    assert run_batch(tmp_path, f"exit {code}", job, kind="finish") == (code, requeued)
 
 
 @pytest.mark.parametrize("signal", ["USR1", "TERM"])

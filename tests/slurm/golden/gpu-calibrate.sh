@@ -42,7 +42,7 @@ if [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; then
   # not where somebody cancelled it, nor where Slurm requeues it by itself; PreemptMode=CANCEL would end it for good
   job=$(scontrol --oneliner show job "$task") begun=9
   [[ $job =~ " StartTime="([0-9T:-]+) ]] && begun=${BASH_REMATCH[1]}
-  [[ $job =~ " PreemptTime="([0-9T:-]+) && ! ${BASH_REMATCH[1]} < $begun ]] && job=JobState=RUNNING
-  case $job in *JobState=RUNNING*|*Reason=TimeLimit*) scontrol requeue "$task" ;; esac
+  [[ $job =~ " PreemptTime="([0-9T:-]+) && ! ${BASH_REMATCH[1]} < $begun ]] && job=preempted
+  case $job in preempted|*JobState=RUNNING*|*Reason=TimeLimit*) scontrol requeue "$task" ;; esac
 fi
 exit "$code"

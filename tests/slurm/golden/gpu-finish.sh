@@ -19,10 +19,30 @@
 #SBATCH --time=20
 
 # setup
+# USR1 comes before the time limit, TERM with preemption and scancel; Python checkpoints, and what is left is requeued
+stopped= driver=
+trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
 module load cuda/12.6
 module load gcc
 export HARNESS_LOCAL_DATA="$TMPDIR/data"
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-finish-1.json
+code=75
+if [ -z "$stopped" ]; then
+  ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-finish-1.json &
+  driver=$!
+  while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
+  wait "$driver"
+  code=$?
+fi
+case $code in 138|143) ;; *) exit "$code" ;; esac
+task=$SLURM_JOB_ID
+if [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; then
+  # not where somebody cancelled it, nor where Slurm requeues it by itself; PreemptMode=CANCEL would end it for good
+  job=$(scontrol --oneliner show job "$task") begun=9
+  [[ $job =~ " StartTime="([0-9T:-]+) ]] && begun=${BASH_REMATCH[1]}
+  [[ $job =~ " PreemptTime="([0-9T:-]+) && ! ${BASH_REMATCH[1]} < $begun ]] && job=preempted
+  case $job in preempted) scontrol requeue "$task" ;; esac
+fi
+exit "$code"

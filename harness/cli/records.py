@@ -104,21 +104,22 @@ def status_command(records: SuiteRecords, watch: float | None) -> None:
 
     Runs that are done or failed have a result. A process trains those that are running. Interrupted ones go on from
     their checkpoint with `run`. Lost seconds are those that interruptions cost beyond the last checkpoint. Slurm is
-    asked about the runs that it has, at most once a minute; queued ones wait in a job.
+    asked about the runs that it has, at most once a minute; queued ones wait in a job. Below are nodes that fail tasks,
+    tasks that are held, and a dependent job that was lost.
     """
     from harness.records.status import read_status
     from harness.slurm.view import SuiteWatch
 
     jobs = SuiteWatch()
     while True:
-        status, trouble = jobs.merge(read_status(records), records)
+        status, notes = jobs.merge(read_status(records), records)
         if watch:
             click.clear()
         if status.runs:
             print_table(*status_table(status))
         log.info(status.summary)
-        if trouble:
-            log.info("jobs: unknown, %s", trouble)
+        for note in notes:
+            log.info(note)
         left = len(status.runs) - status.counts["done"] - status.counts["failed"]
         if not watch or not (left or status.before):
             return

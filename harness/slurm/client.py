@@ -85,9 +85,11 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
 def environment_of(command: Command) -> dict[str, str]:
     """Return the variables for a Slurm command, without SBATCH_*, which would override the batch file.
 
+    Nor does it get a format for times, which are read here.
+
     sbatch passes its variables on to the job. Inside another job it therefore gets none of SLURM_* but `KEPT`.
     """
-    steering = ("SBATCH_", "SLURM_") if command == "sbatch" else ("SBATCH_",)
+    steering = ("SBATCH_", "SLURM_" if command == "sbatch" else "SLURM_TIME_FORMAT")
     return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 

@@ -111,6 +111,7 @@ class Cluster(Strict):
     container:      an Apptainer image with the harness in it: runs run through `srun apptainer exec --nv IMAGE`.
     max_parallel:   array tasks at once (%N).
     max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
+    exclude_failing: whether nodes that failed several tasks of the suite within a day get no more of it.
     max_restarts:   how often a task may start again, after time limits and preemption.
     local_data:     a folder on the nodes' own disks, as HARNESS_LOCAL_DATA; it may contain variables of the job.
     finish:         the dependent job; null: none, and `harness run` again does its work.
@@ -133,6 +134,7 @@ class Cluster(Strict):
     container: Path | None = None
     max_parallel: int = Field(16, ge=1)
     max_array_size: int = Field(1000, ge=1)
+    exclude_failing: bool = True
     max_restarts: int = Field(20, ge=0)
     local_data: Annotated[str, AfterValidator(only_variables)] | None = None
     finish: Finish | None = Finish()
@@ -169,6 +171,11 @@ class Cluster(Strict):
         """The GPUs of one task."""
         kind = f"gpu:{self.gpu_type}" if self.gpu_type else "gpu"
         return f"{kind}:{self.gpus * self.runs_at_once}" if self.gpus else None
+
+    @property
+    def excluded(self) -> list[str]:
+        """Nodes that its own lines leave out."""
+        return [line.partition("=")[2] for line in self.lines if line.startswith("--exclude=")]
 
     @property
     def mixes_gpus(self) -> bool:

@@ -1,4 +1,4 @@
-"""The queue of a suite's jobs: one squeue for all of them, and one sacct if the controller has forgotten some.
+"""The queue of a suite's jobs: one squeue for all of them.
 
 From it follow the state of unfinished runs, and which leases are of ended jobs, so that they are freed at once instead
 of after a silence.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from harness.api.errors import HarnessError, ServiceError
+from harness.api.errors import HarnessError
 from harness.records.owner import Owner, current_cluster, current_job
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
@@ -22,7 +24,10 @@ ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
 ) | {"TIMEOUT"}
 """States that a job does not leave by itself. In every other state it runs, waits, or is about to."""
-WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})
+WAITING = HELD | {"PENDING", "REQUEUED", "REQUEUE_FED", "RESV_DEL_HOLD"}
+COMPLETING_SECONDS = 600.0
+"""After so long an end a task is not waited for any more: a node that is gone, or an epilog that hangs."""
 
 NAME = re.compile(r"^(ClusterName)\s*=\s*(\S+)", re.MULTILINE)
 
@@ -37,6 +42,7 @@ class Task:
     job:    its own id, which SLURM_JOB_ID holds in it; array: the id of the whole, by which it is cancelled.
     node:   where it runs, empty while it does not.
     reason: why it waits, in Slurm's words.
+    ending_seconds: since its processes were told to end, while it is COMPLETING.
     """
 
     job: str
@@ -44,11 +50,22 @@ class Task:
     state: str
     node: str = ""
     reason: str = ""
+    ending_seconds: float = 0.0
 
     @property
     def active(self) -> bool:
-        """Whether it runs or will run."""
-        return self.state not in ENDED
+        """Whether it runs or will run. One that is COMPLETING for good has ended."""
+        return self.state not in ENDED and not self.stuck
+
+    @property
+    def stuck(self) -> bool:
+        """Whether its end takes so long that it is not waited for."""
+        return self.ending_seconds > COMPLETING_SECONDS
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits until somebody releases it: a prolog failed, or a person holds it."""
+        return self.state in HELD or (self.state == "PENDING" and "held" in self.reason.lower())
 
     @property
     def waiting(self) -> bool:
@@ -67,14 +84,14 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     jobs = {submission.name: submission.job for submission in submissions}
     if not jobs:
         return {}
-    names, form = f"--name={','.join(sorted(jobs))}", "--format=%j|%K|%A|%F|%T|%N|%r"
-    lines = ask_table("squeue", 7, "--noheader", "--array", "--states=all", names, form)
+    names, form = f"--name={','.join(sorted(jobs))}", "--format=%j|%K|%A|%F|%T|%N|%r|%e"
+    lines = ask_table("squeue", 8, "--noheader", "--array", "--states=all", names, form)
     queue: dict[Key, Task] = {}
-    for line in lines:
-        name, index, job, array, state, node, reason = line
+    for name, index, job, array, state, node, reason, end in lines:
         # a known id decides: names may come again where a folder was deleted, ids where a cluster was set up anew
         if jobs.get(name, "") in (None, array):
-            task = Task(job, array, state, node.strip(), "" if reason == "None" else reason)
+            ending = _seconds_since(end) if state == "COMPLETING" else 0.0
+            task = Task(job, array, state, node.strip(), "" if reason == "None" else reason, ending)
             queue[name, int(index) if index.isdigit() else None] = task
     return queue
 
@@ -90,15 +107,12 @@ def identify(submissions: Iterable[Submission], queue: Queue) -> list[Submission
     return [submission.model_copy(update={"job": job}) for submission, job in jobs if job is not None]
 
 
-def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
-    """Return how array tasks ended (55_2 -> TIMEOUT), by one call of sacct; empty without accounting."""
-    if not jobs:
-        return {}
+def _seconds_since(text: str) -> float:
+    """Seconds since a local time as Slurm prints it; 0 for a word or a time to come."""
     try:
-        lines = ask_table("sacct", 2, "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
-    except (ServiceError, SlurmRefusedError):
-        return {}
-    return {job: state.split(" ")[0] for job, state in lines}
+        return max(0.0, time.time() - datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return 0.0
 
 
 def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
@@ -122,12 +136,14 @@ class QueueState:
     queued:   in an array task that waits or runs, or run by some other process.
     missing:  in no task; these are to be submitted.
     arrays:   ids of the arrays with tasks that wait or run.
+    tasks:    number of these tasks.
     followed: whether a dependent job waits or runs.
     """
 
     queued: tuple[Run, ...]
     missing: tuple[Run, ...]
     arrays: tuple[str, ...]
+    tasks: int
     followed: bool
 
     @classmethod
@@ -142,6 +158,7 @@ class QueueState:
             queued=tuple(run for run in pending if run.id in busy),
             missing=tuple(run for run in pending if run.id not in busy),
             arrays=tuple(sorted({task.array for (_, index), task in active if index is not None})),
+            tasks=sum(index is not None for (_, index), _ in active),
             followed=any(name in dependent for (name, _), _ in active),
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
+from harness.api.errors import InterruptedRunError, MachineError, RunFailedError, UsageError
 from harness.execution.device_time import announce
 from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
@@ -18,6 +19,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster, load_cluster
+from harness.slurm.nodes import NodeFailures, ask_ends, failed_where
 from harness.slurm.queue import Queue, QueueState, ask_queue, free_leases, identify
 from harness.slurm.record import Submission, Submissions, unsettled, version_on_record
 from harness.slurm.submit import Drafter, follow, submit, submitting
@@ -70,8 +72,9 @@ def submit_missing(
         cluster: what jobs ask for.
         checkpoint_seconds: seconds between two checkpoints of a run.
         panels: whether the page shows pictures of test cases; None: where the data are at hand.
-        dependent: whether the dependent job calls. It submits no run that this version of the suite has submitted
-            before, so that a run that keeps dying does not come back by itself.
+        dependent: whether the dependent job calls. Of the runs that this version of the suite has submitted before, it
+            submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come
+            back by itself.
         yes: whether more than two days of device time were agreed to.
 
     Returns:
@@ -94,10 +97,14 @@ def submit_missing(
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels, yes)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
-        before = {run for array in submissions if array.job and array.suite == suite for run in array.runs}
-        fresh = [run for run in state.missing if not dependent or run.id not in before]
+        nodes, tried = _judge_nodes(submissions, state.missing, cluster)
+        counts = Counter(run for array in submissions if array.job and array.suite == suite for run in array.runs)
+        # by itself only what is new, and once more what a node failed, on another one
+        retried = {run for run, node in tried.items() if counts[run] == 1 and node in nodes}
+        fresh = [run for run in state.missing if not dependent or run.id not in counts or run.id in retried]
+        drafter = replace(drafter, excluded=nodes)
         if fresh:
-            submit(drafter, fresh, state.arrays, still_alone)
+            submit(drafter, fresh, state, still_alone)
         elif not dependent and state.arrays and not state.followed:  # it was refused, or its submitter died before it
             follow(drafter, state.arrays, still_alone)
     left = len(state.missing) - len(fresh)
@@ -151,6 +158,21 @@ def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) 
     return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})
 
 
+def _judge_nodes(
+    submissions: Submissions, missing: Sequence[Run], cluster: LoadedCluster
+) -> tuple[list[str], dict[str, str]]:
+    """The nodes that get no more tasks, and the missing runs that a node failed, with that node."""
+    arrays = [each for each in submissions if each.kind == "tasks" and each.job is not None]
+    if not cluster.cluster.exclude_failing or not arrays:
+        return [], {}
+    ends = ask_ends([each.job for each in submissions if each.job is not None])
+    failures, lost = NodeFailures.of(ends), failed_where(arrays, ends)
+    tried = {run.id: lost[run.id] for run in missing if run.id in lost}
+    for line in failures.lines():
+        log.warning(line)
+    return failures.excluded(tried.values()), tried
+
+
 def ask_jobs(records: SuiteRecords) -> tuple[list[Submission], Queue]:
     """The suite's jobs that may have work left, and the queue. Records ids that only Slurm knows."""
     recorded = unsettled(records)
@@ -171,8 +193,8 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
         stop: set by signals; the runs then checkpoint.
 
     Returns:
-        0: all have ended well; 70: some with a failure record; 73: another process runs the rest; 75: it was stopped
-        and goes on from checkpoints.
+        0: all have ended well; 70: some with a failure record; 71: some died, and another node is to try them; 73:
+        another process runs the rest; 75: it was stopped and goes on from checkpoints.
 
     Raises:
         UsageError, DataError, DiskError: a fault that the user must mend.
@@ -191,7 +213,8 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
             session = join_session(suite, Path(submission.cache), submissions.root.parent)
             for owner in free_leases(session.folder(run) for run in left):
                 log.info("freed a run of job %s, which is no longer on %s", owner.job, owner.host)
-            settings = ExecuteSettings("auto", submission.runs_at_once, submission.checkpoint_seconds)
+            at_once, seconds = submission.runs_at_once, submission.checkpoint_seconds
+            settings = ExecuteSettings("auto", at_once, seconds, elsewhere=True)
             outcomes = execute(session, settings, stop, left, server)
     return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
 
@@ -199,7 +222,8 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
 def _exit_code(records: SuiteRecords, runs: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
     results = [records.run(run).result for run in runs]
     if None in results:
-        busy = any(outcome.status == "busy" for outcome in outcomes) and not stop.is_set()
-        return BUSY if busy else InterruptedRunError.exit_code
+        ends = set() if stop.is_set() else {outcome.status for outcome in outcomes}
+        codes = {"killed": MachineError.exit_code, "busy": BUSY}
+        return next((code for status, code in codes.items() if status in ends), InterruptedRunError.exit_code)
     failed = any(result is not None and result.status == "failed" for result in results)
     return RunFailedError.exit_code if failed else 0

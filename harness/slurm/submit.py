@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask, read_job
 from harness.slurm.cluster import LoadedCluster, explain_array_refusal, explain_dependent_refusal
 from harness.slurm.packing import PlannedTask, plan_tasks
-from harness.slurm.queue import ask_queue
+from harness.slurm.queue import QueueState, ask_queue
 from harness.slurm.record import Kind, Submission, Submissions, unsettled, version_on_record
 from harness.slurm.script import Batch
 from harness.suite.plan import Plan
@@ -44,7 +45,11 @@ class Draft:
 
 @dataclass(frozen=True)
 class Drafter:
-    """Drafts jobs for one suite without writing or sending anything. cache: the data's folder, seen by all nodes."""
+    """Drafts jobs for one suite without writing or sending anything.
+
+    cache:    the data's folder, seen by all nodes.
+    excluded: nodes that get none of them.
+    """
 
     plan: Plan
     records: SuiteRecords
@@ -53,6 +58,7 @@ class Drafter:
     checkpoint_seconds: float = 30.0
     panels: bool | None = None
     yes: bool = False
+    excluded: Sequence[str] = ()
 
     @property
     def submissions(self) -> Submissions:
@@ -107,18 +113,36 @@ class Drafter:
         return Draft(submission, texts[kind](), tuple(planned))
 
 
-def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_alone: Callable[[], None]) -> None:
-    """Submit runs, and the dependent job that waits for them and for the jobs `after`.
+def submit(drafter: Drafter, runs: Sequence[Run], state: QueueState, still_alone: Callable[[], None]) -> None:
+    """Submit runs, and the dependent job that waits for them and for the arrays that wait or run.
 
+    state: of the suite's jobs. `max_parallel` holds for its tasks and the new ones together.
     still_alone: the check that `submitting` yields, called before each job.
     Raises `UsageError` if a run does not fit or Slurm refuses.
     """
+    if drafter.excluded:
+        log.info("no task goes to %s", ", ".join(drafter.excluded))
     jobs: list[str] = []
-    for draft in drafter.arrays(runs):
+    drafts, most = drafter.arrays(runs), drafter.loaded.cluster.max_parallel
+    free = free_slots(most, state.tasks, sum(len(draft.tasks) for draft in drafts))
+    for draft in drafts:
         still_alone()
-        jobs.append(_send(drafter, draft, jobs[-1:]))  # one array after the other: %N counts within an array
-        log.info("job %s: %s", jobs[-1], summarise_array(draft, drafter.loaded.cluster.max_parallel))
-    follow(drafter, [*after, *jobs], still_alone)
+        # %N counts within an array, so one starts after the other
+        after = jobs[-1:] or ([] if free else state.arrays)
+        slots = [f"--array=0-{len(draft.tasks) - 1}%{free}"] if 0 < free < most else []
+        jobs.append(_send(drafter, draft, after, *slots))
+        waits = f", after job {', '.join(after)}" if after else ""
+        log.info("job %s: %s%s", jobs[-1], summarise_array(draft, free or most), waits)
+    follow(drafter, [*state.arrays, *jobs], still_alone)
+
+
+def free_slots(most: int, active: int, tasks: int) -> int:
+    """How many of so many tasks may run beside `active` ones, at most `most` in all; 0: none before those have ended.
+
+    Few slots are none: an array keeps its limit for its whole life.
+    """
+    free = most - active
+    return free if free >= min(tasks, math.ceil(most / 2)) else 0
 
 
 def submit_measuring(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> str:
@@ -137,8 +161,11 @@ def follow(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], Non
         log.info("job %s follows: %s", _send(drafter, draft, after), describe_dependent_job(drafter))
 
 
-def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
-    """Record the job, call sbatch, record its id. If sbatch does not answer, the record stays without an id."""
+def _send(drafter: Drafter, draft: Draft, after: Sequence[str], *options: str) -> str:
+    """Record the job, call sbatch, record its id. If sbatch does not answer, the record stays without an id.
+
+    options: of sbatch, beside those of the batch file, which they override.
+    """
     submissions, loaded = drafter.submissions, drafter.loaded
     submission = draft.submission.model_copy(update={"at": now()})
     script = submissions.script(submission)
@@ -146,8 +173,10 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
     write_text(script, draft.text)
     submissions.write(submission)
     waits = [f"--dependency=afterany:{':'.join(after)}"] if after else []
+    excluded = ",".join((*loaded.cluster.excluded, *drafter.excluded))
+    without = [f"--exclude={excluded}"] if drafter.excluded else []
     try:
-        printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
+        printed = ask("sbatch", "--parsable", *waits, *without, *options, str(script.resolve()))
     except SlurmRefusedError as refusal:
         submissions.path(submission).unlink()
         script.unlink()

@@ -65,6 +65,7 @@ def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stand_in(commands, "sbatch", f'echo "$@" >> {sent}; wc -l < {sent}')
     stand_in(commands, "squeue", f"cat {queue} 2>/dev/null || true")
     stand_in(commands, "scontrol", "true")
+    stand_in(commands, "sacct", "true")
     monkeypatch.setenv("PATH", path_with(commands))
     suite, cluster, runs = write_suite(tmp_path), write_cluster(tmp_path, CLUSTER), tmp_path / "runs"
 
@@ -76,7 +77,7 @@ def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     names = [call.split("--job-name=")[1].split()[0] for call in calls if "--job-name=" in call]
     assert names == [] or names[0].startswith("tiny")
     array = next((runs / "tiny" / "slurm").glob("*tasks*.json")).stem
-    queue.write_text(f"{array}|0|90|1|RUNNING|n1|None\n{array}|1|91|1|PENDING||Resources\n")
+    queue.write_text(f"{array}|0|90|1|RUNNING|n1|None|\n{array}|1|91|1|PENDING||Resources|\n")
     again = harness.submit_suite(suite, cluster=cluster, runs=runs)
     assert (again.queued, again.over) == (2, False)
 

@@ -51,6 +51,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commands = tmp_path / "commands"
     stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     stand_in(commands, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
+    stand_in(commands, "sacct", "true")
     stand_in(commands, "scontrol", "echo 'PartitionName=main MaxTime=01:00:00'")
     monkeypatch.setenv("PATH", path_with(commands))
     monkeypatch.setattr(calibrating, "_in_fresh_process", measured)
@@ -76,7 +77,7 @@ def sent() -> list[str]:
 
 def queue_of(*waiting: Submission) -> None:
     """Let squeue show these jobs."""
-    Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None\n" for job in waiting))
+    Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None|\n" for job in waiting))
 
 
 def test_a_calibration_and_the_job_that_plans_after_it(ground: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,11 +208,10 @@ def test_a_plan_shows_the_batch_files_and_writes_nothing(
 
 def test_status_says_that_the_calibration_waits(ground: Path) -> None:
     submit()
-    (calibration,) = submissions("calibrate")
-    queue_of(calibration)
+    queue_of(*submissions("calibrate"), *submissions("finish"))
     records = SuiteRecords.open(Path("runs/tiny"))
-    status, trouble = SuiteWatch().merge(read_status(records), records)
-    assert (status.runs, trouble) == ((), "")
+    status, notes = SuiteWatch().merge(read_status(records), records)
+    assert (status.runs, notes) == ((), [])
     assert status.summary == "tiny: calibration job 1 waits; its runs are planned and submitted after it"
     Path("queue").write_text("")
     status, _ = SuiteWatch().merge(read_status(records), records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
 from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
+from harness.slurm.nodes import End, ask_ends
 from harness.slurm.queue import (
     QueueState,
     Task,
-    ask_ends,
     ask_queue,
     ask_running_jobs,
     free_leases,
@@ -29,16 +30,17 @@ from tests.search.suites import end, plan_of, store_of
 from tests.slurm.submissions import path_with, stand_in, submission
 
 SQUEUE = """\
-tiny-tasks-1|0|56|55|RUNNING|node1|None
-tiny-tasks-1|1|57|55|TIMEOUT|node2|TimeLimit
-tiny-tasks-1|2|55|55|PENDING||JobArrayTaskLimit
-tiny-finish-1|N/A|58|58|PENDING||Dependency
-tiny-tasks-2|0|60|60|RUNNING|node2|None
+tiny-tasks-1|0|56|55|RUNNING|node1|None|N/A
+tiny-tasks-1|1|57|55|TIMEOUT|node2|TimeLimit|N/A
+tiny-tasks-1|2|55|55|PENDING||JobArrayTaskLimit|N/A
+tiny-finish-1|N/A|58|58|PENDING||Dependency|N/A
+tiny-tasks-2|0|60|60|RUNNING|node2|None|N/A
 """
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 BEGUN = NOTHING.model_copy(update={"attempts": 1})
 ARRAY = submission(["a"], ["b"], ["c", "d"], ["e"])
 FINISH = submission(name="tiny-finish-1", job="58")
+TIMEOUT = End("5_0", "TIMEOUT", 0, 0, "n1", 0.0)
 
 
 @pytest.fixture
@@ -108,10 +110,15 @@ def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path) ->
         (RunStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "interrupted",
          "job 5_0 is gone (NODE_FAIL)"),
         (RunStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),
+        (RunStatus("to run", NOTHING, 0), Task("5", "5", "TIMEOUT"), "to run", "job 5_0 is gone (TIMEOUT on n1)"),
+        (RunStatus("to run", NOTHING, 0), Task("5", "5", "PENDING", "", "launch failed requeued held"), "queued",
+         "job 5_0 is held, launch failed requeued held; scontrol release 5_0"),
+        (RunStatus("interrupted", BEGUN, 0), Task("5", "5", "COMPLETING", "n1", "", 601.0), "interrupted",
+         "job 5_0 is gone (COMPLETING)"),
     ],
 )  # fmt: skip
 def test_a_run_is_where_its_task_is(before: RunStatus, task: Task | None, state: str, note: str) -> None:
-    after = with_task(before, "5_0", task, "TIMEOUT")
+    after = with_task(before, "5_0", task, TIMEOUT)
     assert after.state == state
     assert after.note.startswith(note)
 
@@ -122,13 +129,54 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     ids = [planned.run.id for planned in plan.trials]
     Submissions(store.root).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
     end(store.by_id(ids[3]), dice=0.5)
-    stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0'")
-    status, trouble = SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
+    stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0|0:15|n1|2026-11-25T01:00:00'")
+    status, notes = SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     states = [one.state for _, one in status.runs]
-    assert (states[:5], trouble) == (["queued", "to run", "queued", "done", "to run"], "")
+    assert (states[:5], notes) == (["queued", "to run", "queued", "done", "to run"], [])
     assert "(TIMEOUT)" in status.runs[1][1].note
-    assert "(CANCELLED)" in status.runs[4][1].note
+    assert "(CANCELLED, signal 15)" in status.runs[4][1].note
     assert status.counts["queued"] == 2
+
+
+def test_status_names_what_does_not_mend_itself(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes, held and stuck tasks while runs are left; a lost dependent job until tables are written."""
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")  # no test's clock: squeue is asked for plain times
+    plan = plan_of(tmp_path)
+    store = store_of(tmp_path / "runs", plan)
+    ids = [planned.run.id for planned in plan.trials]
+    long_ago, now = "2026-11-02T10:00:00", datetime.now(UTC).astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+    lines = (
+        "tiny-tasks-1|0|56|55|PENDING||JobHeldAdmin|N/A",
+        "tiny-tasks-1|1|57|55|PENDING||launch failed requeued held|N/A",
+        f"tiny-tasks-1|2|58|55|COMPLETING|n1|None|{long_ago}",
+        f"tiny-tasks-1|3|59|55|COMPLETING|n1|None|{now}",
+        f"tiny-finish-1|N/A|60|60|FAILED|n1|NonZeroExitCode|{now}",
+    )
+    stand_in(commands, "squeue", "cat <<'E'\n" + "\n".join(lines) + "\nE")
+    stand_in(commands, "sacct", f"for i in 0 4 5; do echo \"55_$i|FAILED|127:0|n2|{now}\"; done; "
+             f"echo '60|FAILED|64:0|n1|{now}'")  # fmt: skip
+    Submissions(store.root).write(submission(*([run] for run in ids[:6])))
+    Submissions(store.root).write(submission(name="tiny-finish-1", job="60", at="2030-01-01T00:00:00Z"))
+    status, (node, stuck, held, finish) = SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
+    bad = "node n2 failed 55_0 (FAILED, exit code 127), 55_4 (FAILED, exit code 127), 55_5 (FAILED, exit code 127); "
+    assert node == f"{bad}no other node has done better, so it stays: see the log of such a task"
+    assert stuck.startswith("job 55_2 has been COMPLETING on n1 for ")
+    assert held == (
+        "held (JobHeldAdmin, launch failed requeued held), and waiting for ever: once the cause is mended, "
+        "scontrol release 55_0,55_1"
+    )
+    lost = f"the dependent job 60 ended: FAILED, exit code 64 on n1 ({store.root}/slurm/60.log); "
+    assert finish.startswith(lost)
+    assert [one.state for _, one in status.runs[:4]] == ["queued", "queued", "to run", "to run"]
+    for run in ids:
+        end(store.by_id(run), dice=0.5)
+    assert finish in SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))[1]
+    store.leaderboard.mkdir()
+    (store.leaderboard / "index.html").touch()
+    os.utime(store.leaderboard / "index.html", (2e9, 2e9))
+    assert SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))[1] == []
 
 
 def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
@@ -156,7 +204,7 @@ def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, mo
 def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     before = read_status(SuiteRecords(store))
-    assert SuiteWatch().merge(before, SuiteRecords(store)) == (before, "")
+    assert SuiteWatch().merge(before, SuiteRecords(store)) == (before, [])
     assert cancel(SuiteRecords(store)) == []
     assert asked(tmp_path) == []
 
@@ -195,8 +243,8 @@ def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path)
 
 def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Path) -> None:
     stand_in(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
-    assert ask_ends(["55"]) == {}
-    assert ask_ends([]) == {}
+    assert ask_ends(["55"]) == []
+    assert ask_ends([]) == []
 
 
 def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from harness.search.run import select_when_over
 from harness.slurm.cluster import check_partitions, read_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing, superseded
-from harness.slurm.submit import submitting
+from harness.slurm.submit import free_slots, submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
 from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in, submission
@@ -40,6 +42,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "commands"
     stand_in(folder, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     stand_in(folder, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
+    stand_in(folder, "sacct", f"cat {tmp_path}/ends 2>/dev/null || true")
     stand_in(folder, "scontrol", f"cat <<'E'\n{PARTITIONS}E")
     monkeypatch.setenv("PATH", path_with(folder))
     return folder
@@ -67,9 +70,9 @@ def sent(tmp_path: Path) -> list[str]:
 def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     """Let squeue show the tasks of the first array in these states."""
     array = next(one for one in Submissions(session.store.root) if one.tasks)
-    lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None" for index, state in enumerate(states)]
+    lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None|" for index, state in enumerate(states)]
     last = [one for one in Submissions(session.store.root) if not one.tasks]
-    lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency" for one in last]
+    lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency|" for one in last]
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
@@ -114,6 +117,7 @@ def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Pat
     again = [one for one in Submissions(session.store.root) if one.tasks][-1]
     runs = session.plan.runs
     assert again.tasks == [[runs[1].id], [runs[3].id]]
+    assert sent(tmp_path)[2].split()[1] == "--dependency=afterany:1", "max_parallel is 2 for both arrays together"
     assert "--dependency=afterany:1:3" in sent(tmp_path)[-1]  # behind the array that still runs, too
     for run in runs:
         end(session.folder(run), dice=0.5)
@@ -162,6 +166,46 @@ def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_
     done = submit_suite_of(session, tmp_path, dependent=True)
     assert (done.queued, done.missing) == (0, 4)
     assert len(sent(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("ends", "text", "excluded", "again"),
+    [
+        (("FAILED|127:0|n1", "COMPLETED|0:0|n2", "FAILED|71:0|n1", "TIMEOUT|0:0|n2"), "", "n1", [0, 2]),
+        (("RUNNING|0:0|n2", "FAILED|71:0|n1"), "lines: [--exclude=n7]\n", "n7,n1", [1]),  # once, where it failed a run
+        (("COMPLETED|0:0|n2", "NODE_FAIL|1:0|n1", "PREEMPTED|0:0|n3"), "", "n1", [1]),
+        (("FAILED|127:0|n1",) * 4, "", "", []),  # it may be what was submitted that is wrong
+        (("FAILED|127:0|n1", "FAILED|127:0|n1", "COMPLETED|0:0|n1", "COMPLETED|0:0|n2"), "", "", []),  # mended since
+        (("COMPLETED|0:0|n2", *("FAILED|70:0|n1", "FAILED|75:0|n1", "CANCELLED by 0|0:0|n1")), "", "", []),
+        (("COMPLETED|0:0|n2", *("FAILED|127:0|n1",) * 3), "exclude_failing: false\n", "", []),
+    ],
+)
+def test_what_a_node_failed_goes_once_to_another_one(
+    ends: tuple[str, ...], text: str, excluded: str, again: list[int], commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    session = session_of(tmp_path, cache)
+    submit_suite_of(session, tmp_path)
+    start = time.time() - 3600
+    times = [datetime.fromtimestamp(start + number, UTC).astimezone() for number in range(len(ends))]
+    lines = [f"1_{index}|{end}|{times[index]:%Y-%m-%dT%H:%M:%S}\n" for index, end in enumerate(ends)]
+    (tmp_path / "ends").write_text("".join(lines))
+    done = submit_suite_of(session, tmp_path, CLUSTER + text, dependent=True)
+    assert (done.queued, done.missing) == (len(again), 4 - len(again))
+    assert len(sent(tmp_path)) == (4 if again else 2)
+    assert all((f"--exclude={excluded}" in line) == bool(again) for line in sent(tmp_path)[2:])
+    if again:
+        last = [one for one in Submissions(session.store.root) if one.tasks][-1]
+        assert last.runs == [session.plan.runs[index].id for index in again]
+        assert submit_suite_of(session, tmp_path, CLUSTER + text, dependent=True).queued == 0, "but once"
+
+
+@pytest.mark.parametrize(
+    ("most", "active", "tasks", "free"),
+    [(16, 0, 5, 16), (16, 8, 100, 8), (16, 9, 100, 0), (16, 15, 1, 1), (2, 2, 1, 0)],
+)
+def test_max_parallel_holds_for_a_whole_suite(most: int, active: int, tasks: int, free: int) -> None:
+    """Few slots for many tasks are none: the array would keep that limit when the others have ended."""
+    assert free_slots(most, active, tasks) == free
 
 
 def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:

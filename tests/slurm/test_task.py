@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from harness.api.errors import RecordError, UsageError
+from harness.execution.outcome import MAX_STARTS
 from harness.execution.session import Session, open_session
 from harness.records.run_folder import RunFolder
 from harness.slurm.record import Submission, Submissions
@@ -86,6 +88,30 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     stopped = [line for line in first.ledger.lines() if line.kind == "end" and line.attempt == 1]
     assert "SIG" in (stopped[0].note or "")
     assert run_task(submissions.path(submission), 0, StopFlag()) == 0
+
+
+def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path) -> None:
+    """It is no failure of its method yet; the other runs of the task train."""
+    session, submission = submitted(tmp_path, steps=40)
+    record = Submissions(session.store.root).path(submission)
+    first, second = (session.folder(run) for run in session.plan.runs)
+
+    def kill() -> None:
+        for attempt in range(MAX_STARTS):
+            wait_until(lambda attempt=attempt: checkpoints(first, attempt), "the first run trains")
+            holder = first.lease.holder()
+            assert holder is not None
+            os.kill(holder.pid, signal.SIGKILL)
+
+    killer = Thread(target=kill)
+    killer.start()
+    assert run_task(record, 0, StopFlag()) == 71
+    killer.join()
+    assert (first.done, second.done) == (False, True)
+    assert (first.ledger.lines()[-1].note or "").startswith("died on ")
+    assert run_task(record, 0, StopFlag()) == 0
+    result = first.require_result()
+    assert (result.status, result.spent.useful_steps, result.spent.attempts) == ("ok", 40, 1 + MAX_STARTS)
 
 
 def test_a_task_that_is_done_is_left_alone_and_a_failed_run_is_told(

@@ -1,5 +1,6 @@
 """A real Slurm that takes nodes away, and one of whose nodes fails what it gets. A shell script is Python."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def test_tasks_and_the_dependent_job_come_back_after_preempt_mode_cancel(slurm: 
         assert " Restarts=1 " in slurm.run("scontrol", "--oneliner", "show", "job", job)
 
 
+def are_over(job: str) -> bool:
+    return [end.at < 1e12 for end in ask_ends([job])] == [True] * 4
+
+
 def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm: Cluster, tmp_path: Path):
     python = '[ "$SLURMD_NODENAME" = node1 ] && exit 127\nsleep 2'
     more = "run_time: 2\ncpus: 3\nmax_parallel: 2\nfinish: null\n"
@@ -60,7 +65,7 @@ def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm: Clust
         submit_missing(session, loaded)
         job = list(Submissions(session.store.root))[-1].job
         assert job is not None
-        wait_until(lambda job=job: [end.at < 1e12 for end in ask_ends([job])] == [True] * 4, "its tasks have ended")
+        wait_until(partial(are_over, job), "its tasks have ended")
         nodes.append({end.node for end in ask_ends([job])})
         said = SuiteWatch().merge(read_status(records), records)[1][0]
         assert said.startswith("node node1 failed ")

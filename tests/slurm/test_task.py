@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -98,7 +99,7 @@ def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path)
 
     def kill() -> None:
         for attempt in range(MAX_STARTS):
-            wait_until(lambda attempt=attempt: checkpoints(first, attempt), "the first run trains")
+            wait_until(partial(checkpoints, first, attempt), "the first run trains")
             holder = first.lease.holder()
             assert holder is not None
             os.kill(holder.pid, signal.SIGKILL)

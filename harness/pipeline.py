@@ -8,6 +8,7 @@ no torch.
 from __future__ import annotations
 
 import logging
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +36,7 @@ MOST_AUDITED = 500
 class UnfinishedSuiteError(InterruptedRunError):
     """Some runs have no result yet. The same call goes on from their checkpoints.
 
-    leaderboard: That of the finished runs; None while a search has not named the final runs.
+    leaderboard: That of the finished runs; None after a signal, and while a search has not named the final runs.
     """
 
     def __init__(self, message: str, leaderboard: Leaderboard | None) -> None:
@@ -109,7 +110,14 @@ def run_suite(
         if session.plan.finals:
             log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
             outcomes += execute(session, settings, stop, server=server)
-        interrupted = exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code
+        if stop.is_set():  # whoever sent a signal kills what is not gone in seconds: no time for tables
+            folder = session.store.root
+            raise UnfinishedSuiteError(
+                f"{folder}: stopped by {stop.reason}, some runs are unfinished; the same call goes on, and "
+                f"`harness leaderboard {shlex.quote(str(folder))}` ranks what there is",
+                None,
+            )
+        interrupted = exit_code(outcomes, session) == InterruptedRunError.exit_code
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None
     if track:

@@ -1,5 +1,7 @@
 """The command line: a file for each topic, imported when one of its verbs is called."""
 
+import atexit
+import gc
 import importlib
 import io
 import logging
@@ -116,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Unicode gets other characters, not an error
             stream.reconfigure(errors="replace")
+    atexit.register(gc.freeze)  # Python's last collections would walk all of torch, half a second in each process
     logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
     try:
         code = cli.main(arguments, standalone_mode=False)

@@ -221,4 +221,4 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
         return report_slurm_run(done)
     cache = None if submitted.panels is False else done.session.cache
     print_leaderboard(write_views(SuiteRecords(done.session.store), cache))
-    return exit_code([], done.session, stopped=False)
+    return exit_code([], done.session)

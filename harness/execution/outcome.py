@@ -47,10 +47,11 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag, *, elsewhere: bo
 
     elsewhere: a first time this machine is blamed, not the method: the ledger says so, and another machine is to try.
 
-    Three kinds of killed processes get no failure record:
+    Four kinds of killed processes get no failure record:
     - The driver was asked to stop. The signal to a whole job also kills processes that have no handler for it yet.
     - The result was already written.
-    - The ledger has an end, so the run ended by itself, even where its worker died.
+    - The ledger has an end, so the run ended by itself.
+    - No exit code says that the run's own process was killed: the worker of Ray died that waited for it.
 
     A run whose folder was removed, renamed or damaged meanwhile is refused.
     """
@@ -76,6 +77,8 @@ def _judge(folder: RunFolder, outcome: Outcome, elsewhere: bool) -> Outcome:
     died = [line.note for line in lines if line.kind == "end" and (line.note or "").startswith(DIED)]
     if lines and lines[-1].kind == "end" and lines[-1].note not in died:
         return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
+    if not outcome.exit_code:
+        return Outcome(outcome.run, "interrupted", outcome.message, InterruptedRunError.exit_code)
     how = NO_MEMORY if outcome.message == NO_MEMORY else f"signal {outcome.exit_code}"
     if elsewhere and not died:
         note = f"{DIED}{os.environ.get('SLURMD_NODENAME') or socket.gethostname()} ({how})"

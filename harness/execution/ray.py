@@ -6,23 +6,23 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import signal
-import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import ServiceError, UsageError
-from harness.execution.memory import NO_MEMORY
+from harness.execution.memory import NO_MEMORY, count_memory_kills
 from harness.execution.outcome import Outcome
 from harness.execution.process import Child, Order, run_process, stop_on_this_host
 from harness.execution.process_pool import ProcessPool, default_workers, visible_gpus
-from harness.records.owner import Owner, current_job
+from harness.records.owner import current_job
 from harness.records.run_folder import RunFolder
+from harness.records.temporary import temporary_folder
 from harness.records.variables import path_of
 from harness.train.stop import SIGNALS, StopFlag
 
@@ -30,8 +30,6 @@ ADDRESS = re.compile(r"[^\s/]+:\d+")
 OBJECT_STORE_BYTES = 100_000_000
 LONGEST_FOLDER = 40
 """Ray puts up to 67 characters behind its temporary folder, and AF_UNIX paths end at 107 bytes."""
-DRIVER_MARK = "driver.json"
-"""In a Ray's folder: the process whose Ray it is."""
 SIGNAL_SECONDS = 2.0
 """The death of a worker may be known before the signal that ended it reaches the driver."""
 REPEAT_SECONDS = 5.0
@@ -99,7 +97,8 @@ def joined_ray(address: str) -> Iterator[Any]:
     where, nodes, seconds = read_address(address)
     ray = _import_ray()
     try:
-        ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
+        with _signals_held_back():
+            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise ServiceError(f"the Ray at {where} cannot be joined ({_first_line(error)})") from None
     try:
@@ -128,64 +127,67 @@ def local_ray(workers: int) -> Iterator[Any]:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray = _import_ray()
-    folder = _short_folder()
-    try:
-        with _signals_held_back():
-            ray.init(
-                address="local",
-                num_cpus=workers,
-                num_gpus=visible_gpus(),
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder / "r"),  # which Ray opens to everybody
-            )
-    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as on a machine where it starts too slowly
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ServiceError(f"a local Ray did not start ({_first_line(error)}); use --executor inline") from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _short_folder() as folder:
+        try:
+            with _signals_held_back():
+                ray.init(
+                    address="local",
+                    num_cpus=workers,
+                    num_gpus=visible_gpus(),
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                )
+        except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as on a machine where it starts too slowly
+            raise ServiceError(f"a local Ray did not start ({_first_line(error)}); use --executor inline") from None
+        try:
+            yield ray
+        finally:
+            _shut_down(ray)
+
+
+def _shut_down(ray: Any) -> None:  # noqa: ANN401 - ray is untyped
+    """End our Ray. Its processes block the SIGTERM that each of them is first given a second to obey."""
+    with suppress(AttributeError):  # no public name leads to them
+        for infos in ray._private.worker._global_node.all_processes.values():
+            for info in infos:
+                info.process.terminate = info.process.kill
+    ray.shutdown()
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Block the signals that ask for a stop while Ray's processes start, which inherit that and keep it.
+    """Block the signals that ask for a stop while Ray starts. Its processes inherit that and keep it.
 
     A signal to the whole process group then stops runs, and not the Ray under them, whose end a driver would wait for.
+    Ray puts handlers of its own in the driver's place; a signal that came meanwhile finds the driver's.
     """
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _remove_left(root: Path) -> None:
-    """Remove the folders of Rays whose drivers were killed."""
-    for mark in root.glob(f"h????????/{DRIVER_MARK}"):
-        with suppress(OSError, ValueError):
-            own = mark.parent.lstat().st_uid == os.getuid()
-            if own and Owner.model_validate_json(mark.read_bytes()).state == "dead":
-                shutil.rmtree(mark.parent, ignore_errors=True)
-
-
-def _short_folder() -> Path:
+@contextmanager
+def _short_folder() -> Iterator[Path]:
     """A folder for Ray's sockets in RAY_TMPDIR or /tmp, but not in TMPDIR, whose path is often too long."""
     root = str(path_of("RAY_TMPDIR") or "/tmp")
     if len(root) > LONGEST_FOLDER - len("/h12345678/r"):
         raise ServiceError(f"RAY_TMPDIR={root} is too long: Ray's sockets allow {LONGEST_FOLDER - len('/h12345678')} "
                            "characters; name a shorter folder, or leave it out for /tmp")  # fmt: skip
-    try:
-        _remove_left(Path(root))
-        folder = Path(tempfile.mkdtemp(prefix="h", dir=root))  # of mode 0700
-        (folder / DRIVER_MARK).write_text(Owner.this().model_dump_json(), encoding="utf-8")
-    except OSError as error:
-        raise ServiceError(f"RAY_TMPDIR={root} cannot be written ({error.strerror})") from None
-    return folder
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder("h", Path(root)))
+        except OSError as error:
+            raise ServiceError(f"RAY_TMPDIR={root} cannot be written ({error.strerror})") from None
+        yield folder
 
 
 def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
@@ -242,6 +244,7 @@ class RayTask:
     run: str
     stop: StopFlag
     end: None = None
+    memory_kills: int = field(default_factory=count_memory_kills)
 
     def wait(self, seconds: float) -> Outcome | None:
         """The outcome that the worker returned. A run whose worker died counts as killed."""
@@ -252,7 +255,8 @@ class RayTask:
             outcome: Outcome = self.ray.get(self.reference)
         except self.ray.exceptions.RayError as error:
             self.stop.wait(SIGNAL_SECONDS)
-            crowded = isinstance(error, self.ray.exceptions.OutOfMemoryError)
+            by_ray = isinstance(error, self.ray.exceptions.OutOfMemoryError)
+            crowded = by_ray or count_memory_kills() > self.memory_kills
             return Outcome(self.run, "killed", NO_MEMORY if crowded else str(error).splitlines()[0])
         return outcome
 
@@ -269,7 +273,6 @@ class RayPool(ProcessPool):
         remote = self.cluster.ray.remote(num_cpus=1, num_gpus=self.cluster.run_gpus, max_retries=0)
         self._task = remote(run_process)
         self._forward = StopForwarder(self.cluster.ray)
-        self.stop.install()  # Ray puts its own SIGTERM handler in the driver's place
 
     def _give_to_ray(self, order: Order) -> Child:
         return RayTask(self.cluster.ray, self._task.remote(order), order.run, self.stop)

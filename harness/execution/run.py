@@ -127,9 +127,9 @@ def raise_refused(outcomes: Sequence[Outcome]) -> None:
     raise kind(refused.message)
 
 
-def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> int:
+def exit_code(outcomes: Sequence[Outcome], session: Session) -> int:
     """The exit code: 0 all runs have numbers, 75 some go on later, 70 some have a failure record, now or earlier."""
-    if stopped or any(outcome.status in ("interrupted", "busy") for outcome in outcomes):
+    if any(outcome.status in ("interrupted", "busy") for outcome in outcomes):
         return InterruptedRunError.exit_code
     results = [session.store.by_id(run).result() for run in session.named]
     failed = any(result is not None and result.status == "failed" for result in results)

@@ -134,7 +134,6 @@ def _run_on_tune(
         from harness.search.tuner import ProposedSearch, tune_trials
 
         for proposals in searches:
-            stop.install()  # Ray puts its own SIGTERM handler in the driver's place
             search = ProposedSearch(session, proposals, cluster, stop, settings.checkpoint_seconds, display)
             outcomes += tune_trials(search, validations)
             if stop.is_set():

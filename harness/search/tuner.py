@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from harness.execution.run import Display
 from harness.execution.session import Session
 from harness.records.owner import current_job
 from harness.records.schema import Run
+from harness.records.temporary import temporary_folder
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposals
 from harness.train.stop import RETIRE, StopFlag
@@ -131,9 +131,9 @@ class ProposedSearch(Searcher):
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's base forgets its own FINISHED
         """Configuration of the next trial: the fields of an `Order`. None asks Tune to try later."""
-        self.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
         if self.stop.is_set():
             return Searcher.FINISHED
+        self.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
         proposal = self.proposals.next(trial_id)
         if isinstance(proposal, str):
             return {WAIT: None, DONE: Searcher.FINISHED}[proposal]
@@ -151,7 +151,7 @@ class ProposedSearch(Searcher):
         elif self.stop.is_set():
             outcome = Outcome(run.id, "interrupted", self.stop.reason, InterruptedRunError.exit_code)
         elif error:
-            outcome = Outcome(run.id, "killed", "its worker died")
+            outcome = Outcome(run.id, "killed", "its Ray worker died")
         else:
             outcome = Outcome(run.id, "ok", "ended early, others of its rung were better")
         outcome = settle(self.session.folder(run), outcome, self.stop)
@@ -246,8 +246,8 @@ def _quiet_folder() -> Iterator[str]:
     before = dict(os.environ)
     os.environ.update(QUIET)
     try:
-        with tempfile.TemporaryDirectory(prefix="tune", ignore_cleanup_errors=True) as folder:
-            yield folder
+        with temporary_folder("harness-tune-") as folder:
+            yield str(folder)
     finally:
         logger.setLevel(level)
         for name in QUIET:

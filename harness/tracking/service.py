@@ -6,6 +6,7 @@ A database is inspected before MLflow opens it: MLflow retries a broken one for 
 from __future__ import annotations
 
 import difflib
+import glob
 import logging
 import os
 import re
@@ -277,6 +278,8 @@ def create_database(service: Service) -> None:
 
     if service.database is None or service.artifacts is None:
         return
+    for left in service.database.parent.glob(f".{glob.escape(service.database.name)}.[0-9]*"):  # with its journal
+        left.unlink(missing_ok=True)
     temporary = service.database.with_name(f".{service.database.name}.{os.getpid()}")
     uri = service.uri.removesuffix(service.database.name) + temporary.name
     try:

@@ -26,6 +26,7 @@ from harness.records.ledger import LedgerLine
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
+from tests.records.processes import forked
 from tests.search.tiny_search import edit
 from tests.support import LIMIT_SECONDS, command_environment, wait_until
 from tests.train.fixtures import MakeTiny
@@ -49,7 +50,7 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> Non
     assert set(statuses(outcomes)) == {"ok"}
     assert session.pending() == []
     assert execute(session, INLINE, StopFlag()) == []
-    assert exit_code([], session, stopped=False) == 0
+    assert exit_code([], session) == 0
 
 
 def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
@@ -57,9 +58,9 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
     outcomes = execute(session, INLINE, StopFlag())
     assert statuses(outcomes) == ["failed", "ok"]
     assert "wrong shape" in outcomes[0].message
-    assert exit_code(outcomes, session, stopped=False) == 70
+    assert exit_code(outcomes, session) == 70
     assert execute(session, INLINE, StopFlag()) == []
-    assert exit_code([], session, stopped=False) == 70, "it failed earlier, and the table still has that row"
+    assert exit_code([], session) == 70, "it failed earlier, and the table still has that row"
     session.reopen_failed()
     assert [run.method for run in session.pending()] == ["tiny_error"]
 
@@ -73,7 +74,18 @@ def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
         stop.set("SIGTEST")
     assert statuses(outcomes) == ["ok"]
     assert len(session.pending()) == 2
-    assert exit_code(outcomes, session, stopped=True) == 75
+
+
+def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_tiny: MakeTiny):
+    tiny = make_tiny({"tiny_short": {}})
+    store = tiny.session().store
+    forked(store.search_lease.claim).join()
+    old, fresh = store.root / "suites" / ".a.yaml.0123abcd", store.root / ".selection.json.0123abcd"
+    for path in (old, fresh):
+        path.touch()
+    os.utime(old, (0, 0))
+    tiny.session()
+    assert (store.search_lease.path.exists(), old.exists(), fresh.exists()) == (False, False, True)
 
 
 def test_an_ending_names_its_run_once(make_tiny: MakeTiny) -> None:
@@ -90,7 +102,7 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny) -> None:
     (busy,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
     assert busy.status == "busy"
     assert str(os.getpid()) in busy.message
-    assert exit_code([busy], session, stopped=False) == 75
+    assert exit_code([busy], session) == 75
 
 
 @pytest.mark.slow
@@ -205,13 +217,15 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> N
     assert settle(session.folder(run), passed, StopFlag()) == passed
 
 
-def test_a_run_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
-    """Its worker died, and with it all news of the checkpoint that it wrote."""
+def test_a_run_that_was_not_killed_itself_goes_on(make_tiny: MakeTiny) -> None:
+    """The worker that waited for it died, for whatever reason; or it left and was killed before it had exited."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (run,) = session.plan.runs
+    outcome = settle(session.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
+    assert outcome == Outcome(run.id, "interrupted", "its worker died", 75)
     with pytest.raises(errors.InterruptedRunError):
         train_run(session.folder(run), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
-    outcome = settle(session.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
+    outcome = settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
     assert not session.folder(run).done
 

@@ -144,7 +144,7 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny)
     assert (failed.status, failed.score, failed.chosen) == ("failed", None, False)
     assert (good.status, good.chosen) == ("ok", True)
     assert len(session.plan.finals) == 2
-    assert exit_code(outcomes, session, stopped=False) == 70
+    assert exit_code(outcomes, session) == 70
 
 
 def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny) -> None:

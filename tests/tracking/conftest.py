@@ -15,6 +15,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from harness.tracking.service import create_database, find_service, quiet_mlflow
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    (path.parent / ".mlflow.db.1-journal").touch()  # as a process leaves that is killed here
     service = find_service(f"sqlite:///{path}")
     with quiet_mlflow():
         create_database(service)

@@ -166,6 +166,8 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
     assert len(by_key(desk / "mlflow.db")) == MLFLOW_RUNS
     assert all(run.status != "RUNNING" for run in by_key(desk / "mlflow.db").values())
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
+    for folder in (desk, empty_database.parent):
+        assert {path.name for path in folder.glob("*mlflow.db*")} == {"mlflow.db"}, "no journal, lease or half is left"
 
 
 def test_two_writers_wait_for_each_other(desk: Path):

@@ -111,12 +111,9 @@ def run_suite(
             log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
             outcomes += execute(session, settings, stop, server=server)
         if stop.is_set():  # whoever sent a signal kills what is not gone in seconds: no time for tables
-            folder = session.store.root
-            raise UnfinishedSuiteError(
-                f"{folder}: stopped by {stop.reason}, some runs are unfinished; the same call goes on, and "
-                f"`harness leaderboard {shlex.quote(str(folder))}` ranks what there is",
-                None,
-            )
+            where = session.store.root
+            hint = f"the same call goes on, and `harness leaderboard {shlex.quote(str(where))}` ranks what there is"
+            raise UnfinishedSuiteError(f"{where}: stopped by {stop.reason}, some runs are unfinished; {hint}", None)
         interrupted = exit_code(outcomes, session) == InterruptedRunError.exit_code
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None

@@ -22,7 +22,7 @@ STATES_THAT_END = frozenset(
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster. Partitions: main, and low (lowgrace: with 20 s of grace; lowcancel) that high preempts.
+    """A running cluster. Partitions: main, and low (lowgrace: with 20 s of grace) that high preempts.
 
     folder:     its state, logs below log/.
     nodes:      their names; 4 cpus, 64,000 MB and 2 GPUs each, none of it real.

@@ -11,7 +11,7 @@
 #   MS_ACCT=none|db         none, or slurmdbd+mariadb (sacct, QOS)
 #   MS_NETNS=0|1            1: every node is its own net+pid+uts+mnt+ipc namespace (root only)
 #   MS_CONF_EXTRA=...       lines appended to slurm.conf (a repeated key: the last wins, with a warning)
-# Partitions low/lowgrace/lowcancel < main < high preempt.  Nothing is enforced on cpu or
+# Partitions low/lowgrace < main < high preempt.  Nothing is enforced on cpu or
 # memory (no cgroup); processes are found again by MINISLURM_OWNED=DIR in their environment.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
@@ -137,7 +137,6 @@ C
 PartitionName=main Nodes=ALL Default=YES MaxTime=60 DefaultTime=5 PriorityTier=5 PreemptMode=OFF State=UP
 PartitionName=low  Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 State=UP
 PartitionName=lowgrace Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 State=UP
-PartitionName=lowcancel Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=CANCEL GraceTime=0 State=UP
 PartitionName=high Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=10 PreemptMode=OFF State=UP
 C
     [ -n "$MS_CONF_EXTRA" ] && printf '%s\n' "$MS_CONF_EXTRA"

@@ -1,4 +1,4 @@
-"""A real Slurm that takes nodes away, and one of whose nodes fails what it gets. A shell script is Python."""
+"""A real Slurm, one of whose nodes fails what it gets. A shell script is Python."""
 
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,10 @@ from harness.records.status import read_status
 from harness.slurm.nodes import ask_ends
 from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
-from harness.slurm.script import Batch
 from harness.slurm.view import SuiteWatch
 from harness.suite.registry import load_dataset
 from tests.slurm.cluster import Cluster
-from tests.slurm.submissions import cluster_of, session_of, stand_in, submission
+from tests.slurm.submissions import cluster_of, session_of, stand_in
 from tests.support import wait_until
 
 pytestmark = pytest.mark.slurm
@@ -25,29 +24,6 @@ def cluster_text(tmp_path: Path, python: str, more: str) -> str:
     (tmp_path / "venv").mkdir()
     stand_in(tmp_path / "venv" / "bin", "python", python)
     return f"time: 5\nmemory: 100M\nvenv: {tmp_path}/venv\n{more}"
-
-
-def test_tasks_and_the_dependent_job_come_back_after_preempt_mode_cancel(slurm: Cluster, tmp_path: Path):
-    """The task checkpoints and leaves with 75; the dependent job is killed."""
-    python = (
-        f'[ -z "$SLURM_RESTART_COUNT" ] || exit 0\n[ $# = 5 ] || trap "exit 75" USR1\ntouch {tmp_path}/began-$#\n'
-        "while :; do sleep 0.1; done"
-    )
-    cluster = cluster_of(tmp_path, cluster_text(tmp_path, python, "partition: lowcancel\n")).cluster
-    submissions = Submissions(tmp_path / "runs" / "tiny")
-    submissions.folder.mkdir(parents=True)
-    array, finish = (
-        Batch(submissions, each, cluster) for each in (submission(["u"]), submission(name="tiny-finish-1"))
-    )
-    jobs = []
-    for name, text in (("array", array.array_text()), ("finish", finish.dependent_text())):
-        (tmp_path / name).write_text(text)
-        jobs.append(slurm.run("sbatch", "--parsable", tmp_path / name).strip())
-    wait_until(lambda: all((tmp_path / f"began-{count}").exists() for count in (5, 6)), "both run")
-    slurm.run("sbatch", "--partition=high", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
-    for job in jobs:
-        slurm.wait_for_state(job, "COMPLETED")
-        assert " Restarts=1 " in slurm.run("scontrol", "--oneliner", "show", "job", job)
 
 
 def are_over(job: str) -> bool:

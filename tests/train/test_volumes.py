@@ -68,8 +68,8 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
             folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm, Tolerance(1.0, 2.0)
         )
         for name, metrics in again.items():
-            assert rows.loc[(case.id, name), "dice"] == metrics.dice
-            assert rows.loc[(case.id, name), "hd95_mm"] == metrics.hd95_mm
+            assert rows.loc[(case.id, name), "dice"] == np.float32(metrics.dice)
+            assert rows.loc[(case.id, name), "hd95_mm"] == np.float32(metrics.hd95_mm)
 
 
 def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny):

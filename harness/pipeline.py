@@ -110,7 +110,8 @@ def run_suite(
         if session.plan.finals:
             log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
             outcomes += execute(session, settings, stop, server=server)
-        if stop.is_set():  # whoever sent a signal kills what is not gone in seconds: no time for tables
+        if stop.is_set() and (session.pending() or not session.plan.finals):
+            # whoever sent a signal kills what is not gone in seconds: no time for tables
             where = session.store.root
             hint = f"the same call goes on, and `harness leaderboard {shlex.quote(str(where))}` ranks what there is"
             raise UnfinishedSuiteError(f"{where}: stopped by {stop.reason}, some runs are unfinished; {hint}", None)

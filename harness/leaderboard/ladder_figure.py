@@ -33,8 +33,8 @@ def has_ladder(inputs: LeaderboardInput) -> bool:
 def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path, form: str = "svg") -> None:
     """Draw a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
 
-    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey. Those of
-    one rung alone are left to the tables.
+    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey. Entries
+    that ran on one rung alone are left to the tables.
 
     Args:
         inputs: Of the leaderboard, where `has_ladder` holds.

@@ -1,7 +1,5 @@
 """The rules that hold the house together: who imports whom, what loads nothing heavy, what is never committed."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re

@@ -90,13 +90,7 @@ def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str):
         ("suite", "mine", ("--like", "demo4"), "unknown suite 'demo4'; did you mean 'demo'?"),
     ],
 )
-def test_bad_names_and_taken_places_are_refused(
-    what: str,
-    name: str,
-    more: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-):
+def test_bad_names_and_taken_places_are_refused(what: str, name: str, more: tuple[str, ...], said: str, tmp_path: Path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken.yaml").touch()
     refuse("new", what, name, *more, code=64, named=(said,), unchanged=tmp_path)

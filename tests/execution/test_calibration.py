@@ -1,7 +1,5 @@
 """Suites with a budget of reference steps: measured once, planned with the measured steps, the same anywhere."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal
@@ -100,7 +98,7 @@ def calibrations(tiny: Tiny) -> list[Path]:
     return sorted((tiny.store / "calibrations").glob("*.json"))
 
 
-def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: Machine):
     """400 reference steps: 0.25 and 0.25 and 0.5 of them, each stage's start costs 2.
 
     (100 - 2) / 1 = 98; (100 - 2) / 2 = 49; 200 - 2 = 198 at 4 each is 49.
@@ -121,7 +119,7 @@ def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: 
     assert len(machine.asked) == PROCESSES, "the second time nothing is measured"
 
 
-def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machine: Machine):
     """Equal steps are equal ids, whoever measured them; other steps are other runs."""
     ids = []
     for factor in (1.0, 1.0 - 1e-5, 1.5):
@@ -140,7 +138,7 @@ def trained(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny) -> None:
+def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny):
     result = trained.folder(STAGED).require_result()
     assert result.stage_steps == {"first": 98, "second": 49, "third": 49}
     history = trained.folder(STAGED).history()
@@ -149,7 +147,7 @@ def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny)
     assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
 
 
-def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, trained: Tiny) -> None:
+def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, trained: Tiny):
     """A checkpoint of another machine is taken up, and gives the same weights as a run without a stop."""
     expected = trained.folder(STAGED).require_result()
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
@@ -163,7 +161,7 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, t
 
 def test_supervised_steps_beside_a_run_leave_no_trace(
     make_tiny: MakeTiny, machine: Machine, trained: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """Three after each of four validations, in a phase of their own; the weights are those of a run without them."""
     result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
@@ -179,7 +177,7 @@ def test_supervised_steps_beside_a_run_leave_no_trace(
 
 def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
     monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
     tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 22}, seeds=[0, 1, 2])
@@ -196,7 +194,7 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
     assert statuses["supervised"].tolist() == ["ok"]
 
 
-def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
@@ -216,12 +214,8 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tin
     ],
 )
 def test_a_named_calibration_of_other_settings_is_refused(
-    make_tiny: MakeTiny,
-    machine: Machine,
-    changes: dict[str, object],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     (path,) = calibrations(tiny)
@@ -247,7 +241,7 @@ def line_of(tiny: Tiny) -> int:
     return 1 + next(number for number, line in enumerate(lines) if line.startswith("calibration:"))
 
 
-def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine):
     """Its own checksum put right: the digest of the samples is another."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
@@ -260,7 +254,7 @@ def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine)
         tiny.session()
 
 
-def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     loaded = load_suite(str(tiny.suite))
     tiny.session()
@@ -271,13 +265,13 @@ def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, mach
         join_session(loaded, None, tiny.root / "elsewhere")
 
 
-def test_a_budget_that_starves_a_stage_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_budget_that_starves_a_stage_is_refused(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_staged": {}}, budget={"reference_steps": 165})
     with pytest.raises(UsageError, match=r"^tiny_staged: 165 reference steps leave 19 steps to stage second"):
         tiny.session()
 
 
-def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, machine: Machine):
     """60 reference steps leave 13 to the first stage: the first process comes to no other entry."""
     tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}}, budget={"reference_steps": 60})
     for _ in range(2):
@@ -286,7 +280,7 @@ def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, mac
     assert machine.asked == [["tiny_staged"]], "what was measured is kept, and refused again"
 
 
-def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     machine.left = 4
     with pytest.raises(InterruptedRunError, match="the same command goes on"):
@@ -302,7 +296,7 @@ def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine:
     assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
 
 
-def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     machine.left = 1
     with pytest.raises(InterruptedRunError):
@@ -313,7 +307,7 @@ def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: 
     assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
 
 
-def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine: Machine):
     """By a plain suite of as many steps with one entry more: the run is the same, and so is what its steps cost."""
     ladder = make_tiny({"tiny_staged": {}}, budget={"ladder": [400, 800]})
     train(ladder, f"{STAGED}/400")
@@ -329,7 +323,7 @@ def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine:
     assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
 
 
-def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path) -> None:
+def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path):
     """With what their steps cost: the tables are the same, and the runs are not trained again."""
     tiny = make_tiny({"tiny_floor": {}}, budget={"ladder": [40, 80]})
     for rung in (40, 80):
@@ -347,7 +341,7 @@ def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine:
 
 def test_entries_that_joined_a_calibration_elsewhere_are_imported(
     make_tiny: MakeTiny, machine: Machine, tmp_path: Path
-) -> None:
+):
     """Two folders start with one calibration, and each measures another entry beside it."""
     tiny = make_tiny({"tiny_floor": {}}, budget=REFERENCE_STEPS)
     tiny.session()
@@ -367,7 +361,7 @@ def test_entries_that_joined_a_calibration_elsewhere_are_imported(
 
 
 @pytest.mark.slow
-def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine):
     """A rung first, then the rest, of a labelled-only baseline and an entry: a table per rung, and the break-even."""
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget={"ladder": [200, 400]})
     tiny.session()  # so that the command line has nothing to measure
@@ -404,7 +398,7 @@ def _ended(tiny: Tiny) -> list[PlannedTraining]:
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny) -> None:
+def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny):
     """Real processes: the one that measures ends with its parent, and what it measured is kept."""
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     process = tiny.start("run", "--executor", "inline", "--no-track")
@@ -417,7 +411,7 @@ def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny) -> None:
     assert calibrations(tiny) == []
 
 
-def test_a_suite_of_the_unit_alone_is_calibrated_too(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_suite_of_the_unit_alone_is_calibrated_too(make_tiny: MakeTiny, machine: Machine):
     """The seconds of its step are needed for the expected time."""
     tiny = make_tiny({"supervised": {}}, budget=REFERENCE_STEPS)
     tiny.session()
@@ -430,7 +424,7 @@ def planned(loaded: LoadedSuite, tiny: Tiny) -> tuple[DryRun, Forecast]:
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 
 
-def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Machine):
     """360,000 reference steps of 0.01 s are an hour; two seeds of two entries are four."""
     tiny = make_tiny({"supervised": {}, "tiny_staged": {}}, budget={"reference_steps": 360_000}, seeds=[0, 1])
     loaded = load_suite(str(tiny.suite))
@@ -446,9 +440,7 @@ def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Mach
     assert left.hours == pytest.approx(4.0)
 
 
-def test_two_days_are_asked_for_twice(
-    make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]):
     tiny = make_tiny({"supervised": {}}, budget={"reference_steps": 360_000}, seeds=list(range(49)))
     arguments = ["run", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--executor", "inline", "--no-track"]
     with pytest.raises(SystemExit) as ended:
@@ -464,7 +456,7 @@ def test_two_days_are_asked_for_twice(
 
 def test_check_prints_each_stage_and_ends_with_76(
     make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     arguments = ["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs)]
     codes = []
@@ -484,7 +476,7 @@ def test_check_prints_each_stage_and_ends_with_76(
 
 def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+):
     monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
     tiny, file = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), tmp_path / "tiny.json"
     with pytest.raises(SystemExit) as ended:
@@ -498,7 +490,7 @@ def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
 
 def test_a_shipped_calibration_serves_other_processors(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+):
     """By name, from a file that --to wrote; no step is measured, and the steps are those of its machine."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     with pytest.raises(SystemExit) as ended:
@@ -524,7 +516,7 @@ def test_a_shipped_calibration_serves_other_processors(
         misspelt.session()
 
 
-def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine):
     """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
@@ -535,7 +527,7 @@ def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: Make
     assert join_session(load_suite(str(copy)), None, other.runs).plan.runs == expected
 
 
-def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_exit": {}}, budget={"steps": 8})
     session = tiny.session()
     (run,), sent = session.plan.runs, Mock()
@@ -547,7 +539,7 @@ def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny,
     )
 
 
-def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine):
     """The real thing, in this process: two entries beside plain supervised steps."""
     session = make_tiny(
         {"tiny_staged": {}, "action_pp": {}}, budget=REFERENCE_STEPS | {"reference_steps": 4000}

@@ -1,7 +1,5 @@
 """What a plan takes: device time under every currency, and disk by the networks and by finished runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ def forecast(tiny: Tiny) -> tuple[DryRun, Forecast]:
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 
 
-def test_disk_is_estimated_then_measured(make_tiny: MakeTiny) -> None:
+def test_disk_is_estimated_then_measured(make_tiny: MakeTiny):
     tiny = make_tiny({"supervised": {}, "ua_mt": {}})
     tiny.session()
     dry_run, before = forecast(tiny)
@@ -41,12 +39,12 @@ def test_disk_is_estimated_then_measured(make_tiny: MakeTiny) -> None:
     assert f"`harness clean {tiny.store} --yes`" in disk_line(dry_run, after)
 
 
-def test_device_seconds_are_the_budget(make_tiny: MakeTiny) -> None:
+def test_device_seconds_are_the_budget(make_tiny: MakeTiny):
     dry_run, times = forecast(make_tiny({"supervised": {}}, budget={"device_seconds": 7}))
     assert [times.seconds(training) for training in dry_run.plan.trainings()] == [7.0]
 
 
-def test_what_a_table_resolves(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_what_a_table_resolves(make_tiny: MakeTiny, tmp_path: Path):
     three, needed, seven, _ = resolution_lines(make_dry_run(load_suite("acdc_paper"), None, tmp_path))
     assert three.startswith("resolves at 3 labelled: ")
     assert (

@@ -1,7 +1,5 @@
 """Processes of a fork server: each says how it ended, knows its own variables alone, and harms no other."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -79,7 +77,7 @@ def outcome_of(run: RunProcess) -> Outcome:
     return outcome
 
 
-def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path) -> None:
+def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path):
     expected = {
         "exit-0": ("ok", 0),
         "exit-70": ("failed", 70),
@@ -102,7 +100,7 @@ def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path) -> N
     assert len(children) == 1, "the ended ones are no zombies"
 
 
-def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkServer, tmp_path: Path) -> None:
+def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkServer, tmp_path: Path):
     orders = [order_of(tmp_path, f"look-{devices}", devices) for devices in ("0", "GPU-7a")]
     waits = server.start(order_of(tmp_path, "sleep"))
     runs = [server.start(order) for order in orders]
@@ -116,7 +114,7 @@ def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkS
     assert waits.wait(0) is None
 
 
-def test_an_end_wakes_who_waits_for_it(server: ForkServer, tmp_path: Path) -> None:
+def test_an_end_wakes_who_waits_for_it(server: ForkServer, tmp_path: Path):
     slow, quick = server.start(order_of(tmp_path, "sleep")), server.start(order_of(tmp_path, "exit-0"))
     assert slow.end is not None
     assert quick.end is not None
@@ -125,7 +123,7 @@ def test_an_end_wakes_who_waits_for_it(server: ForkServer, tmp_path: Path) -> No
     assert quick.end is None
 
 
-def test_signals_of_a_whole_job_leave_the_server_alive(server: ForkServer, tmp_path: Path) -> None:
+def test_signals_of_a_whole_job_leave_the_server_alive(server: ForkServer, tmp_path: Path):
     assert outcome_of(server.start(order_of(tmp_path, "exit-0"))).status == "ok"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         os.kill(server.pid, number)
@@ -134,7 +132,7 @@ def test_signals_of_a_whole_job_leave_the_server_alive(server: ForkServer, tmp_p
 
 def test_what_a_dead_server_had_goes_on_as_commands(
     server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     commands: list[str] = []
 
     def start_command(order: Order, _output: object) -> process.Started:
@@ -175,7 +173,7 @@ time.sleep(600)
 """
 
 
-def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path) -> None:
+def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path):
     order = order_of(tmp_path, "sleep")
     command, pipe = [sys.executable, "-", order.suite], subprocess.PIPE  # a driver that no file holds, as a notebook
     with subprocess.Popen(command, env=command_environment(), stdin=pipe, stdout=pipe, text=True) as driver:

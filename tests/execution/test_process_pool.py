@@ -1,7 +1,5 @@
 """A pool of child processes: all results, deaths that harm no other run, a stop that is passed on."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator
@@ -38,7 +36,7 @@ def pool_of(session: Session, stop: StopFlag, seen: set[str], server: ForkServer
     return ProcessPool(session, [None, None], 0.3, stop, tick, server.start)
 
 
-def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path: Path, server: ForkServer) -> None:
+def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path: Path, server: ForkServer):
     """One good run, one that is killed once, one that is killed whenever it starts, and one that raises."""
     tiny = make_tiny(
         {
@@ -72,7 +70,7 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
         assert_same_numbers(tiny.folder(planned_run), inline.folder("tiny_staged/2/0/0"))
 
 
-def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny, server: ForkServer) -> None:
+def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny, server: ForkServer):
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 400}, seeds=[0, 1, 2])
     session, stop = tiny.session(), StopFlag()
     first, second, third = (session.folder(run) for run in session.plan.runs)
@@ -90,7 +88,7 @@ def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny, server
     assert not third.log.exists()
 
 
-def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: ForkServer) -> None:
+def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: ForkServer):
     """They leave at a checkpoint and go on as commands: nothing is lost, and nothing differs."""
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 80}, seeds=[0, 1])
     session = tiny.session()
@@ -113,7 +111,7 @@ def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: F
     assert first == inline.folder("tiny_staged/2/0/0").require_result().weights_sha256
 
 
-def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny, server: ForkServer) -> None:
+def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny, server: ForkServer):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     session.folder(session.plan.runs[0]).log.mkdir()
     (outcome,) = pool_of(session, StopFlag(), set(), server).run(session.pending())
@@ -133,7 +131,7 @@ def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny, serve
 )
 def test_runs_side_by_side_have_a_gpu_each(
     visible: str, size: int, devices: list[str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert pool_devices(size) == devices
 
@@ -141,7 +139,7 @@ def test_runs_side_by_side_have_a_gpu_each(
 @pytest.mark.parametrize(("gpus", "devices"), [(0, [None] * 3), (2, ["0", "1"])])
 def test_without_the_variable_torch_says_which_gpus_there_are(
     gpus: int, devices: list[str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     import torch
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -149,9 +147,7 @@ def test_without_the_variable_torch_says_which_gpus_there_are(
     assert pool_devices(3) == devices
 
 
-def test_a_child_hears_its_driver_its_allowance_and_its_devices(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_hears_its_driver_its_allowance_and_its_devices(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     session = make_tiny({"tiny_short": {}}).session()
     (run,) = session.plan.runs
     assert "CUDA_VISIBLE_DEVICES" not in make_order(session, run, 1.0).variables(7), "it stays as it is"
@@ -175,7 +171,7 @@ class Gone:
 @pytest.mark.parametrize(("kills", "told"), [((3, 4), NO_MEMORY), ((3, 3), "signal 9")])
 def test_a_run_that_had_no_memory_is_told_apart(
     kills: tuple[int, int], told: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     session = make_tiny({"tiny_short": {}}).session()
     (run,) = session.plan.runs
     counts = iter(kills)

@@ -1,7 +1,5 @@
 """A local Ray and real children: all results, the numbers of an inline run, deaths that harm nobody, nothing left."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import signal
@@ -65,7 +63,7 @@ def training(tiny: Tiny) -> bool:
     return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
 
 
-def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path):
     """Two good ones, one that is killed once, one that is killed whenever it starts, one error, one NaN."""
     suite = make_tiny(
         {
@@ -115,7 +113,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
 
 def test_a_driver_that_is_stopped_and_killed_and_started_again(
     make_tiny: MakeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """SIGTERM to the group, while Ray starts and later: 75. kill -9: its orphans stop. The same command: to the end."""
     slow = tmp_path / "slow"
     slow.touch()

@@ -1,7 +1,5 @@
 """Finished runs of another suite are taken over as they are; everything else is trained here."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,7 +32,7 @@ def target(make_tiny: MakeTiny) -> Tiny:
     return make_tiny({"tiny_error": {}, "tiny_short": {}, "tiny_ceiling": {}}, budget=BUDGET, name="other")
 
 
-def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) -> None:
+def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny):
     session = target.session()
     taken = reuse(session, source.store)
     assert [run.method for run in taken] == ["tiny_short"], "a failure is tried again"
@@ -49,7 +47,7 @@ def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) 
 
 
 @pytest.mark.slow
-def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
+def test_the_same_on_the_command_line(source: Tiny, target: Tiny):
     arguments = target.arguments("run", "--executor", "inline", "--no-track", "--reuse", str(source.store))
     environment = command_environment(target.environment)
     done = subprocess.run(arguments, env=environment, cwd=target.root, capture_output=True, text=True, check=False)
@@ -63,7 +61,7 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     }
 
 
-def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     session = source.session()
     ended = [run for run in session.plan.runs if run.method == "tiny_short"]
     monkeypatch.setattr("socket.gethostname", lambda: "another")
@@ -76,7 +74,7 @@ def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, mon
     assert count_elsewhere(timed, timed.plan.runs) == 1
 
 
-def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny) -> None:
+def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny):
     session = target.session()
     folder = session.folder(session.find("tiny_short/2/0/0"))
     lease = folder.lease
@@ -91,7 +89,7 @@ def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny
     assert [run.method for run in reuse(session, source.store)] == ["tiny_short"]
 
 
-def test_a_damaged_run_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:
+def test_a_damaged_run_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path):
     shutil.copytree(source.store, tmp_path / "damaged")
     session = target.session()
     run = session.find("tiny_short/2/0/0")
@@ -101,6 +99,6 @@ def test_a_damaged_run_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp
     assert not session.folder(run).done
 
 
-def test_a_folder_without_records_says_so(target: Tiny, tmp_path: Path) -> None:
+def test_a_folder_without_records_says_so(target: Tiny, tmp_path: Path):
     with pytest.raises(UsageError, match="no records here"):
         reuse(target.session(), tmp_path)

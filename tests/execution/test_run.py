@@ -1,7 +1,5 @@
 """Running a session in this process: what is left, what an outcome means, which exit code comes of it."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
@@ -39,7 +37,7 @@ def statuses(outcomes: list[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> None:
+def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     assert session.pending() == list(session.plan.runs)
     first = session.plan.runs[2]
@@ -53,7 +51,7 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> Non
     assert exit_code([], session) == 0
 
 
-def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
+def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny):
     session = make_tiny({"tiny_error": {}, "tiny_short": {}}, budget={"steps": 4}).session()
     outcomes = execute(session, INLINE, StopFlag())
     assert statuses(outcomes) == ["failed", "ok"]
@@ -65,7 +63,7 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
     assert [run.method for run in session.pending()] == ["tiny_error"]
 
 
-def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
+def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1, 2]).session()
     stop = StopFlag()
     outcomes = []
@@ -88,7 +86,7 @@ def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_ti
     assert (store.search_lease.path.exists(), old.exists(), fresh.exists()) == (False, False, True)
 
 
-def test_an_ending_names_its_run_once(make_tiny: MakeTiny) -> None:
+def test_an_ending_names_its_run_once(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}).session()
     (run,) = session.plan.runs
     for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
@@ -96,7 +94,7 @@ def test_an_ending_names_its_run_once(make_tiny: MakeTiny) -> None:
         assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
 
 
-def test_a_busy_run_is_75(make_tiny: MakeTiny) -> None:
+def test_a_busy_run_is_75(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     session.folder(session.plan.runs[0]).lease.claim()  # this process holds it, as another driver would
     (busy,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
@@ -106,7 +104,7 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny) -> None:
 
 
 @pytest.mark.slow
-def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path):
     """It is the user's to mend: once it is, the same command goes on."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     order = make_order(session, session.plan.runs[0], 30.0)
@@ -121,7 +119,7 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
 
 
 @pytest.mark.slow
-def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path):
     """On another node its lease would keep everybody away for two minutes."""
     session = make_tiny(
         {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
@@ -132,7 +130,7 @@ def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) 
     assert not session.folder(run).lease.path.exists()
 
 
-def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path):
     """Those of an earlier run lie preprocessed beside them, and are another matter."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     broken = tmp_path / "cache"
@@ -161,18 +159,18 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
         (137, "killed"),
     ],
 )
-def test_what_an_exit_code_means(code: int, status: str) -> None:
+def test_what_an_exit_code_means(code: int, status: str):
     assert status_of(code) == status
 
 
-def test_no_failure_exits_as_a_busy_run_does() -> None:
+def test_no_failure_exits_as_a_busy_run_does():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
     codes = {kind.exit_code for kind in kinds}
     assert BUSY not in codes | {0, 1, 2, 130}
     assert errors.AuditError.exit_code == 76
 
 
-def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
+def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path):
     log = tmp_path / "log.txt"
     earlier, now = b"error: of the attempt before\n", "validation 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
     log.write_bytes(earlier + now)
@@ -181,7 +179,7 @@ def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
     assert "Free space" in last_message(log, len(earlier + now), 74), "on a full disk it could not say so itself"
 
 
-def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> None:
+def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (run,) = session.plan.runs
     folder = session.folder(run)
@@ -217,7 +215,7 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> N
     assert settle(session.folder(run), passed, StopFlag()) == passed
 
 
-def test_a_run_that_was_not_killed_itself_goes_on(make_tiny: MakeTiny) -> None:
+def test_a_run_that_was_not_killed_itself_goes_on(make_tiny: MakeTiny):
     """The worker that waited for it died, for whatever reason; or it left and was killed before it had exited."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (run,) = session.plan.runs
@@ -230,7 +228,7 @@ def test_a_run_that_was_not_killed_itself_goes_on(make_tiny: MakeTiny) -> None:
     assert not session.folder(run).done
 
 
-def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny) -> None:
+def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny):
     session, stop = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session(), StopFlag()
     (run,) = session.plan.runs
     stop.set("SIGTERM")
@@ -240,7 +238,7 @@ def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny) -> None
     assert not session.folder(run).done
 
 
-def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
+def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (run,) = session.plan.runs
     settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
@@ -250,7 +248,7 @@ def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) 
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["our child", "somebody else's"])
-def test_a_stop_is_forwarded_to_our_children_alone(ours: bool, make_tiny: MakeTiny) -> None:
+def test_a_stop_is_forwarded_to_our_children_alone(ours: bool, make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     held, free = session.plan.runs
     script = f"""
@@ -278,7 +276,7 @@ time.sleep(600)
         child.wait()
 
 
-def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny) -> None:
+def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session()
     run = session.find("tiny_short/2/0/1")
     assert (run.method, run.labelled, run.seed) == ("tiny_short", 2, 1)
@@ -289,7 +287,7 @@ def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny) -> 
             session.find(name)
 
 
-def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny) -> None:
+def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_short": {}}, seeds=[0, 1])
     session = tiny.session()
     store = SuiteFolder.open(tiny.store)
@@ -300,7 +298,7 @@ def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: 
     assert kept.stem == session.plan.loaded.suite.hash
 
 
-def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny) -> None:
+def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
     execute(tiny.session(), INLINE, StopFlag())
     text = tiny.suite.read_text(encoding="utf-8")
@@ -310,7 +308,7 @@ def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny) -> None:
     assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"
 
 
-def test_workers_are_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -324,7 +322,7 @@ def test_workers_are_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signals) -> None:
+def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signals):
     before = signal.getsignal(number)
     stop = StopFlag()
     with stop.on_signals():
@@ -338,7 +336,7 @@ def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signal
     assert signal.getsignal(number) == before
 
 
-def test_refused_runs_raise_their_own_kind_of_error() -> None:
+def test_refused_runs_raise_their_own_kind_of_error():
     with pytest.raises(DataError, match="sha256"):
         raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
     raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
@@ -346,7 +344,7 @@ def test_refused_runs_raise_their_own_kind_of_error() -> None:
 
 def test_progress_names_the_row_and_not_the_method_that_it_varies(
     make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
-) -> None:
+):
     tiny = make_tiny({}, budget={"steps": 4})
     edit(tiny, methods={"short_of_it": {"method": "tiny_short"}})
     with caplog.at_level(logging.INFO, "harness"):

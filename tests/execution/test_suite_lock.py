@@ -1,7 +1,5 @@
 """Two drivers of one adaptive search: the second is sent away before it spends anything. So is a second writer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from tests.synthetic import RunSpec, write_records
 from tests.train.fixtures import MakeTiny
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_one_at_a_time(tmp_path: Path):
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
         second = lock_suite(store.search_lease, LEADS, stop, 0.0)
@@ -31,7 +29,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     assert not (store.root / "search.lease").exists()
 
 
-def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Two dependent jobs may end up doing so."""
     monkeypatch.setattr("harness.records.suite_folder.WRITER_SECONDS", 0.0)
     store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
@@ -43,7 +41,7 @@ def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatc
     assert not store.leaderboard.exists()
 
 
-def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
@@ -55,7 +53,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
+def test_the_command_says_who_leads(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "validations": 3})
     tiny.session()
     with lock_suite(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):

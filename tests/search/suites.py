@@ -1,7 +1,5 @@
 """Suites with a search, on data that a plan alone never opens, and records of trials that nobody trained."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal

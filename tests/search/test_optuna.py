@@ -1,7 +1,5 @@
 """TPE behind our sampler: recorded points first, within the space, seeded, and learning."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from typing import Any
@@ -48,12 +46,12 @@ def asked(recorded: list[Trial], count: int, seed: int = 0) -> list[dict[str, An
     return points
 
 
-def test_recorded_points_are_given_first_and_in_order() -> None:
+def test_recorded_points_are_given_first_and_in_order():
     recorded = [trial(0), trial(1, rate=0.7, kind="c"), trial(2, share=1.0)]
     assert asked(recorded, 5)[:3] == [one.varied for one in recorded]
 
 
-def test_new_points_are_within_the_space_and_short() -> None:
+def test_new_points_are_within_the_space_and_short():
     for point in asked([trial(0)], 30)[1:]:
         assert point.keys() == SPACE.keys()
         for name, value in point.items():
@@ -62,25 +60,25 @@ def test_new_points_are_within_the_space_and_short() -> None:
                 assert value in SPACE[name].values or value == float(f"{value:.5e}")
 
 
-def test_the_same_seed_and_records_give_the_same_points() -> None:
+def test_the_same_seed_and_records_give_the_same_points():
     recorded = [trial(0)]
     assert asked(recorded, 15, seed=3) == asked(recorded, 15, seed=3)
     assert asked(recorded, 15, seed=3) != asked(recorded, 15, seed=4)
 
 
-def test_a_configuration_that_stands_outside_the_space_is_no_point_of_it() -> None:
+def test_a_configuration_that_stands_outside_the_space_is_no_point_of_it():
     """It is asked for all the same, and those that stand inside keep their order."""
     recorded = [trial(0, rate=5.0), trial(1, rate=0.2), trial(2, kind=None), trial(3)]
     assert asked(recorded, 4) == [None, recorded[1].varied, None, recorded[3].varied]
 
 
-def test_without_dimensions_there_is_only_the_default() -> None:
+def test_without_dimensions_there_is_only_the_default():
     tpe = sampler([trial(0)], space={})
     assert [tpe.ask(str(number)) for number in range(3)] == [None] * 3
     tpe.tell("0", 0.5, False)
 
 
-def test_failed_trials_and_those_without_a_validation_are_told_as_failures() -> None:
+def test_failed_trials_and_those_without_a_validation_are_told_as_failures():
     """One whose loss became NaN may have looked good before."""
     import optuna
 
@@ -93,7 +91,7 @@ def test_failed_trials_and_those_without_a_validation_are_told_as_failures() -> 
     assert states == [complete, fail, fail, fail]
 
 
-def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0() -> None:
+def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0():
     """The best rates lie below those that diverge, a third of the space. Forgotten, they are proposed again."""
 
     def diverging(seed: int, dice: float | None) -> int:
@@ -109,7 +107,7 @@ def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0() -> None:
     assert zero < 0.8 * forgotten
 
 
-def test_infeasible_points_on_record_are_not_asked_for_and_count_too() -> None:
+def test_infeasible_points_on_record_are_not_asked_for_and_count_too():
     from harness.search.optuna import TPESampler
 
     out = [

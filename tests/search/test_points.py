@@ -1,7 +1,5 @@
 """The points of a headline search and of a grid."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest
@@ -29,13 +27,13 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize("count", [3, 4, 9])
-def test_the_points_of_one_key_for_ever(count: int) -> None:
+def test_the_points_of_one_key_for_ever(count: int):
     """Changed points are another search: run ids hang on them. More points leave the first ones alone."""
     assert draw_sobol_points(SPACE, count, ("ua_mt", 0, 100))[:4] == GOLDEN[:count]
 
 
 @given(key=KEYS, power=st.integers(0, 5))
-def test_points_fill_every_dimension_evenly(key: tuple[str, int, int], power: int) -> None:
+def test_points_fill_every_dimension_evenly(key: tuple[str, int, int], power: int):
     """Of 2^m points of a scrambled Sobol sequence one lies in each of 2^m equal intervals of each dimension."""
     count = 2**power
     points = draw_sobol_points(SPACE, count, key)
@@ -46,16 +44,16 @@ def test_points_fill_every_dimension_evenly(key: tuple[str, int, int], power: in
 
 
 @pytest.mark.parametrize("key", [("bcp", 0, 100), ("ua_mt", 1, 100), ("ua_mt", 0, 101)])
-def test_another_row_study_or_seed_draws_other_points(key: tuple[str, int, int]) -> None:
+def test_another_row_study_or_seed_draws_other_points(key: tuple[str, int, int]):
     assert draw_sobol_points(SPACE, 4, key) != GOLDEN
 
 
-def test_no_points_and_no_dimensions() -> None:
+def test_no_points_and_no_dimensions():
     assert draw_sobol_points(SPACE, 0, ("row",)) == []
     assert draw_sobol_points({}, 3, ("row",)) == [{}, {}, {}]
 
 
-def test_a_grid_is_every_combination_the_last_dimension_fastest() -> None:
+def test_a_grid_is_every_combination_the_last_dimension_fastest():
     space = {"a": Dimension(values=(1, 2)), "b": Dimension(values=("x", "y", "z"))}
     assert combine_choices(space) == [
         {"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 1, "b": "z"},
@@ -64,6 +62,6 @@ def test_a_grid_is_every_combination_the_last_dimension_fastest() -> None:
     assert combine_choices({}) == [{}]
 
 
-def test_a_grid_over_a_range_is_refused() -> None:
+def test_a_grid_over_a_range_is_refused():
     with pytest.raises(ValueError, match="list the values of rate, weight, or pin them"):
         combine_choices(SPACE)

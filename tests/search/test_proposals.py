@@ -1,7 +1,5 @@
 """What an adaptive search runs next: never more than its budget, records first, nothing charged twice."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -51,7 +49,7 @@ def slack(driver: Driver) -> float:
 @given(amount=st.integers(2, 12), trials=st.integers(1, 6), workers=st.integers(1, 3), points=POINTS, events=EVENTS)
 def test_steps_are_spent_to_the_last_one_and_no_more(
     amount: int, trials: int, workers: int, points: list[int], events: list[str]
-) -> None:
+):
     store = FakeStore(Budget(steps=amount), [1.0])
     driver = play(Driver(store, amount * trials, workers, points), events)
     assert driver.last == DONE
@@ -69,7 +67,7 @@ def test_steps_are_spent_to_the_last_one_and_no_more(
 )
 def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
     amount: float, trials: int, workers: int, points: list[int], costs: list[float], events: list[str]
-) -> None:
+):
     store = FakeStore(Budget(device_seconds=amount), costs)
     total = amount * trials
     driver = play(Driver(store, total, workers, points), events)
@@ -86,7 +84,7 @@ def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
 )
 def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
     amount: int, trials: int, points: list[int], events: list[str]
-) -> None:
+):
     """One worker. Only the last trial's own loss can come on top, and not even that where it may spend but a rest."""
     store = FakeStore(Budget(steps=amount), [1.0])
     driver = Driver(store, amount * trials, 1, points)
@@ -108,7 +106,7 @@ def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
     assert store.spent >= amount * trials or driver.adaptive._barren == MOST_BARREN
 
 
-def test_lost_steps_are_charged_by_hand() -> None:
+def test_lost_steps_are_charged_by_hand():
     """3 x 10 steps. The first trial is killed after 8, of which 5 are saved; it goes on to 10: 13 are spent. The second
     takes 10, and 7 are left for the third."""
     store = FakeStore(Budget(steps=10), [1.0])
@@ -128,7 +126,7 @@ def test_lost_steps_are_charged_by_hand() -> None:
     assert store.spent == 30
 
 
-def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on() -> None:
+def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
     """A process that holds its run and still loads its data has not written yet that 8 of 20 steps are lost."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 20, 1, [1])
@@ -146,7 +144,7 @@ def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on() -> None:
     assert second.allowance == 2.0
 
 
-def test_what_runs_is_reserved() -> None:
+def test_what_runs_is_reserved():
     """Budget of 2.5 trials on three workers: two whole ones and a half; nothing more until one of them ends early."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 25, 3, [1, 2, 3, 4])
@@ -165,7 +163,7 @@ def test_what_runs_is_reserved() -> None:
     assert freed.allowance == 8.0
 
 
-def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone() -> None:
+def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
     """The scheduler has done with it, and its process still trains for a moment."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 20, 2, [1, 2])
@@ -184,7 +182,7 @@ def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone() -> None:
     assert proposal.allowance == 8.0
 
 
-def test_a_trial_that_somebody_else_holds_is_waited_for() -> None:
+def test_a_trial_that_somebody_else_holds_is_waited_for():
     """The orphan of a killed driver notices within a heartbeat."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 10, 1, [1])
@@ -198,7 +196,7 @@ def test_a_trial_that_somebody_else_holds_is_waited_for() -> None:
     assert isinstance(driver.adaptive.next("b"), Proposal)
 
 
-def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not() -> None:
+def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not():
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 40, 2, [3, 1, 2])
     for _ in range(14):
@@ -215,7 +213,7 @@ def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not() -> 
 
 
 @pytest.mark.parametrize("kind", ["nan", "oom", "error"])
-def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind: Any) -> None:
+def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind: Any):
     """Whatever it reached before, when it is proposed again, and when another driver starts from the records."""
     failures = {1: Failure(kind=kind, reason="made up")}
     store = FakeStore(Budget(steps=10), [1.0], failures=failures)
@@ -226,7 +224,7 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int) -> None:
+def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
     """Charged once, named once; the sampler is told the score that is known and goes on."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 40, workers, [0, 1, 1, 2, 3]).finish()
@@ -243,7 +241,7 @@ def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int) -> None:
 
 
 @pytest.mark.parametrize("script", [[], [0], [0, 1]], ids=["no dimension", "one point", "two points"])
-def test_an_exhausted_space_ends_the_study(script: list[int]) -> None:
+def test_an_exhausted_space_ends_the_study(script: list[int]):
     """Nothing to vary: the default alone, as in a headline search, and not the same trial for ever."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 100, 2, script).finish()
@@ -253,7 +251,7 @@ def test_an_exhausted_space_ends_the_study(script: list[int]) -> None:
     assert driver.sampler.asked <= (len(store.named) + 1) * (MOST_BARREN + 1), "it may ask after each trial"
 
 
-def test_trials_that_fail_before_their_first_step_end_the_study_too() -> None:
+def test_trials_that_fail_before_their_first_step_end_the_study_too():
     """They cost nothing, so the budget would never end. Half of them fail while the default still trains."""
     store = FakeStore(Budget(steps=10), [1.0], barren_points=frozenset(range(1, 1000)))
     driver = Driver(store, 100, 2, range(1, 1000)).finish()
@@ -262,7 +260,7 @@ def test_trials_that_fail_before_their_first_step_end_the_study_too() -> None:
     assert store.spent == 10
 
 
-def test_a_listed_search_gives_every_trial_its_whole_budget_and_no_other() -> None:
+def test_a_listed_search_gives_every_trial_its_whole_budget_and_no_other():
     store = FakeStore(Budget(steps=10), [1.0])
     planned = [store.trial_at(number, number) for number in range(3)]
     listed = Listed(planned)

@@ -1,7 +1,5 @@
 """A search under reference steps: equal spending, and proposals that no budget of it could train."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,7 +82,7 @@ def cost(budget: Budget, ratios: Mapping[str, float]) -> float:
     return sum(ratios[stage.name] * stage.steps + START for stage in budget.stages or ())
 
 
-def test_infeasible_points_are_put_down_and_the_next_ones_take_their_place(tmp_path: Path) -> None:
+def test_infeasible_points_are_put_down_and_the_next_ones_take_their_place(tmp_path: Path):
     plan = priced(tmp_path)
     tried, out = trials_of(plan, "bcp"), plan.infeasible
     assert len(tried) == len(trials_of(plan, "supervised")) == 6
@@ -100,14 +98,14 @@ def test_infeasible_points_are_put_down_and_the_next_ones_take_their_place(tmp_p
         assert all(stage.steps >= 20 for stage in budget.stages or ())
 
 
-def test_the_first_stages_share_decides_by_hand(tmp_path: Path) -> None:
+def test_the_first_stages_share_decides_by_hand(tmp_path: Path):
     """20 steps at 1.5 after a start of 2 are 32 of 400: a share of 0.08, 0.087 of the last stage's, 0.261 of BCP's."""
     plan = priced(tmp_path, trials=12)
     ratios = {each.trial.varied["ratio_labelled"] for each in trials_of(plan, "bcp")}
     assert min(ratios) > 3 * 0.08 / 0.92 > max(each.varied["ratio_labelled"] for each in plan.infeasible)
 
 
-def test_what_a_rung_of_the_finals_could_not_train_is_infeasible_too(tmp_path: Path) -> None:
+def test_what_a_rung_of_the_finals_could_not_train_is_infeasible_too(tmp_path: Path):
     """On a rung of 150 the first stage needs a share of 32 / 150."""
     short, usual = (
         {each.trial.varied["ratio_labelled"] for each in trials_of(priced(tmp_path, finals=finals, trials=12), "bcp")}
@@ -116,24 +114,24 @@ def test_what_a_rung_of_the_finals_could_not_train_is_infeasible_too(tmp_path: P
     assert min(short) > 3 * 32 / (150 - 32) > min(usual)
 
 
-def test_an_own_configuration_that_cannot_be_tried_is_refused(tmp_path: Path) -> None:
+def test_an_own_configuration_that_cannot_be_tried_is_refused(tmp_path: Path):
     message = refused(tmp_path, {"labelled": 12.0, "self_training": 2.5})
     assert "small.yaml" in message
     assert "methods.bcp: as the suite has it, it cannot be tried: bcp: 400 reference steps leave 8 steps" in message
 
 
-def test_steps_too_coarse_for_equal_spending_are_refused(tmp_path: Path) -> None:
+def test_steps_too_coarse_for_equal_spending_are_refused(tmp_path: Path):
     message = refused(tmp_path, {"labelled": 1.0, "self_training": 4.5})
     assert "a step of stage self_training costs 4.5 of 400 reference steps" in message
     assert message.endswith("a trial needs 450")
 
 
-def test_an_entry_with_too_little_to_vary_is_refused(tmp_path: Path) -> None:
+def test_an_entry_with_too_little_to_vary_is_refused(tmp_path: Path):
     message = refused(tmp_path, engine=None)
     assert "methods.supervised: only 1 of its configurations can be tried, where entries get 6 trials each" in message
 
 
-def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path: Path) -> None:
+def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path: Path):
     ladder = {**METHODS, "budget": {"ladder": [501, 2000]}}
     message = refusal(tmp_path, ladder, budget={"reference_steps": 125})
     assert "search.budget: 125 reference steps is under a quarter of the finals' 501 reference steps" in message
@@ -141,7 +139,7 @@ def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path: Path
     plan_of(tmp_path, ladder, budget={"reference_steps": 126})
 
 
-def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_sampler() -> None:
+def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_sampler():
     """3 x 10 steps: points 1 and 3 are infeasible, so 0, 2 and 4 run."""
     store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1, 3}))
     driver = Driver(store, 30, 1, [1, 2, 3, 4]).finish()
@@ -152,14 +150,14 @@ def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_
     assert driver.sampler.told.keys() == {"0", "2", "4"}
 
 
-def test_an_adaptive_search_without_a_feasible_point_ends() -> None:
+def test_an_adaptive_search_without_a_feasible_point_ends():
     store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1}))
     Driver(store, 30, 1, [1]).finish()
     assert store.spent == 10
     assert len(store.refused) == MOST_BARREN
 
 
-def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny: MakeTiny) -> None:
+def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny: MakeTiny):
     search = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE}
     tiny = make_search(make_tiny, {"supervised": {}}, search, budget=FINALS)
     edit(tiny, **METHODS)
@@ -196,7 +194,7 @@ def searched(make_tiny: MakeTiny) -> Leaderboard:
 
 
 @pytest.mark.slow
-def test_records_of_a_search_show_equal_spending(searched: Leaderboard) -> None:
+def test_records_of_a_search_show_equal_spending(searched: Leaderboard):
     records = searched.inputs.comparisons[0].records
     assert records.trials is not None
     spent = dict.fromkeys(("tiny_staged", "tiny_floor"), 0.0)
@@ -209,7 +207,7 @@ def test_records_of_a_search_show_equal_spending(searched: Leaderboard) -> None:
 
 
 @pytest.mark.slow
-def test_the_board_shows_trials_and_their_sum(searched: Leaderboard) -> None:
+def test_the_board_shows_trials_and_their_sum(searched: Leaderboard):
     columns = ["search_reference_steps_total", "search_reference_steps_trial"]
     assert searched.results[columns].drop_duplicates().to_numpy().tolist() == [[480.0, 160.0]]
     text = terminal_text(searched)

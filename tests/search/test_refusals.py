@@ -1,7 +1,5 @@
 """A search that cannot be run, or that would be unfair, is refused with file, line and field, before anything runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +78,7 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
 )
 def test_refusals_name_line_and_field(
     changes: dict[str, Any], search: dict[str, Any], field: str, text: str, words: str, tmp_path: Path
-) -> None:
+):
     message = refusal(tmp_path, changes, **search)
     path = tmp_path / "small.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -103,7 +101,7 @@ def test_refusals_name_line_and_field(
 )
 def test_an_adaptive_search_is_refused_before_its_sampler_comes_to_an_impossible_point(
     changes: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+):
     message = refusal(tmp_path, changes, mode="adaptive")
     assert words in message
     assert f"{tmp_path / 'small.yaml'}:" in message

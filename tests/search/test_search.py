@@ -1,7 +1,5 @@
 """A whole search in this process: what it leaves, what it never touches, and how it goes on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -37,7 +35,7 @@ def searched(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None:
+def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny):
     assert [str(one) for one in trials_of(searched)] == TRIALS
     for name in TRIALS:
         folder = folder_of(searched, name)
@@ -51,7 +49,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None
     assert [str(entry.planned_run) for entry in selection.entries] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
 
 
-def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
+def test_trials_never_meet_the_test_split(searched: Tiny):
     names = files_of(searched.store / "runs")
     assert "result.json" in names
     assert {"cases.parquet", "final.json"} & names == set()
@@ -60,7 +58,7 @@ def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny) -> None:
+def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny):
     tiny = make_search(make_tiny, {method: {}})
     session, _, _ = search_inline(tiny)
     folder = folder_of(tiny, f"{method}/trial/0/0")
@@ -73,7 +71,7 @@ def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: 
     assert len(session.plan.finals) == 1, "the suite's own configuration"
 
 
-def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny) -> None:
+def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, METHODS)
     session = tiny.session()
     assert session.plan.finals == ()
@@ -83,7 +81,7 @@ def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny) -
     assert not store_of(tiny).selection_path.exists()
 
 
-def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_ends_one(make_tiny: MakeTiny) -> None:
+def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_ends_one(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, METHODS)
     session, outcomes, said = search_inline(tiny)
     assert [outcome.status for outcome in outcomes] == ["ok"] * 4
@@ -106,7 +104,7 @@ def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_e
         assert set(cases_of(folder)["patient"]) == {"p8", "p9"}
 
 
-def test_the_same_command_does_nothing_more(searched: Tiny) -> None:
+def test_the_same_command_does_nothing_more(searched: Tiny):
     before = {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json")}
     session, outcomes, said = search_inline(searched)
     assert (outcomes, said) == ([], [])
@@ -114,7 +112,7 @@ def test_the_same_command_does_nothing_more(searched: Tiny) -> None:
     assert {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json") if path in before} == before
 
 
-def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, make_tiny: MakeTiny) -> None:
+def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, make_tiny: MakeTiny):
     """Stopped in the first trial, and then again and again."""
     tiny, stops = make_search(make_tiny, METHODS), 0
     while True:
@@ -130,13 +128,13 @@ def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, 
     assert [str(one) for one in trials_of(tiny)] == TRIALS
 
 
-def test_an_adaptive_search_without_tune_is_refused(make_tiny: MakeTiny) -> None:
+def test_an_adaptive_search_without_tune_is_refused(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
     with pytest.raises(ServiceError, match="an adaptive search runs on Ray Tune; use --executor ray"):
         search_inline(tiny)
 
 
-def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny) -> None:
+def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_short": {}})
     session, outcomes, _ = search_inline(tiny)
     assert [outcome.status for outcome in outcomes] == ["failed", "ok"]
@@ -147,7 +145,7 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny)
     assert exit_code(outcomes, session) == 70
 
 
-def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny) -> None:
+def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny):
     """Then the selection was made from them as they ended."""
     tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_staged": {}})
     session = tiny.session()
@@ -163,7 +161,7 @@ def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: 
     assert seen == [True, False, True, True]
 
 
-def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     """The finals of the new data need points that were tried on it."""
     tiny = make_search(make_tiny, {"tiny_short": {}})
     search_inline(tiny)
@@ -185,7 +183,7 @@ def _on_other_data(tiny: Tiny) -> Any:
     return lambda loaded, data, rung, check: (make_plan(loaded, reference), session.cache)
 
 
-def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: MakeTiny) -> None:
+def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, {"tiny_short": {}})
     search_inline(tiny)
     edit(tiny, search=None)
@@ -195,7 +193,7 @@ def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: Make
     assert store_of(tiny).selection().rule == "default"
 
 
-def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTiny) -> None:
+def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
     session = tiny.session()
     store = store_of(tiny)
@@ -215,7 +213,7 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTi
     assert session.plan.finals == ()
 
 
-def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny) -> None:
+def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny):
     tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive"})
     session = tiny.session()
     default = session.plan.trials[0].run
@@ -232,7 +230,7 @@ def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny
         session.find("tiny_staged/trial/0/2")
 
 
-def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
+def test_plan_and_status_name_trials_and_finals(searched: Tiny):
     dry_run = make_dry_run(load_suite(str(searched.suite)), None, searched.runs)
     _, rows, _ = plan_runs(dry_run)
     assert [(row[0], row[2]) for row in rows] == [
@@ -259,7 +257,7 @@ class RetireAfter(StopAfter):
         super().set(reason)
 
 
-def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: MakeTiny) -> None:
+def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: MakeTiny):
     """12 steps, validations after 6 and 12; retired after 8."""
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(8)))
@@ -273,7 +271,7 @@ def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: Ma
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tiny: MakeTiny) -> None:
+def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tiny: MakeTiny):
     """The second stage starts after 6 of 12 steps and turns all weights round; nobody who ended before did that."""
     tiny = make_search(make_tiny, {"tiny_hand_over": {}})
     result = run_trial(tiny, RunSettings(stop=RetireAfter(6)), "tiny_hand_over/trial/0/0")
@@ -282,7 +280,7 @@ def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tin
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny) -> None:
+def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny):
     """4 steps in the checkpoint, 3 lost beyond it; of 10 that it may spend in all, 3 are left: 7 useful ones."""
     tiny = make_search(make_tiny, METHODS)
     with pytest.raises(InterruptedRunError):

@@ -1,7 +1,5 @@
 """From the records of a search to the selection: the best by last validation, and nothing but records decide."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable
@@ -50,7 +48,7 @@ def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
     return lambda planned: (dice[planned.trial.point], "ok")
 
 
-def test_the_best_last_validation_is_chosen(tmp_path: Path) -> None:
+def test_the_best_last_validation_is_chosen(tmp_path: Path):
     """Every trial here had its best validation first."""
     plan, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     assert chosen(selection) == {("supervised", 0): 2, ("ua_mt", 0): 2}
@@ -59,7 +57,7 @@ def test_the_best_last_validation_is_chosen(tmp_path: Path) -> None:
     assert [one.score for one in selection.candidates or []] == [0.5, 0.5, 0.4, 0.4, 0.8, 0.8, 0.7, 0.7]
 
 
-def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path: Path) -> None:
+def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path: Path):
     plan = plan_of(tmp_path, engine=RATE)
     after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "ended_early"))
     assert chosen(selection) == {}
@@ -75,7 +73,7 @@ def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
-def test_the_rule_re_derived(endings: list[Ending], shuffle: random.Random, two_studies: Plan) -> None:
+def test_the_rule_re_derived(endings: list[Ending], shuffle: random.Random, two_studies: Plan):
     """Whatever ended how, and whoever ran it in which order."""
     plan, store = two_studies, Mock(spec=SuiteFolder)
     results = {each.run.id: result_of(each.run.id, *ending) for each, ending in zip(plan.trials, endings, strict=True)}
@@ -97,7 +95,7 @@ def test_the_rule_re_derived(endings: list[Ending], shuffle: random.Random, two_
     assert chosen(again) == chosen(selection)
 
 
-def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
+def test_seed_k_takes_what_study_k_chose(tmp_path: Path):
     """Study 0 finds point 2 best, study 1 point 3; seeds 5, 6, 7 take studies 0, 1, 0."""
     plan = plan_of(tmp_path, {"seeds": [5, 6, 7]}, studies=2)
     after, selection, _ = decided(
@@ -112,7 +110,7 @@ def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
     assert [entry.run for entry in selection.entries] == [one.run.id for one in after.finals]
 
 
-def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp_path: Path) -> None:
+def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp_path: Path):
     rows = {"supervised": None, "ua_mt": {"engine": {"optimiser": {"momentum": 0.5}}}}
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
     after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
@@ -125,7 +123,7 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
     assert all(entry.engine is not None and entry.engine.validations == 5 for entry in selection.entries)
 
 
-def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> None:
+def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path):
     """The same unit as in a suite without a search that writes them out, whatever search it was."""
     plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     (found,) = {json.dumps(one.run.params) for one in plan.finals if one.planned_run.entry == "ua_mt"}
@@ -138,9 +136,7 @@ def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> 
     assert [one.run.id for one in default.finals] == [one.run.id for one in bare.finals]
 
 
-def test_a_selection_of_another_version_of_a_method_names_no_finals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_selection_of_another_version_of_a_method_names_no_finals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plan = plan_of(tmp_path)
     _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     monkeypatch.setattr(plan.entries["ua_mt"].method, "version", 99)
@@ -150,7 +146,7 @@ def test_a_selection_of_another_version_of_a_method_names_no_finals(
     assert plan.with_selection(selection.model_copy(update={"entries": gone})).finals == ()
 
 
-def test_people_read_what_was_chosen(tmp_path: Path) -> None:
+def test_people_read_what_was_chosen(tmp_path: Path):
     _, selection, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     supervised, ua_mt = describe_choices(selection)
     assert supervised == "chosen: supervised/trial/0/0 with validation Dice 0.500: nothing to vary"
@@ -176,7 +172,7 @@ def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPer
 )
 def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
     change: Callable[[dict[str, Any]], object], tmp_path: Path
-) -> None:
+):
     _, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     assert selection.digest == candidates_digest(selection.candidates)
     permit = _permit(store, selection, tmp_path)
@@ -186,7 +182,7 @@ def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
         permit.check()
 
 
-def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path) -> None:
+def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path):
     plan, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     permit = _permit(store, selection, tmp_path)
     for planned in plan.trials:

@@ -1,7 +1,5 @@
 """SIGUSR2 to a real process: a trial ends for good. That a final only stops for now is seen in test_search."""
 
-from __future__ import annotations
-
 import signal
 
 import pytest
@@ -13,7 +11,7 @@ from tests.train.fixtures import MakeTiny
 pytestmark = pytest.mark.slow
 
 
-def test_sigusr2_retires_a_trial(make_tiny: MakeTiny) -> None:
+def test_sigusr2_retires_a_trial(make_tiny: MakeTiny):
     """Exit code 0: it has its record, and nothing will go on with it."""
     slow, name = {"pause_seconds": 0.05}, "tiny_staged/trial/0/1"
     tiny = make_search(make_tiny, {"tiny_staged": slow}, {"budget": {"steps": 400}, "validations": 40})

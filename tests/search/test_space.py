@@ -1,7 +1,5 @@
 """Dimensions: what is possible, where a share of one lands, and parameters that go to a point and back."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -44,12 +42,12 @@ class Params(MethodParams):
         ("choice", ("a", "b", "c"), 0.999999, "c"),
     ],
 )
-def test_values_by_hand(scale: str, values: tuple[Any, ...], share: float, value: object) -> None:
+def test_values_by_hand(scale: str, values: tuple[Any, ...], share: float, value: object):
     assert Dimension.model_validate({"scale": scale, "values": values}).at(share) == value
 
 
 @given(dimension=ranges("linear") | ranges("log"), share=SHARES)
-def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: float) -> None:
+def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: float):
     """Six significant digits, or a bound itself where those would leave the range."""
     value, (low, high) = dimension.at(share), dimension.values
     assert low <= value <= high
@@ -72,25 +70,25 @@ def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: floa
         ("quadratic", (0, 1), "'linear', 'log' or 'choice'"),
     ],
 )
-def test_impossible_dimensions_are_refused(scale: str, values: tuple[Any, ...], words: str) -> None:
+def test_impossible_dimensions_are_refused(scale: str, values: tuple[Any, ...], words: str):
     with pytest.raises(ValidationError, match=words):
         Dimension.model_validate({"scale": scale, "values": values})
 
 
-def test_what_a_dimension_holds() -> None:
+def test_what_a_dimension_holds():
     rate, kind = Params().space().values()
     assert [rate.holds(value) for value in (0.1, 0.5, 0.9)] == [True] * 3
     assert [rate.holds(value) for value in (0.0999, 0.91, None, "0.5", True, math.nan)] == [False] * 6
     assert [kind.holds(value) for value in ("a", "d", None)] == [True, False, False]
 
 
-def test_people_read_a_dimension() -> None:
+def test_people_read_a_dimension():
     assert str(Dimension(scale="log", values=(0.01, 1))) == "0.01 to 1, log"
     assert str(Dimension(scale="linear", values=(0.5, 1.0))) == "0.5 to 1, linear"
     assert str(Dimension(values=(0.9, 1, "none"))) == "0.9 | 1 | none"
 
 
-def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:
+def test_the_space_is_of_the_fields_that_declare_one_in_their_order():
     assert list(Params().space()) == ["rate", "kind"]
     assert Params().space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
     assert Params().current_value("kind") == "b"
@@ -100,7 +98,7 @@ def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:
 
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
 @given(data=st.data())
-def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject) -> None:
+def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject):
     """For every method that ships: each point of its space is possible, and `here` finds it again."""
     params = load_method(method).Params()
     point = {name: dimension.at(data.draw(SHARES, name)) for name, dimension in params.space().items()}
@@ -116,7 +114,7 @@ def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObje
 
 
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
-def test_the_default_of_a_method_stands_within_its_space(method: str) -> None:
+def test_the_default_of_a_method_stands_within_its_space(method: str):
     """TPE learns from point 0 only where the space holds it."""
     params = load_method(method).Params()
     assert all(dimension.holds(params.current_value(name)) for name, dimension in params.space().items())

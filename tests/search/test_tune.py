@@ -1,7 +1,5 @@
 """Searches on a real Ray Tune: the numbers of one process, whatever is killed meanwhile, and nothing left behind."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import random
@@ -36,7 +34,7 @@ def result_of(tiny: Tiny, trial: Trial) -> Result:
     return result
 
 
-def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path):
     """The same points, candidates and finals, to the byte. One trial is killed on its way, one whenever it starts."""
     deadly = {"die_before_step": 7, "deaths": 99, "tally": str(tmp_path / "doomed")}
     methods = {
@@ -103,7 +101,7 @@ def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
     return process
 
 
-def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny: MakeTiny) -> None:
+def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny: MakeTiny):
     """kill -9 of the driver at random moments; SIGUSR1 as Slurm sends it before a time limit."""
     moments = random.Random()
     tiny = make_search(

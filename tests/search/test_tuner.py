@@ -1,7 +1,5 @@
 """Between Tune and the records: what a trainable tells, and what a driver makes of it; no Ray is started."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import pickle
@@ -80,7 +78,7 @@ def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
     return search, proposals, stop
 
 
-def test_a_run_that_has_ended_tells_its_validations_one_by_one(session: Session) -> None:
+def test_a_run_that_has_ended_tells_its_validations_one_by_one(session: Session):
     end(session.folder(session.plan.trials[0].run), 0.5)
     trainable = trainable_of(session)
     first, last = trainable.step(), trainable.step()
@@ -97,7 +95,7 @@ def half_trained(session: Session) -> RunFolder:
     return folder
 
 
-def test_validations_on_record_are_told_before_a_process_starts(session: Session) -> None:
+def test_validations_on_record_are_told_before_a_process_starts(session: Session):
     """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
     folder = half_trained(session)
     trainable = trainable_of(session)
@@ -113,7 +111,7 @@ def test_validations_on_record_are_told_before_a_process_starts(session: Session
 
 def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     session: Session, searcher: tuple[Any, Recording, StopFlag]
-) -> None:
+):
     """Without one the search would never be over."""
     search, _, _ = searcher
     folder = half_trained(session)
@@ -133,7 +131,7 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     assert folder.result() == result
 
 
-def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Recording, StopFlag]) -> None:
+def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Recording, StopFlag]):
     """Its log cannot be written, so its process never starts: others must not start either."""
     search, proposals, stop = searcher
     assert search.suggest("a")["run"] == session.plan.trials[0].run.id
@@ -179,7 +177,7 @@ def test_how_a_trial_ended(
     failed: bool,
     session: Session,
     searcher: tuple[Any, Recording, StopFlag],
-) -> None:
+):
     search, proposals, stop = searcher
     search.suggest("a")
     if stopped:
@@ -194,9 +192,7 @@ def test_how_a_trial_ended(
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
 
-def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
-    searcher: tuple[Any, Recording, StopFlag],
-) -> None:
+def test_nothing_is_suggested_after_the_last_trial_or_a_stop(searcher: tuple[Any, Recording, StopFlag]):
     search, _, stop = searcher
     assert "run" in search.suggest("a")
     assert search.suggest("b") == search.FINISHED
@@ -206,7 +202,7 @@ def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
 
 def test_tune_is_stopped_once_the_runs_have_left(
     searcher: tuple[Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """It would retire for good what still runs. A run that never leaves does not hold it for ever."""
     from harness.search.tuner import StopAll
 
@@ -228,6 +224,6 @@ def test_tune_is_stopped_once_the_runs_have_left(
     assert not stopper("a", {})
 
 
-def test_a_search_pickles_as_nothing(searcher: tuple[Any, Recording, StopFlag]) -> None:
+def test_a_search_pickles_as_nothing(searcher: tuple[Any, Recording, StopFlag]):
     search, _, _ = searcher
     assert type(pickle.loads(pickle.dumps(search))) is object

@@ -1,7 +1,5 @@
 """Tiny suites with a search, run in this process or by the real command line."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

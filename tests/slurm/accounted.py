@@ -1,7 +1,5 @@
 """Made-up records of runs that ran in jobs of Slurm, and an sacct that knows these jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

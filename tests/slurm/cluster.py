@@ -1,7 +1,5 @@
 """A real Slurm of our own: controller, accounting, two nodes with two GPUs each that are tokens, and how to use it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

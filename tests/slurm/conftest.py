@@ -1,7 +1,5 @@
 """A cluster for the tests of this folder: one for each pytest process, brought up when the first test asks for it."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator

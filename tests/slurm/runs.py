@@ -1,7 +1,5 @@
 """One tiny run as a plain batch job on the real Slurm, and what became of it."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path

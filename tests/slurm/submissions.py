@@ -1,7 +1,5 @@
 """What the tests of submitting stand on: cluster files, submissions on record, and stand-ins for Slurm's commands."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

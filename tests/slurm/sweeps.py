@@ -1,7 +1,5 @@
 """Jobs of slurm/sweep.sh over tiny suites."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Suites under reference steps on a cluster: a job calibrates, and one that depends on it plans and submits."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -80,7 +78,7 @@ def queue_of(*waiting: Submission) -> None:
     Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None|\n" for job in waiting))
 
 
-def test_a_calibration_and_the_job_that_plans_after_it(ground: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_calibration_and_the_job_that_plans_after_it(ground: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, "harness")
     done = submit()
     assert caplog.messages[-2:] == [
@@ -105,7 +103,7 @@ def test_a_calibration_and_the_job_that_plans_after_it(ground: Path, caplog: pyt
     assert "--dependency=afterany:1 " in sent()[2], "the second one was refused, or its submitter died"
 
 
-def test_the_jobs_measure_and_submit_what_an_inline_run_would(ground: Path) -> None:
+def test_the_jobs_measure_and_submit_what_an_inline_run_would(ground: Path):
     submit()
     run_calibration_job(record(submissions("calibrate")[0]))
     done = run_dependent_job(record(submissions("finish")[0]))
@@ -120,14 +118,14 @@ def test_the_jobs_measure_and_submit_what_an_inline_run_would(ground: Path) -> N
     assert submit().queued == 2
 
 
-def test_without_what_it_should_have_measured_nothing_is_submitted(ground: Path) -> None:
+def test_without_what_it_should_have_measured_nothing_is_submitted(ground: Path):
     submit()
     with pytest.raises(UsageError, match=r"runs/tiny: is not calibrated yet"):
         run_dependent_job(record(submissions("finish")[0]))
     assert len(sent()) == 2
 
 
-def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path) -> None:
+def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path):
     """40 million steps of 0.01 s are 111 hours a run."""
     write_suite(ground, ("{steps: 4}", "{reference_steps: 40000000}"))
     submit()
@@ -142,20 +140,20 @@ def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path) 
     assert all(each.yes for each in submissions("finish"))
 
 
-def test_yes_is_on_record(ground: Path) -> None:
+def test_yes_is_on_record(ground: Path):
     submit(yes=True)
     assert [each.yes for each in Submissions(Path("runs/tiny"))] == [True, True]
 
 
 @pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
-def test_what_needs_known_runs_is_refused_before(options: dict[str, object], ground: Path) -> None:
+def test_what_needs_known_runs_is_refused_before(options: dict[str, object], ground: Path):
     SuiteFolder.create(Path("runs/other"))
     with pytest.raises(UsageError, match="a job calibrates it first, so its runs are not known yet; give --reuse"):
         submit(**options)
     assert not Path("sent").exists()
 
 
-def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(ground: Path) -> None:
+def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(ground: Path):
     submit()
     (first,), (first_finish,) = submissions("calibrate"), submissions("finish")
     queue_of(first, first_finish)
@@ -166,7 +164,7 @@ def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(groun
     assert [superseded(each, records) for each in submissions("finish")] == [True, False]
 
 
-def test_a_method_that_joins_a_suite_is_measured_and_its_runs_submitted(ground: Path) -> None:
+def test_a_method_that_joins_a_suite_is_measured_and_its_runs_submitted(ground: Path):
     """The selection on record is of the version before."""
     submit()
     run_calibration_job(record(submissions("calibrate")[0]))
@@ -181,9 +179,7 @@ def test_a_method_that_joins_a_suite_is_measured_and_its_runs_submitted(ground: 
 
 
 @pytest.mark.parametrize("text", ["time: 5\nfinish: null\n", "time: 5\ncontainer: mini.yaml\n"])
-def test_where_no_job_may_follow_the_same_command_goes_on(
-    text: str, ground: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_no_job_may_follow_the_same_command_goes_on(text: str, ground: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, "harness")
     write_cluster(ground, text)
     assert submit().calibration == "1"
@@ -193,7 +189,7 @@ def test_where_no_job_may_follow_the_same_command_goes_on(
 
 def test_a_plan_shows_the_batch_files_and_writes_nothing(
     ground: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
+):
     caplog.set_level(logging.INFO, "harness")
     resolve(load_dataset("phantom"), None)
     before = snapshot(ground)
@@ -206,7 +202,7 @@ def test_a_plan_shows_the_batch_files_and_writes_nothing(
     assert snapshot(ground) == before
 
 
-def test_status_says_that_the_calibration_waits(ground: Path) -> None:
+def test_status_says_that_the_calibration_waits(ground: Path):
     submit()
     queue_of(*submissions("calibrate"), *submissions("finish"))
     records = SuiteRecords.open(Path("runs/tiny"))
@@ -222,7 +218,7 @@ def test_status_says_that_the_calibration_waits(ground: Path) -> None:
     assert (shown.exit_code, shown.stdout) == (0, "")
 
 
-def test_status_says_who_calibrates(ground: Path) -> None:
+def test_status_says_who_calibrates(ground: Path):
     store = SuiteFolder.create(Path("runs/tiny"))
     part = PartialCalibration(
         key="k",

@@ -1,7 +1,5 @@
 """Every way in which a command of Slurm's fails is one message and one kind of error."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import get_args
 
@@ -20,27 +18,27 @@ def failure(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds:
     return caught.value
 
 
-def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"; echo "*** maintenance on Monday ***"')
     monkeypatch.setenv("PATH", path_with(tmp_path))
     assert ask("squeue", "-h").startswith("-h|\n\nb|\n")
     assert ask_table("squeue", 2, "-h") == [["-h", ""], ["b", ""]]
 
 
-def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceError, match="squeue is not on the PATH: Slurm is not installed here"):
         ask("squeue")
 
 
-def test_a_silent_controller_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_controller_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     error = failure(tmp_path, monkeypatch, "exec sleep 60", seconds=0.2)
     assert isinstance(error, ServiceError)
     assert "has not answered" in str(error)
     assert "it is not known whether the job was taken, `harness run` again finds out" in str(error)
 
 
-def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for command in ("sbatch", "squeue"):
         stand_in(tmp_path, command, 'echo "$SBATCH_TIMELIMIT|$SLURM_JOB_ID|$SLURM_CONF|$OTHER"')
     monkeypatch.setenv("PATH", path_with(tmp_path))
@@ -50,7 +48,7 @@ def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypat
     assert ask("squeue") == "|slurm_job_id|slurm_conf|other\n"
 
 
-def test_all_commands_ask_the_same_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_commands_ask_the_same_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", path_with(tmp_path))
     monkeypatch.setenv("SLURM_CLUSTERS", "gpuland")
     for command in get_args(Command):
@@ -73,7 +71,7 @@ def test_all_commands_ask_the_same_cluster(tmp_path: Path, monkeypatch: pytest.M
         ("Welcome\n12 nodes are down\n", None),
     ],
 )
-def test_the_job_is_the_last_line_that_is_a_number(printed: str, job: str | None) -> None:
+def test_the_job_is_the_last_line_that_is_a_number(printed: str, job: str | None):
     if job is not None:
         assert read_job(printed) == job
         return
@@ -81,7 +79,7 @@ def test_the_job_is_the_last_line_that_is_a_number(printed: str, job: str | None
         read_job(printed)
 
 
-def test_a_command_that_cannot_run_is_a_missing_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_cannot_run_is_a_missing_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stand_in(tmp_path, "sbatch", "")
     (tmp_path / "sbatch").write_text("#!/nonexistent/shell\n")
     monkeypatch.setenv("PATH", path_with(tmp_path))
@@ -99,13 +97,13 @@ def test_a_command_that_cannot_run_is_a_missing_service(tmp_path: Path, monkeypa
 )
 def test_a_service_of_slurms_that_is_down_is_no_mistake_of_the_user(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     error = failure(tmp_path, monkeypatch, f"echo '{said}' >&2; exit 1")
     assert isinstance(error, ServiceError)
     assert error.exit_code == 69
 
 
-def test_a_refusal_is_told_in_slurms_words_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_told_in_slurms_words_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said = (
         "echo 'sbatch: error: invalid partition specified: nope' >&2; "
         "echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1"
@@ -118,5 +116,5 @@ def test_a_refusal_is_told_in_slurms_words_once(tmp_path: Path, monkeypatch: pyt
     )
 
 
-def test_a_failure_without_a_word_names_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_without_a_word_names_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert str(failure(tmp_path, monkeypatch, "exit 7")) == "sbatch: exit code 7 without a word"

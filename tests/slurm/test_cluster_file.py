@@ -1,7 +1,5 @@
 """The cluster file: what it may say, and what is said of one that is wrong."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -25,17 +23,17 @@ from tests.support import REPO
         ("2-3:00:00", 3060),
     ],
 )
-def test_time_is_minutes_or_hours_rounded_up_to_minutes(given: object, whole: int) -> None:
+def test_time_is_minutes_or_hours_rounded_up_to_minutes(given: object, whole: int):
     assert minutes(given) == whole
 
 
 @pytest.mark.parametrize("given", ["1:30", "abc", "1-3", "", 1.5, True, None, "4:00:0"])
-def test_a_time_that_could_mean_two_things_is_refused(given: object) -> None:
+def test_a_time_that_could_mean_two_things_is_refused(given: object):
     with pytest.raises(ValueError, match="H:MM:SS"):
         minutes(given)
 
 
-def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path) -> None:
+def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path):
     assert cluster_of(tmp_path, "time: 4:00:00\n").cluster.time == 240
 
 
@@ -47,16 +45,16 @@ def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path) -> N
         ("2048K", 2), ("1e4", 10000), ("'0512'", 512), ("0512M", 512),
     ],
 )  # fmt: skip
-def test_memory_as_people_write_it(written: str, megabytes: int, tmp_path: Path) -> None:
+def test_memory_as_people_write_it(written: str, megabytes: int, tmp_path: Path):
     assert cluster_of(tmp_path, f"time: 60\nmemory: {written}\n").cluster.memory_mb == megabytes
 
 
 @pytest.mark.parametrize("written", ["0123", "'0123'", "a123", "yes", "1_000", "12:30"])
-def test_an_account_stays_as_it_is_written(written: str, tmp_path: Path) -> None:
+def test_an_account_stays_as_it_is_written(written: str, tmp_path: Path):
     assert cluster_of(tmp_path, f"time: 60\naccount: {written}\n").cluster.account == written.strip("'")
 
 
-def test_the_example_is_valid() -> None:
+def test_the_example_is_valid():
     cluster = load_cluster(REPO / "slurm" / "cluster.example.yaml").cluster
     assert (cluster.gres, cluster.time, cluster.memory_mb) == ("gpu:a100:1", 240, 16 * 1024)
 
@@ -89,25 +87,25 @@ def test_the_example_is_valid() -> None:
         ("time: [60\n", "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_told_with_line_field_and_fix(text: str, told: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_told_with_line_field_and_fix(text: str, told: str, tmp_path: Path):
     with pytest.raises(UsageError) as caught:
         cluster_of(tmp_path, text)
     assert told in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_told_at_once(tmp_path: Path):
     with pytest.raises(UsageError) as caught:
         cluster_of(tmp_path, "time: soon\ncpus: 0\nparttion: x\n")
     assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["cpus", "time", "parttion"]
 
 
-def test_a_file_that_is_not_there_names_the_example(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_names_the_example(tmp_path: Path):
     with pytest.raises(UsageError, match=r"no such file; slurm/cluster\.example\.yaml"):
         load_cluster(tmp_path / "none.yaml")
 
 
 @pytest.mark.parametrize(("time", "seconds"), [(1, 30), (10, 60), (30, 180), (60, 300), (600, 300)])
-def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int) -> None:
+def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int):
     assert Cluster(time=time).warning_seconds == seconds
 
 
@@ -120,6 +118,6 @@ def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int) -> 
         ("time: 9\ngpus: 1\ngpu_type: a100\nruns_at_once: 2\n", "gpu:a100:2", False),
     ],
 )
-def test_whole_gpus_of_one_model(text: str, gres: str | None, mixes: bool, tmp_path: Path) -> None:
+def test_whole_gpus_of_one_model(text: str, gres: str | None, mixes: bool, tmp_path: Path):
     cluster = cluster_of(tmp_path, text).cluster
     assert (cluster.gres, cluster.mixes_gpus) == (gres, mixes)

@@ -1,7 +1,5 @@
 """Tasks fit their time limit, share the work evenly, and are the same for the same runs."""
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections.abc import Sequence
@@ -43,7 +41,7 @@ def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
     lanes=st.integers(1, 4),
     parallel=st.integers(1, 20),
 )
-def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int) -> None:
+def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int):
     found = pack_tasks(seconds, 3000.0, lanes, parallel)
     assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))
     for one in found:
@@ -54,31 +52,31 @@ def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: i
     assert [min(one.runs) for one in found] == sorted(min(one.runs) for one in found)
 
 
-def test_equal_runs_are_shared_evenly() -> None:
+def test_equal_runs_are_shared_evenly():
     found = pack_tasks([600.0] * 10, 2400.0, lanes=1, parallel=1)
     assert [one.runs for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
     assert [one.seconds for one in found] == [2460.0, 1860.0, 1860.0]
 
 
-def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start() -> None:
+def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start():
     """24 runs of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
     assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=16)) == 16
     assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=1)) == 1
     assert len(pack_tasks([60.0] * 24, 14_400.0, lanes=1, parallel=16)) == 2
 
 
-def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
+def test_lanes_side_by_side_start_in_the_order_that_was_expected():
     seconds = [300.0, 100.0, 100.0, 100.0]
     (one,) = pack_tasks(seconds, 300.0, lanes=2, parallel=1)
     assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
     assert walltime(one, seconds, 2) == one.seconds
 
 
-def test_the_room_leaves_margin_warning_and_start() -> None:
+def test_the_room_leaves_margin_warning_and_start():
     assert room_seconds(Cluster(time=60)) == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
 
 
-def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path) -> None:
+def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path):
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
     store = SuiteRecords(SuiteFolder(tmp_path / "none"))
     plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nrun_time: 3\n")
@@ -86,7 +84,7 @@ def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_pa
     assert set(expected_seconds(plan.runs, store, told)) == {180.0}
 
 
-def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
+def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path):
     plan = plan_of(tmp_path, {"search": None})
     loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(SuiteFolder(tmp_path / "none"))
     assert set(expected_seconds(plan.runs, store, loaded)) == {None}
@@ -94,7 +92,7 @@ def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
     assert [len(one.runs) for one in plan_tasks(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
 
 
-def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path) -> None:
+def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path):
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 3600}, "search": None})
     drafter = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
     with pytest.raises(UsageError) as caught:
@@ -111,7 +109,7 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
             assert not fits
 
 
-def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
+def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path):
     plan = plan_of(tmp_path, {"search": None})
     with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
         Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
@@ -119,7 +117,7 @@ def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
         )
 
 
-def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
+def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path):
     plan = plan_of(tmp_path, {"search": None})
     loaded = cluster_of(tmp_path, "time: 60\nmax_array_size: 3\n")
     drafts = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, loaded).arrays(plan.runs)

@@ -1,7 +1,5 @@
 """What squeue and sacct print, merged with the records: who waits, who runs where, whose job is gone."""
 
-from __future__ import annotations
-
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +55,7 @@ def asked(tmp_path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path) -> None:
+def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path):
     queue = ask_queue([ARRAY, FINISH])
     (call,) = asked(tmp_path)
     assert "--name=tiny-finish-1,tiny-tasks-1 " in call
@@ -71,11 +69,11 @@ def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path) -> None:
     assert len(asked(tmp_path)) == 1
 
 
-def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path) -> None:
+def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path):
     assert ask_queue([submission(["a"], job="99")]) == {}
 
 
-def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:
+def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path):
     runs = plan_of(tmp_path, {"search": None}).runs
     ids = [run.id for run in runs[:5]]
     array = submission(ids[:1], ids[1:2], ids[2:4], ids[4:5])
@@ -89,7 +87,7 @@ def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path
     assert held.queued == (runs[0], runs[1], runs[2], runs[3])
 
 
-def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path) -> None:
+def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path):
     first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-tasks-2", job="60")
     queue = ask_queue([first, again])
     for order in ([first, again], [again, first]):
@@ -117,13 +115,13 @@ def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path) ->
          "job 5_0 is gone (COMPLETING)"),
     ],
 )  # fmt: skip
-def test_a_run_is_where_its_task_is(before: RunStatus, task: Task | None, state: str, note: str) -> None:
+def test_a_run_is_where_its_task_is(before: RunStatus, task: Task | None, state: str, note: str):
     after = with_task(before, "5_0", task, TIMEOUT)
     assert after.state == state
     assert after.note.startswith(note)
 
 
-def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
+def test_status_is_records_and_queue(commands: Path, tmp_path: Path):
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
     ids = [planned.run.id for planned in plan.trials]
@@ -138,9 +136,7 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     assert status.counts["queued"] == 2
 
 
-def test_status_names_what_does_not_mend_itself(
-    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_status_names_what_does_not_mend_itself(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Nodes, held and stuck tasks while runs are left; a lost dependent job until tables are written."""
     monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")  # no test's clock: squeue is asked for plain times
     plan = plan_of(tmp_path)
@@ -179,7 +175,7 @@ def test_status_names_what_does_not_mend_itself(
     assert SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))[1] == []
 
 
-def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
+def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path):
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     ids = [planned.run for _, planned in read_status(SuiteRecords(store)).runs]
     Submissions(store.root).write(submission(ids[:1]))
@@ -192,7 +188,7 @@ def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, 
     assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
 
 
-def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = SuiteFolder.create(tmp_path / "runs" / "tiny")
     Submissions(store.root).write(ARRAY)
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
@@ -201,7 +197,7 @@ def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, mo
     assert asked(tmp_path) == []
 
 
-def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
+def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path):
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     before = read_status(SuiteRecords(store))
     assert SuiteWatch().merge(before, SuiteRecords(store)) == (before, [])
@@ -209,7 +205,7 @@ def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Pa
     assert asked(tmp_path) == []
 
 
-def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Path) -> None:
+def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Path):
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
     Submissions(store.root).write(submission([planned.run.id for planned in plan.trials]))
@@ -220,7 +216,7 @@ def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Pat
     assert asked(tmp_path) == []
 
 
-def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
+def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path):
     stand_in(commands, "sacct", f"echo sacct >> {tmp_path}/asked")
     times = iter((0.0, 1.0, 59.0, 60.0))
     watched = SuiteWatch(clock=lambda: next(times))
@@ -231,7 +227,7 @@ def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
     assert len(asked(tmp_path)) == 4
 
 
-def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path) -> None:
+def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path):
     times = iter((0.0, 61.0))
     watched = SuiteWatch(clock=lambda: next(times))
     known = watched.ask([ARRAY]).queue
@@ -241,13 +237,13 @@ def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path)
     assert "Unable to contact slurm controller" in seen.trouble
 
 
-def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Path) -> None:
+def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Path):
     stand_in(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     assert ask_ends(["55"]) == []
     assert ask_ends([]) == []
 
 
-def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path) -> None:
+def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path):
     store = SuiteFolder.create(tmp_path / "runs" / "tiny")
     Submissions(store.root).write(ARRAY)
     Submissions(store.root).write(FINISH)
@@ -265,7 +261,7 @@ def leave_lease(folder: Path, **owner: str) -> Owner:
 
 def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
         monkeypatch.delenv(name, raising=False)
     stand_in(commands, "squeue", "echo '56|RUNNING'; echo '57|PENDING'; echo '55|COMPLETED'")
@@ -279,9 +275,7 @@ def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
 
 
-def test_a_job_that_squeue_does_not_show_may_live(
-    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_squeue_does_not_show_may_live(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Another cluster's on the same disk, one whose cluster is not on record, another user's."""
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
@@ -300,7 +294,7 @@ def test_a_job_that_squeue_does_not_show_may_live(
 
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     folder = SuiteFolder(tmp_path / "tiny").by_id("run")
     leave_lease(folder.path, job="56", cluster="mini")
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
@@ -309,7 +303,7 @@ def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     assert folder.lease.held()
 
 
-def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
+def test_a_lease_that_changed_hands_stays(tmp_path: Path):
     folder = SuiteFolder(tmp_path / "tiny").by_id("run")
     dead = leave_lease(folder.path, job="56")
     leave_lease(folder.path, job="60")
@@ -319,7 +313,7 @@ def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
     assert holder.job == "60"
 
 
-def test_a_job_that_squeue_calls_invalid_is_gone(commands: Path) -> None:
+def test_a_job_that_squeue_calls_invalid_is_gone(commands: Path):
     stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert ask_running_jobs(["12"]) == frozenset()
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")

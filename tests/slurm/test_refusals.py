@@ -1,7 +1,5 @@
 """The command line with --executor slurm, called wrongly or in the wrong place: a message, a code, nothing written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -37,11 +35,11 @@ def ground(tmp_path: Path) -> Path:
         (("run", *SLURM, "--cluster", "none.yaml"), ("none.yaml: no such file",)),
     ],
 )
-def test_options_that_do_not_belong_together(args: tuple[str, ...], named: tuple[str, ...], ground: Path) -> None:
+def test_options_that_do_not_belong_together(args: tuple[str, ...], named: tuple[str, ...], ground: Path):
     refuse(*args, code=64, named=named, unchanged=ground)
 
 
-def test_an_adaptive_search_is_sent_elsewhere(ground: Path) -> None:
+def test_an_adaptive_search_is_sent_elsewhere(ground: Path):
     write(ground, suite_with(mode="adaptive"))
     args = ("run", "--suite", "small.yaml", "--executor", "slurm", "--cluster", "mini.yaml")
     named = ("search.mode: an adaptive search", "SUITE=small.yaml sbatch slurm/sweep.sh")
@@ -49,21 +47,21 @@ def test_an_adaptive_search_is_sent_elsewhere(ground: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
-def test_gpus_of_several_models_are_not_calibrated_together(verb: str, ground: Path) -> None:
+def test_gpus_of_several_models_are_not_calibrated_together(verb: str, ground: Path):
     write_suite(ground, ("{steps: 4}", "{reference_steps: 40}"))
     write_cluster(ground, "time: 5\ngpus: 1\n")
     named = ("mini.yaml:2: gpus: under reference steps", "set gpu_type or constraint here, or name a `calibration`")
     refuse(verb, *SLURM, "--cluster", "mini.yaml", code=64, named=named, unchanged=ground)
 
 
-def test_without_slurm_nothing_is_begun(ground: Path) -> None:
+def test_without_slurm_nothing_is_begun(ground: Path):
     named = ("scontrol is not on the PATH: Slurm is not installed here",)
     env = {"PATH": str(ground / "nothing")}
     refuse("run", *SLURM, "--cluster", "mini.yaml", code=69, named=named, unchanged=ground, env=env)
 
 
 @pytest.mark.parametrize("what", ["foreign", "file"])
-def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Path, tmp_path: Path) -> None:
+def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Path, tmp_path: Path):
     stand_in(tmp_path / "commands", "scontrol", f"echo '{PARTITION}'")
     runs = ground / "runs"
     if what == "file":
@@ -76,5 +74,5 @@ def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Pat
     refuse("run", *SLURM, "--cluster", "mini.yaml", code=74, named=named, unchanged=ground, env=env)
 
 
-def test_a_suite_that_never_ran_has_nothing_to_cancel(ground: Path) -> None:
+def test_a_suite_that_never_ran_has_nothing_to_cancel(ground: Path):
     refuse("cancel", "runs/tiny", code=64, named=("no records here",), unchanged=ground)

@@ -1,7 +1,5 @@
 """A run on a real Slurm that is interrupted: it goes on, and the scheduler's accounts agree with its ledger."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.records.accounts import Seconds
@@ -17,7 +15,7 @@ __all__ = ["make_tiny", "one_thread", "plugin_folder"]
 PLANNED_RUN = "tiny_staged/2/0/0"
 
 
-def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny) -> None:
+def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny):
     suite = {"tiny_staged": {"pause_seconds": 0.1}}
     jobs = Jobs(slurm, make_tiny(suite, budget={"steps": 120}))
     job = jobs.submit(PLANNED_RUN)

@@ -1,7 +1,5 @@
 """Suites on a real Slurm, through the command line alone: submitted, watched, interrupted, gone on with, ranked."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable, Mapping
@@ -86,7 +84,7 @@ def timeless(store: SuiteFolder) -> pd.DataFrame:
     return table.drop(columns=[name for name in map(str, table) if name.startswith(DIFFERENT)])
 
 
-def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground) -> None:
+def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground):
     changes = (("steps: 4", "steps: 100"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:", "  supervised_full:"))
     write_suite(ground.folder, *changes)
     planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml").stdout
@@ -126,7 +124,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     pd.testing.assert_frame_equal(timeless(ground.store), timeless(SuiteFolder(inline / "tiny")), check_exact=True)
 
 
-def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Ground) -> None:
+def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Ground):
     suite = write_suite(ground.folder, ("  ua_mt:\n", ""))
     suite.write_text(suite.read_text() + SEARCH)
     assert "it makes the selection and submits the finals" in ground.submit().stderr
@@ -137,7 +135,7 @@ def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Grou
     assert len(numbers(ground.store)) == 1
 
 
-def test_a_suite_is_calibrated_by_a_job_before_its_runs_are_submitted(ground: Ground) -> None:
+def test_a_suite_is_calibrated_by_a_job_before_its_runs_are_submitted(ground: Ground):
     write_suite(ground.folder, ("steps: 4", "reference_steps: 120"))
     planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml")
     assert "after calibration" in planned.stdout
@@ -153,7 +151,7 @@ def test_a_suite_is_calibrated_by_a_job_before_its_runs_are_submitted(ground: Gr
     assert len(numbers(ground.store)) == 2
 
 
-def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
+def test_cancel_stops_this_suite_alone(ground: Ground):
     write_suite(ground.folder, ("steps: 4", "steps: 100000"))
     other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
     ground.submit()
@@ -169,7 +167,7 @@ def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
         assert (spent.attempts, spent.lost_steps) == (1, 0)
 
 
-def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:
+def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path):
     with pytest.raises(UsageError, match="time: partition main ends jobs after 60 minutes"):
         check_partitions(cluster_of(tmp_path, "time: 2:00:00\npartition: main\n"))
     session = session_of(tmp_path, resolve(load_dataset("phantom"), None))

@@ -1,7 +1,5 @@
 """Submitting: what is missing and nothing twice, on record before Slurm hears of it, whatever Slurm answers."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -76,9 +74,7 @@ def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
-def test_an_array_and_its_dependent_job(
-    commands: Path, tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_array_and_its_dependent_job(commands: Path, tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture):
     session = session_of(tmp_path, cache)
     caplog.set_level(logging.INFO, "harness")
     done = submit_suite_of(session, tmp_path)
@@ -102,14 +98,14 @@ def test_an_array_and_its_dependent_job(
 @pytest.mark.parametrize("panels", [None, True, False])
 def test_the_records_say_how_often_checkpoints_are_written_and_whether_pictures_are_wanted(
     panels: bool | None, commands: Path, tmp_path: Path, cache: Cache
-) -> None:
+):
     session = session_of(tmp_path, cache)
     submit_missing(session, cluster_of(tmp_path, CLUSTER), 7.5, panels)
     recorded = [(one.checkpoint_seconds, one.panels) for one in Submissions(session.store.root)]
     assert recorded == [(7.5, panels)] * 2
 
 
-def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     submit_suite_of(session, tmp_path)
     queue_of(tmp_path, session, "RUNNING", "CANCELLED", "PENDING", "COMPLETED")
@@ -125,7 +121,7 @@ def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Pat
     assert len(sent(tmp_path)) == 4
 
 
-def test_a_run_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_a_run_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     first = session.plan.runs[0]
     lease = session.folder(first).lease
@@ -136,7 +132,7 @@ def test_a_run_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path,
     lease.release()
 
 
-def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     submit_suite_of(session, tmp_path)
     submissions = Submissions(session.store.root)
@@ -148,7 +144,7 @@ def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_p
     assert Submissions.holding(submissions.path(array))[1] == array
 
 
-def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     stand_in(commands, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(ServiceError):
@@ -160,7 +156,7 @@ def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, c
     assert [one.job for one in Submissions(session.store.root)] == [None, "1", "2"]
 
 
-def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     submit_suite_of(session, tmp_path)
     done = submit_suite_of(session, tmp_path, dependent=True)
@@ -182,7 +178,7 @@ def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_
 )
 def test_what_a_node_failed_goes_once_to_another_one(
     ends: tuple[str, ...], text: str, excluded: str, again: list[int], commands: Path, tmp_path: Path, cache: Cache
-) -> None:
+):
     session = session_of(tmp_path, cache)
     submit_suite_of(session, tmp_path)
     start = time.time() - 3600
@@ -203,12 +199,12 @@ def test_what_a_node_failed_goes_once_to_another_one(
     ("most", "active", "tasks", "free"),
     [(16, 0, 5, 16), (16, 8, 100, 8), (16, 9, 100, 0), (16, 15, 1, 1), (2, 2, 1, 0)],
 )
-def test_max_parallel_holds_for_a_whole_suite(most: int, active: int, tasks: int, free: int) -> None:
+def test_max_parallel_holds_for_a_whole_suite(most: int, active: int, tasks: int, free: int):
     """Few slots for many tasks are none: the array would keep that limit when the others have ended."""
     assert free_slots(most, active, tasks) == free
 
 
-def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     counted = f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent'
     refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
@@ -226,7 +222,7 @@ def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp
 
 def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(
     commands: Path, tmp_path: Path, cache: Cache
-) -> None:
+):
     """The next one finds the selection on record; its finals are in no job yet."""
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = [one.trial for one in session.plan.trials]
@@ -238,7 +234,7 @@ def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(
     assert (submit_suite_of(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
 
 
-def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = len(session.plan.trials)
     session.store.write_trials(
@@ -257,7 +253,7 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
 
 def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
     tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     caplog.set_level(logging.INFO, "harness")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
@@ -275,7 +271,7 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
 
 
 @pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
-def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache) -> None:
+def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache, search=search)
     store, earlier = session.store, session.plan.loaded.suite.hash
     if search is not None:
@@ -299,7 +295,7 @@ def written(session: Session, text: str) -> Path:
     return submissions.path(dependent)
 
 
-def test_a_dependent_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache) -> None:
+def test_a_dependent_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache):
     record = written(session_of(tmp_path, cache), CLUSTER)
     selection = session_of(tmp_path, cache, labelled=[4]).store.selection_path
     before = selection.read_bytes()
@@ -309,7 +305,7 @@ def test_a_dependent_job_that_came_too_late_leaves_the_selection(tmp_path: Path,
 
 def test_the_record_of_a_dependent_job_is_all_it_needs(
     commands: Path, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     session = session_of(tmp_path, cache)
     record = written(session, CLUSTER)
     monkeypatch.chdir(commands)
@@ -339,7 +335,7 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(
 )
 def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
     said: str, told: str, commands: Path, tmp_path: Path, cache: Cache
-) -> None:
+):
     session = session_of(tmp_path, cache)
     stand_in(commands, "sbatch", f"echo 'sbatch: error: Batch job submission failed: {said}' >&2; exit 1")
     text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nrun_time: 2\n"
@@ -350,7 +346,7 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
     assert list((session.store.root / "slurm").glob("*.sh")) == []
 
 
-def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch):
     submissions = Submissions(session_of(tmp_path, cache).store.root)
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
     with submitting(submissions):
@@ -360,7 +356,7 @@ def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: py
     assert not submissions.lease.held()
 
 
-def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache):
     session = session_of(tmp_path, cache)
     lease = Submissions(session.store.root).lease.path
     stand_in(commands, "squeue", "true")
@@ -370,9 +366,7 @@ def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cach
     assert len(sent(tmp_path)) == 1, "the array, not its dependent job"
 
 
-def test_who_submits_says_meanwhile_that_he_lives(
-    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_submits_says_meanwhile_that_he_lives(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch):
     submissions = Submissions(session_of(tmp_path, cache).store.root)
     monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     path = submissions.lease.path
@@ -381,7 +375,7 @@ def test_who_submits_says_meanwhile_that_he_lives(
         wait_until(lambda: path.stat().st_mtime > 0, "the heartbeat touches the lease")
 
 
-def test_partitions_and_their_limits() -> None:
+def test_partitions_and_their_limits():
     assert read_partitions(PARTITIONS) == {"main": 60, "gpu": 2880, "long": None}
 
 
@@ -406,7 +400,7 @@ def test_partitions_and_their_limits() -> None:
         ("time: 100:00:00\npartition: long\nfinish: null\n", ""),
     ],
 )
-def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, commands: Path, tmp_path: Path) -> None:
+def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, commands: Path, tmp_path: Path):
     loaded = cluster_of(tmp_path, text)
     try:
         check_partitions(loaded)

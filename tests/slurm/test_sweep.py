@@ -1,7 +1,5 @@
 """slurm/sweep.sh with a real harness on a real Slurm: over nodes, through signals and preemption, to the same end."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path
@@ -41,7 +39,7 @@ def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
 
 def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interrupts_it(
     slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
-) -> None:
+):
     """First the warning before a time limit, then preemption without grace: the same points, selection and weights."""
     slow = tmp_path / "slow"
     slow.touch()
@@ -72,7 +70,7 @@ def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interr
     assert [path.name for path in tiny.runs.iterdir()] == ["tiny"], "no address and no token stay behind"
 
 
-def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path):
     lazy = python_that(
         tmp_path,
         f'[[ $SLURMD_NODENAME == node2 ]] && {{ echo no disk on this node >&2; exit 1; }}\nexec {sys.executable} "$@"',

@@ -3,8 +3,6 @@
 The driver is a line of shell where its exit code is all that matters.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 from pathlib import Path
@@ -37,7 +35,7 @@ def tiny(make_tiny: MakeTiny) -> Tiny:
         ({"SLURM_JOB_NUM_NODES": "2", "RAY_TMPDIR": f"/tmp/{'x' * 40}"}, 64, "too long for Ray's sockets"),
     ],
 )
-def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Tiny) -> None:
+def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Tiny):
     environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
     done = subprocess.run(
         ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -49,7 +47,7 @@ def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Ti
     assert not tiny.store.exists()
 
 
-def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny: Tiny, tmp_path: Path):
     """The warning comes at once."""
     stand_in(tmp_path / "commands", "squeue", "echo RUNNING")
     waits = python_that(tmp_path / "waits", "trap 'exit 75' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
@@ -65,9 +63,7 @@ def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tin
 
 
 @pytest.mark.slurm
-def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(
-    slurm: Cluster, tiny: Tiny, tmp_path: Path
-) -> None:
+def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(slurm: Cluster, tiny: Tiny, tmp_path: Path):
     """All at once: each takes a second or two, the one that is started again six more."""
     codes = {64: "FAILED 64", 70: "FAILED 70", 137: "FAILED 137", 0: "COMPLETED 0"}
     sweeps = {
@@ -84,7 +80,7 @@ def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(
 
 
 @pytest.mark.slurm
-def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: Path):
     """Its driver is told, leaves with runs to go on with, and the job is not put back."""
     waits = python_that(tmp_path, "trap 'exit 75' TERM USR1\ntouch ready\nwhile :; do sleep 0.1; done")
     sweep = submit(slurm, tiny, *SHORT, VENV=str(waits))
@@ -99,7 +95,7 @@ def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: P
 
 
 @pytest.mark.slurm
-def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp_path: Path):
     broken = python_that(tmp_path, "echo no Ray in this environment >&2; exit 1")
     sweep = submit(slurm, tiny, *SHORT, "--nodes=2", VENV=str(broken))
     assert sweep.end() == "FAILED 69"
@@ -109,7 +105,7 @@ def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp
 
 
 @pytest.mark.slurm
-def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path: Path):
     """No Apptainer is needed for that: one that says what it was asked for stands in its place."""
     data = tmp_path / "ACDC"
     data.mkdir()

@@ -1,7 +1,5 @@
 """One array task, run by submitit's local executor: killed, signalled, requeued, and nothing of it lost."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
@@ -60,9 +58,7 @@ def checkpoints(folder: RunFolder, attempt: int) -> bool:
     return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
 
 
-def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_came_after_a_checkpoint(
-    tmp_path: Path,
-) -> None:
+def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_came_after_a_checkpoint(tmp_path: Path):
     session, submission = submitted(tmp_path, steps=40)
     submissions = Submissions(session.store.root)
     script = tmp_path / "batch.sh"
@@ -91,7 +87,7 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     assert run_task(submissions.path(submission), 0, StopFlag()) == 0
 
 
-def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path) -> None:
+def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path):
     """It is no failure of its method yet; the other runs of the task train."""
     session, submission = submitted(tmp_path, steps=40)
     record = Submissions(session.store.root).path(submission)
@@ -115,9 +111,7 @@ def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path)
     assert (result.status, result.spent.useful_steps, result.spent.attempts) == ("ok", 40, 1 + MAX_STARTS)
 
 
-def test_a_task_that_is_done_is_left_alone_and_a_failed_run_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_task_that_is_done_is_left_alone_and_a_failed_run_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     session, submission = submitted(tmp_path, steps=4)
     record = Submissions(session.store.root).path(submission)
     caplog.set_level(logging.INFO)
@@ -128,7 +122,7 @@ def test_a_task_that_is_done_is_left_alone_and_a_failed_run_is_told(
     assert caplog.messages == ["task 0 of tiny-tasks-1: everything is done"]
 
 
-def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path) -> None:
+def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path):
     session, submission = submitted(tmp_path, steps=4)
     stop = StopFlag()
     stop.set("SIGUSR1")
@@ -136,7 +130,7 @@ def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path) -> 
     assert not any(session.folder(run).log.exists() for run in session.plan.runs)
 
 
-def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path):
     session, submission = submitted(tmp_path, steps=4)
     record = Submissions(session.store.root).path(submission)
     with pytest.raises(UsageError, match="has 1 tasks, numbered from 0; there is no 1"):
@@ -145,7 +139,7 @@ def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
         run_task(record.with_name("none.json"), 0, StopFlag())
 
 
-def test_the_commands_python_is_the_one_that_submits(tmp_path: Path) -> None:
+def test_the_commands_python_is_the_one_that_submits(tmp_path: Path):
     session, submission = submitted(tmp_path, steps=4)
     cluster = cluster_of(tmp_path, "time: 60\n").cluster
     text = Batch(Submissions(session.store.root), submission, cluster).array_text()

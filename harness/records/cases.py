@@ -67,7 +67,9 @@ def parse_cases(content: bytes, path: Path) -> pa.Table:
         raise RecordError(f"{path}: damaged: {error}") from None
     if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
         raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
-    return table.select(CASE_COLUMNS)
+    table = table.select(CASE_COLUMNS)
+    types = {field.name: pa.float64() if field.type == pa.float32() else field.type for field in table.schema}
+    return table.cast(pa.schema(types))
 
 
 @dataclass(frozen=True)

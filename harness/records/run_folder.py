@@ -24,8 +24,9 @@ from harness.records.artifacts import (
     write_arrays,
     write_figures,
 )
+from harness.records.case_file import pack_cases
 from harness.records.checksums import open_line, seal_line, sha256
-from harness.records.files import is_there, read_content, read_record, write_atomic, write_bytes, write_record
+from harness.records.files import is_there, read_content, read_record, write_bytes, write_record
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger, LedgerLine
 from harness.records.schema import Environment, Result, Run, Validation
@@ -184,7 +185,7 @@ class RunFolder:
 
     def write_cases(self, cases: pd.DataFrame) -> None:
         """Per-case records: one row per checkpoint rule, case and class."""
-        write_atomic(self.to_write("cases.parquet"), lambda temporary: cases.to_parquet(temporary, index=False))
+        write_bytes(self.to_write("cases.parquet"), pack_cases(cases))
 
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
         """Predictions of the `last` weights on the test cases: case id -> [Z, H, W] at native resolution."""

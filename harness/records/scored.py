@@ -19,9 +19,10 @@ from pydantic import Field
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Instant, Strict, now
 from harness.records.append_only import AppendOnly
+from harness.records.case_file import pack_cases
 from harness.records.cases import parse_cases
 from harness.records.checksums import sha256
-from harness.records.files import disk_errors, is_there, read_content, read_record, write_atomic, write_record
+from harness.records.files import disk_errors, is_there, read_content, read_record, write_bytes, write_record
 from harness.records.lease import Lease
 from harness.records.schema import DatasetRef
 from harness.records.suite_folder import SuiteFolder
@@ -103,9 +104,9 @@ class ScoredFolder:
         """Write what a use gave, score.json last. Returns its folder."""
         folder = self.path / str(use.scoring)
         table = folder / "cases.parquet"
-        write_atomic(table, lambda temporary: cases.to_parquet(temporary, index=False))
-        digest = sha256(read_content(table))
-        write_record(folder / "score.json", Score(use=use, nsd_tolerance=nsd_tolerance, cases_sha256=digest))
+        content = pack_cases(cases)
+        write_bytes(table, content)
+        write_record(folder / "score.json", Score(use=use, nsd_tolerance=nsd_tolerance, cases_sha256=sha256(content)))
         return folder
 
     def scores(self) -> Iterator[tuple[Score, pa.Table]]:

@@ -1,5 +1,3 @@
-"""The comparison with another commit, on planted trees whose `alone` prints a number instead of measuring one."""
-
 import json
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""The benchmark of a GPU, its parts on a CPU and at sizes that say nothing about speed."""
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

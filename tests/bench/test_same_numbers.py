@@ -1,5 +1,3 @@
-"""The comparison of two trees, on planted records of either."""
-
 import json
 import math
 from pathlib import Path

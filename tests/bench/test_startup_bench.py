@@ -1,5 +1,3 @@
-"""When runs started and ended, read from planted records."""
-
 import json
 import os
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Seconds of steps, of every method and stage side by side and of one alone."""
-
 import json
 
 import pytest

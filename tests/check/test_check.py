@@ -1,5 +1,3 @@
-"""Each line of the check fails for a planted fault, at its place in the file, and passes for a sound method."""
-
 import re
 import sys
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Weak augmentation against plainly written references: permutations, nearest-neighbour rotations, shares."""
-
 import itertools
 import math
 from collections import Counter

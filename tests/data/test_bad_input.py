@@ -1,5 +1,3 @@
-"""Every kind of flawed tree: one message that names the file, all problems at once, and nothing left behind."""
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""The cache on disk: what opens, what is refused, and that the test split stays closed until its time."""
-
 import json
 import shutil
 from dataclasses import replace

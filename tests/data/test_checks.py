@@ -1,5 +1,3 @@
-"""The generic checks on a dataset made of arrays, and what repeated pixels mean."""
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Damaged files: one line with the file, never other voxels in silence, and truncated is said of what is truncated."""
-
 import bz2
 import gzip
 import os

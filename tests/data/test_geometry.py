@@ -1,5 +1,3 @@
-"""Voxel sizes from headers: what is set comes out in mm, what nobody set is unknown, and two files are compared."""
-
 from pathlib import Path
 
 import numpy as np

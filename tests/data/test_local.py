@@ -1,5 +1,3 @@
-"""Node-local copies: whole or absent, made once, checked, and never a way round the permit."""
-
 import threading
 from dataclasses import replace
 from pathlib import Path

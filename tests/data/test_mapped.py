@@ -1,5 +1,3 @@
-"""Preprocessed cases in shared files: made once, the same bits as in memory, never changed, never taken damaged."""
-
 import shutil
 import subprocess
 import sys

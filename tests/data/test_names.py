@@ -1,5 +1,3 @@
-"""Files under other names and numbers than the published ones: read as what they are, or explained; never lost."""
-
 import gzip
 import re
 import shutil

@@ -1,5 +1,3 @@
-"""A new scan of a dataset that its manifest describes: prepared to the bit as its own, and brought back."""
-
 from itertools import permutations, product
 from pathlib import Path
 

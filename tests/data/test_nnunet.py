@@ -1,5 +1,3 @@
-"""nnU-Net's recipe against plain forms: resampling and blur by SciPy, low resolution by torch, shares and ranges."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""What is refused of a folder in nnU-Net's raw format: one message for all flaws, with file, field and fix."""
-
 import json
 import shutil
 from collections.abc import Callable

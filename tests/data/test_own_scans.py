@@ -1,5 +1,3 @@
-"""Scans in nnU-Net's raw format: what is prepared, what joins which split, what is refused."""
-
 import json
 from pathlib import Path
 from typing import Any

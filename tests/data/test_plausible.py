@@ -1,5 +1,3 @@
-"""Volumes that no scan is are refused or warned of with their names, and volumes that a scan may be are not."""
-
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""From a raw folder to a cache: once, whole or not at all, and found again in no time."""
-
 import os
 import resource
 import subprocess

@@ -1,5 +1,3 @@
-"""Native slices to training size: by hand, and labels go with nearest images."""
-
 import pytest
 import torch
 

@@ -1,5 +1,3 @@
-"""Batches: each slice once a pass, streams that never mix, labels that are never handed out, resume to the bit."""
-
 from collections import Counter
 from dataclasses import replace
 from functools import cache

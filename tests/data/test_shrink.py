@@ -1,5 +1,3 @@
-"""Volumes at a fraction of their resolution: means of what they stand for, labels picked and never mixed."""
-
 import numpy as np
 import pytest
 import torch

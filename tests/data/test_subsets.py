@@ -1,5 +1,3 @@
-"""Labelled subsets: the literature's, and seeded ones that no library can change."""
-
 import hashlib
 
 import pytest

@@ -1,5 +1,3 @@
-"""One scan under two names is found whatever was done to it, and two scans are never taken for one."""
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,5 +1,3 @@
-"""Patches of ragged volumes: those of the field's loader, all alike likely, from one gather; resume to the bit."""
-
 import itertools
 from collections import Counter
 from collections.abc import Sequence

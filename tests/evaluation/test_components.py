@@ -1,5 +1,3 @@
-"""The largest component of each class, by hand."""
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

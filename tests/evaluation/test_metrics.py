@@ -1,5 +1,3 @@
-"""Metrics against hand-computed values, a brute-force re-derivation, MedPy, and what must hold for any masks."""
-
 import importlib
 import importlib.util
 import itertools

@@ -1,5 +1,3 @@
-"""Label maps from elsewhere: our metrics, each use of the test split on record, a row apart from the ranked ones."""
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Whole-volume inference against a plainly written reference, and what it must leave untouched."""
-
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Dice of validations, counted where the label maps lie: the very numbers of the test's metrics on the host."""
-
 import numpy as np
 import torch
 from hypothesis import given

@@ -1,5 +1,3 @@
-"""Whole volumes window by window, against the field's loop; nothing but scores leaves a trace."""
-
 from typing import Any
 
 import numpy as np

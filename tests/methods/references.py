@@ -3,8 +3,6 @@
 Written from the formulas and sharing no code with the product; given the same drawn pixels, both must agree.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Stages and steps of ACTION and ACTION++ at a size that a test can afford."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeVar
 

@@ -1,7 +1,3 @@
-"""ACTION: its three stages, who learns in each, what each loss is made of, resumption, and no host copy in a step."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,7 +27,7 @@ def progress_at(share: float) -> Progress:
 
 @every_kind
 @every_stage
-def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACTION], name: str) -> None:
+def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACTION], name: str):
     method = small(kind)
     stage, sgd = enter(method, name)
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
@@ -53,7 +49,7 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACT
 
 
 @every_kind
-def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION]) -> None:
+def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION]):
     method = small(kind)
     stage, sgd = enter(method, "local")
     step(method, stage, sgd, batch_for(method), 0)
@@ -64,7 +60,7 @@ def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION
         assert same_state(method.student, method.teacher)
 
 
-def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum() -> None:
+def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
     method = small(ACTION)
     settings = OptimiserSettings()
     nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
@@ -74,7 +70,7 @@ def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum() -> None:
 
 
 @every_stage
-def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, monkeypatch: pytest.MonkeyPatch):
     certain = views.Strength(jitter_probability=1.0, blur_probability=1.0)
     monkeypatch.setattr("methods.action.PRE_TRAINING", certain)
     monkeypatch.setattr("methods.action.FINE_TUNING", certain)
@@ -92,7 +88,7 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, mo
 
 
 @pytest.mark.parametrize(("name", "strength"), [("global", "PRE_TRAINING"), ("anatomical", "FINE_TUNING")])
-def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pytest.MonkeyPatch):
     used: list[object] = []
 
     def spy(images: Tensor, how: object) -> Tensor:
@@ -106,7 +102,7 @@ def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])
-def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str) -> None:
+def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str):
     method = small(ACTION, mixing=mixing, strong=False)
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
@@ -134,7 +130,7 @@ def no_dropout(method: ACTION) -> ACTION:
     return method
 
 
-def test_global_stage_is_the_distillation_of_the_bottleneck() -> None:
+def test_global_stage_is_the_distillation_of_the_bottleneck():
     method = no_dropout(small(ACTION, strong=False))
     batch = batch_for(method)
     stage, _ = enter(method, "global")
@@ -155,7 +151,7 @@ def test_global_stage_is_the_distillation_of_the_bottleneck() -> None:
     assert torch.allclose(method.whole.bank.entries[[4, 5, 0, 1]], z_t, atol=1e-5)  # six slots: two rows wrap
 
 
-def test_local_stage_adds_supervision_and_windows() -> None:
+def test_local_stage_adds_supervision_and_windows():
     method = no_dropout(small(ACTION, strong=False))
     batch = batch_for(method)
     stage, _ = enter(method, "local")
@@ -182,7 +178,7 @@ def test_local_stage_adds_supervision_and_windows() -> None:
     assert loss.total.item() == pytest.approx(total.item(), rel=1e-3)
 
 
-def test_fine_tuning_is_the_sum_of_its_parts() -> None:
+def test_fine_tuning_is_the_sum_of_its_parts():
     method = no_dropout(
         small(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3, unsupervised_weight=0.5)
     )
@@ -204,7 +200,7 @@ def test_fine_tuning_is_the_sum_of_its_parts() -> None:
     assert method.diagnostics()["anatomical_queries"] == 32
 
 
-def test_only_confident_pseudo_labels_join_the_contrast() -> None:
+def test_only_confident_pseudo_labels_join_the_contrast():
     counts = []
     for above in (0.0, 1.0):
         method = small(ACTION, valid_above=above)
@@ -214,7 +210,7 @@ def test_only_confident_pseudo_labels_join_the_contrast() -> None:
 
 
 @every_kind
-def test_labels_of_background_alone_are_fine(kind: type[ACTION]) -> None:
+def test_labels_of_background_alone_are_fine(kind: type[ACTION]):
     for name in ("local", "anatomical"):
         method = small(kind, valid_above=1.0)
         stage, sgd = enter(method, name)

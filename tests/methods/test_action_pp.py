@@ -1,7 +1,3 @@
-"""ACTION++: what it adds to ACTION, each ablation that takes it away again, and when centres are allotted."""
-
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Mapping
@@ -45,7 +41,7 @@ def deterministic(**params: object) -> ACTIONPP:
     return method
 
 
-def test_it_is_action_plus_the_supervised_contrast() -> None:
+def test_it_is_action_plus_the_supervised_contrast():
     with_it = fine_tuned(action_pp(contrast_weight=0.5, **CONSTANT))
     without = fine_tuned(small(ACTION, contrast_weight=0.5))
     names = with_it.terms.keys() - without.terms.keys()
@@ -59,7 +55,7 @@ def test_it_is_action_plus_the_supervised_contrast() -> None:
 
 
 @pytest.mark.parametrize("name", ["global", "anatomical"])
-def test_schedules_are_one_cosine_of_stage_progress(name: str) -> None:
+def test_schedules_are_one_cosine_of_stage_progress(name: str):
     method = action_pp()
     stage, sgd = enter(method, name)
     lows = {"student": 0.1, "teacher": 0.01} if name == "global" else {"anatomical": 0.1, "supervised": 0.1}
@@ -85,7 +81,7 @@ def slow_supervised_contrast(method: ACTIONPP, student: Tensor, teacher: Tensor,
 
 def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+):
     method = deterministic(mixing="none", strong=False, **CONSTANT)
     with torch.no_grad():  # a teacher of its own
         for p in method.teacher.parameters():
@@ -122,7 +118,7 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     assert expected > 0.1
 
 
-def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pytest.MonkeyPatch):
     method = action_pp(eta=0.3)
     means: list[Tensor] = []
     remember = method._remember
@@ -143,7 +139,7 @@ def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pyt
     assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
 
 
-def test_lambda_weighs_the_centre_and_without_centers_it_is_gone() -> None:
+def test_lambda_weighs_the_centre_and_without_centers_it_is_gone():
     def contrast(**params: object) -> float:
         return fine_tuned(deterministic(**CONSTANT, **params)).terms["supervised_contrast"].item()
 
@@ -157,7 +153,7 @@ def test_lambda_weighs_the_centre_and_without_centers_it_is_gone() -> None:
     assert bare == pytest.approx(0.0, abs=1e-5)
 
 
-def test_release_s_form_divides_the_centre_by_the_positives() -> None:
+def test_release_s_form_divides_the_centre_by_the_positives():
     losses = []
     for form in ("sampled", "release"):
         method = deterministic(contrast_form=form, lambda_a=5.0, **CONSTANT)
@@ -166,7 +162,7 @@ def test_release_s_form_divides_the_centre_by_the_positives() -> None:
     assert losses[1] < 0.6 * losses[0]
 
 
-def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPatch):
     asked: list[object] = []
 
     def fake(count: int, dimension: int, seed: int, recipe: object) -> Tensor:
@@ -178,7 +174,7 @@ def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPa
     assert asked == [(4, 16, "Recipe")]
 
 
-def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch):
     method = action_pp()
     calls: list[bool] = []
     reassign = method.allocation.reassign
@@ -199,7 +195,7 @@ def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeyp
     assert calls[1:] == [False] * 3 + [True] + [False] * 3 + [True, False] + [True, False]
 
 
-def test_adaptive_allocation_follows_the_prototypes_and_random_does_not() -> None:
+def test_adaptive_allocation_follows_the_prototypes_and_random_does_not():
     found = {}
     for mode in ("adaptive", "random"):
         method = action_pp(allocation=mode)
@@ -214,7 +210,7 @@ def test_adaptive_allocation_follows_the_prototypes_and_random_does_not() -> Non
     assert found == {"adaptive": (True, False), "random": (False, True)}
 
 
-def test_frequency_counts_given_labels_and_gives_the_background_more() -> None:
+def test_frequency_counts_given_labels_and_gives_the_background_more():
     method = action_pp(allocation="frequency", centers_per_class=4)
     stage, sgd = enter(method, "anatomical")
     batch = batch_for(method)
@@ -226,7 +222,7 @@ def test_frequency_counts_given_labels_and_gives_the_background_more() -> None:
     assert held[0] > max(held[1:])
 
 
-def test_a_resumed_run_allots_when_an_uninterrupted_one_does() -> None:
+def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
     """Compared after every step: an allotment too many shows in the counts that the next one forgets."""
     first, method = 200, action_pp()
     stage, sgd = enter(method, "anatomical")
@@ -249,7 +245,7 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does() -> None:
     assert same_state(method, again)
 
 
-def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue() -> None:
+def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue():
     method = action_pp(queue=64, anchors=8, centers_per_class=2)
     stage, sgd = enter(method, "anatomical")
     for t in range(3):  # 96 features in a queue of 64
@@ -270,7 +266,7 @@ def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue() 
     assert action_pp().arrays()["features"].shape == (0, 16)  # nothing was queued yet
 
 
-def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between() -> None:
+def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between():
     queue = LabelledBank(10, 1)
     queue.enqueue_labelled(torch.arange(14.0).unsqueeze(1), torch.tensor([0, 1] * 7))
     chosen = spread_entries(queue, 3, 3)  # the ring holds rows 4 to 13: class 0 is 12, 10, 8, 6, 4
@@ -279,7 +275,7 @@ def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between() -> 
     assert len(spread_entries(LabelledBank(10, 1), 3, 3)) == 0
 
 
-def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_validation() -> None:
+def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_validation():
     method = action_pp(centers_per_class=8)
     stage, sgd = enter(method, "anatomical")
     assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0

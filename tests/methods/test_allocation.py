@@ -1,7 +1,3 @@
-"""Allocation of centres: prototypes, assignments and dead slots by hand; invariants on random pixels."""
-
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -34,7 +30,7 @@ def update(allocation: Allocation, features: Tensor, labels: Tensor, momentum: f
     allocation.update(features, labels, torch.ones_like(labels, dtype=torch.bool), momentum)
 
 
-def test_prototypes_by_hand() -> None:
+def test_prototypes_by_hand():
     allocation = Allocation(AXES[:2], n_classes=2)
     features = torch.stack((unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)))
     update(allocation, features, torch.tensor([0, 0, 1]))
@@ -46,7 +42,7 @@ def test_prototypes_by_hand() -> None:
     assert allocation.chosen_since.tolist() == [3, 1]
 
 
-def test_a_batch_counts_once_however_many_its_pixels_and_however_spread() -> None:
+def test_a_batch_counts_once_however_many_its_pixels_and_however_spread():
     one, many = Allocation(AXES[:2], n_classes=2), Allocation(AXES[:2], n_classes=2)
     for allocation, count in ((one, 1), (many, 50)):
         update(allocation, AXES[:1], torch.tensor([0]))
@@ -55,7 +51,7 @@ def test_a_batch_counts_once_however_many_its_pixels_and_however_spread() -> Non
         assert torch.allclose(allocation.prototypes[0], expected)
 
 
-def test_unused_pixels_are_left_out() -> None:
+def test_unused_pixels_are_left_out():
     allocation = Allocation(AXES[:2], n_classes=2)
     labels = torch.tensor([0, 0, 1, -1])
     allocation.update(AXES, labels, torch.tensor([True, True, False, False]))
@@ -66,7 +62,7 @@ def test_unused_pixels_are_left_out() -> None:
 
 
 @given(seed=st.integers(0, 500))
-def test_assignment_is_the_best_of_all_permutations(seed: int) -> None:
+def test_assignment_is_the_best_of_all_permutations(seed: int):
     allocation = Allocation(class_centers(3, 8, seed), n_classes=3)
     update(allocation, *pixels(40, 8, 3, seed))
     allocation.reassign()
@@ -75,7 +71,7 @@ def test_assignment_is_the_best_of_all_permutations(seed: int) -> None:
     assert allocation.assignment.tolist() == list(best)
 
 
-def test_a_permutation_by_hand_and_its_changes_are_counted() -> None:
+def test_a_permutation_by_hand_and_its_changes_are_counted():
     allocation = Allocation(AXES[:3], n_classes=3)
     order = torch.tensor([1, 0, 2])
     update(allocation, AXES[order], torch.arange(3))
@@ -89,7 +85,7 @@ def test_a_permutation_by_hand_and_its_changes_are_counted() -> None:
     assert allocation.changes.item() == 2
 
 
-def test_a_pixel_takes_the_nearest_centre_of_its_own_class() -> None:
+def test_a_pixel_takes_the_nearest_centre_of_its_own_class():
     allocation = Allocation(AXES, n_classes=2)  # class 0: axes 0, 1; class 1: axes 2, 3
     features = torch.stack((unit(3, 2, 9, 0), unit(2, 3, 9, 0), unit(9, 0, 1, 2), unit(9, 0, -1, -2)))
     labels = torch.tensor([0, 0, 1, 1])
@@ -103,7 +99,7 @@ def test_a_pixel_takes_the_nearest_centre_of_its_own_class() -> None:
     assert allocation.own_class_mask(labels, target).nonzero().tolist() == [[0, 0], [1, 0], [2, 1], [3, 3]]
 
 
-def test_absent_classes_hold_what_is_left() -> None:
+def test_absent_classes_hold_what_is_left():
     allocation = Allocation(AXES[:3], n_classes=3)
     update(allocation, AXES[:1], torch.tensor([2]))
     allocation.reassign(AXES[:1], torch.tensor([2]))
@@ -122,7 +118,7 @@ def three_slots() -> Allocation:
     return allocation
 
 
-def test_dead_slots_take_the_pixels_least_like_the_others() -> None:
+def test_dead_slots_take_the_pixels_least_like_the_others():
     allocation = three_slots()
     candidates = torch.stack((unit(1, 0.1, 0, 0, 0, 0), unit(-1, 0, 0.1, 0, 0, 0), unit(0, 0, 1, 0, 0, 0)))
     outsiders = torch.stack((unit(-1, 0, 0, 0, 0, 0), unit(-1, 0, 0, 0, 0, 0)))
@@ -143,7 +139,7 @@ def test_dead_slots_take_the_pixels_least_like_the_others() -> None:
     mode=st.sampled_from(["adaptive", "random", "frequency"]),
     seed=st.integers(0, 100),
 )
-def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: AllocationMode, seed: int) -> None:
+def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: AllocationMode, seed: int):
     count = n_classes * per_class
     allocation = Allocation(class_centers(count, 16, 0), n_classes, mode, seed)
     for step in range(3):
@@ -168,7 +164,7 @@ def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: Alloc
             assert (held == per_class).all()
 
 
-def test_random_is_a_seeded_permutation_that_stays() -> None:
+def test_random_is_a_seeded_permutation_that_stays():
     first, same, other = (Allocation(torch.eye(12), 4, "random", seed) for seed in (0, 0, 1))
     before = first.assignment.clone()
     assert sorted(before.tolist()) == list(range(12))
@@ -193,19 +189,19 @@ def test_random_is_a_seeded_permutation_that_stays() -> None:
         ((4, 1), 3, [2, 1]),
     ],
 )
-def test_capacities_by_hand(voxels: tuple[int, ...], total: int, expected: list[int]) -> None:
+def test_capacities_by_hand(voxels: tuple[int, ...], total: int, expected: list[int]):
     assert capacities(voxels, total) == expected
 
 
 @given(voxels=st.lists(st.integers(0, 10**9), min_size=1, max_size=6), spare=st.integers(0, 40))
-def test_capacities_add_up_and_follow_the_voxels(voxels: list[int], spare: int) -> None:
+def test_capacities_add_up_and_follow_the_voxels(voxels: list[int], spare: int):
     slots = capacities(voxels, len(voxels) + spare)
     assert sum(slots) == len(voxels) + spare
     assert min(slots) >= 1
     assert all(a >= b for (x, a), (y, b) in itertools.product(zip(voxels, slots, strict=True), repeat=2) if x > y)
 
 
-def test_frequency_shares_the_slots_once_voxels_were_seen() -> None:
+def test_frequency_shares_the_slots_once_voxels_were_seen():
     allocation = Allocation(class_centers(8, 16, 0), 2, "frequency")
     allocation.reassign()
     assert allocation.slot_class.tolist() == [0] * 4 + [1] * 4
@@ -224,7 +220,7 @@ def test_frequency_shares_the_slots_once_voxels_were_seen() -> None:
     assert torch.equal(allocation.prototypes, before)
 
 
-def test_autocast_changes_no_choice_and_keeps_full_precision() -> None:
+def test_autocast_changes_no_choice_and_keeps_full_precision():
     plain, cast = Allocation(class_centers(16, 16, 0), 4), Allocation(class_centers(16, 16, 0), 4)
     features, labels = pixels(200, 16, 4)
     update(plain, features, labels)

@@ -1,7 +1,3 @@
-"""The picture of class centres: what it shows comes from the method's arrays and diagnostics."""
-
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,11 +34,11 @@ def drawn(figure: Figure) -> int:
     return int(figure.bbox.width)
 
 
-def test_slots_are_numbered_where_a_class_has_several() -> None:
+def test_slots_are_numbered_where_a_class_has_several():
     assert slot_names(np.array([0, 1, 1, 3]), CLASSES) == ["background", "RV 1", "RV 2", "LV"]
 
 
-def test_the_matrix_shows_cosines_and_assignments() -> None:
+def test_the_matrix_shows_cosines_and_assignments():
     figure = draw_allocation(ARRAYS, CLASSES)
     assert figure.get_suptitle() == "class centres and their prototypes"
     assert texts(figure, 0)[:4] == ["0.00", "0.00", "0.00", "1.00"]
@@ -51,7 +47,7 @@ def test_the_matrix_shows_cosines_and_assignments() -> None:
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(CLASSES)
 
 
-def test_a_centre_has_the_colour_of_the_class_that_holds_it() -> None:
+def test_a_centre_has_the_colour_of_the_class_that_holds_it():
     features, centres, prototypes = draw_allocation(ARRAYS, CLASSES).axes[1].collections[:3]
     assert np.allclose(centres.get_offsets(), prototypes.get_offsets())  # each prototype lies on its slot's centre
     assert np.allclose(centres.get_facecolor(), prototypes.get_facecolor())
@@ -67,11 +63,11 @@ def test_a_centre_has_the_colour_of_the_class_that_holds_it() -> None:
     ],
     ids=["no feature", "no prototype yet", "all in one place"],
 )
-def test_a_picture_of_little_is_drawn(changes: dict[str, NDArray[Any]]) -> None:
+def test_a_picture_of_little_is_drawn(changes: dict[str, NDArray[Any]]):
     assert drawn(draw_allocation({**ARRAYS, **changes}, CLASSES))
 
 
-def test_a_method_with_centres_draws_them_and_others_nothing() -> None:
+def test_a_method_with_centres_draws_them_and_others_nothing():
     method = small(ACTIONPP, centers_per_class=4)
     assert isinstance(method.params, ActionPPParams)
     arrays = {name: tensor.numpy() for name, tensor in method.arrays().items()}
@@ -81,7 +77,7 @@ def test_a_method_with_centres_draws_them_and_others_nothing() -> None:
     assert small(ACTIONPP, centers=False).figures({}, [{}]) == small(ACTION).figures({}, [{}]) == {}
 
 
-def test_the_plane_is_spanned_by_the_two_widest_directions() -> None:
+def test_the_plane_is_spanned_by_the_two_widest_directions():
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0]
     flat = np.array([[3, 0], [-3, 0], [0, 2], [0, -2], [3, 0], [-3, 0]]) @ turn[:2]
     axes, mean, shares = plane(flat[:4] + 1.0, flat[4:] + 1.0)

@@ -1,7 +1,3 @@
-"""L_anco against loops over pixels, queries and keys, on the same draws; the draws; pool and per-query keys."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -59,7 +55,7 @@ class Scene:
     [([0, 1, 2, 3], None), ([0, 2], None), ([0, 1, 3], 1), ([2], None), ([0, 3], None)],
     ids=["all", "absent", "no hard pixels", "single", "fewer pixels than queries"],
 )
-def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: bool) -> None:
+def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: bool):
     scene = Scene(classes, easy)
     if classes == [0, 3]:
         scene.keep(3, 2)
@@ -73,7 +69,7 @@ def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: 
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-14)
 
 
-def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
+def test_whole_term_equals_the_loops_and_counts_its_queries():
     scene = Scene([0, 1, 3], easy=3)
     torch.manual_seed(5)
     result = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
@@ -87,7 +83,7 @@ def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
     assert result.terms["anatomical_queries"] == 0
 
 
-def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
+def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes():
     scene = Scene([0, 1, 3], easy=3)
     draw = scene.draw(varied(SETTINGS, queries=200, keys=300))
     for k in (0, 1, 3):
@@ -99,7 +95,7 @@ def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
     assert draw.hard.tolist() == [True, True, False, False]
 
 
-def test_negative_classes_follow_the_relation_of_the_means() -> None:
+def test_negative_classes_follow_the_relation_of_the_means():
     scene = Scene([0, 1, 3])
     draw = scene.draw(varied(SETTINGS, keys=40_000), temperature=0.4)
     shares = torch.stack([(class_masks(scene.labels, 4)[:, draw.keys[k]]).double().mean(1) for k in range(4)])
@@ -109,7 +105,7 @@ def test_negative_classes_follow_the_relation_of_the_means() -> None:
             assert shares[k, v].item() == pytest.approx((weight / sum(weights)).item(), abs=0.01)
 
 
-def test_only_queries_are_computed_with_a_graph() -> None:
+def test_only_queries_are_computed_with_a_graph():
     """Half a million keys per query would fill the memory with what nobody needs."""
     scene = Scene([0, 1, 3])
 

@@ -1,7 +1,3 @@
-"""What `harness.api` offers by name, in one import."""
-
-from __future__ import annotations
-
 import inspect
 
 import pytest
@@ -10,7 +6,7 @@ import harness.api
 from harness.api.networks import backbone
 
 
-def test_every_name_is_there_with_its_text_and_no_other() -> None:
+def test_every_name_is_there_with_its_text_and_no_other():
     offered = {name: getattr(harness.api, name) for name in harness.api.__all__}
     assert offered["backbone"] is backbone
     texts = {name: inspect.getdoc(value) for name, value in offered.items() if inspect.isroutine(value)}

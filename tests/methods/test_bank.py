@@ -1,7 +1,3 @@
-"""Banks against a plain queue: order, wrapping, rows passed over, state."""
-
-from __future__ import annotations
-
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +17,7 @@ def slots(history: list[int], size: int) -> list[int]:
 
 
 @given(size=sizes, pushes=pushes)
-def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]) -> None:
+def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]):
     bank, kept, labels = LabelledBank(size, 1), list[int](), list[int]()
     number = 0
     for push in pushes:
@@ -35,7 +31,7 @@ def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]) -> N
     assert bank.filled.equal(bank.labels >= 0)
 
 
-def test_entries_carry_no_gradient_and_do_not_spoil_an_earlier_loss() -> None:
+def test_entries_carry_no_gradient_and_do_not_spoil_an_earlier_loss():
     bank = Bank(2, 3)
     rows = torch.randn(2, 3, requires_grad=True)
     bank.enqueue(rows)

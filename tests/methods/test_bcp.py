@@ -1,7 +1,3 @@
-"""BCP: its losses of parts by a second derivation, both stages re-derived from what the networks saw and said."""
-
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -48,7 +44,7 @@ def unlike(count: int) -> Tensor:
     return torch.arange(count * 32 * 32, dtype=torch.float32).view(count, 1, 32, 32) / (count * 32 * 32)
 
 
-def test_losses_of_parts_equal_those_of_the_pixels_taken_out() -> None:
+def test_losses_of_parts_equal_those_of_the_pixels_taken_out():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 4, 6, 7, generator=generator, dtype=torch.float64)
     labels = torch.randint(4, (3, 6, 7), generator=generator)
@@ -59,7 +55,7 @@ def test_losses_of_parts_equal_those_of_the_pixels_taken_out() -> None:
         assert (dice[number].item(), ce[number].item()) == pytest.approx(expected, rel=1e-10)
 
 
-def test_a_part_that_is_the_whole_image_has_the_supervised_loss() -> None:
+def test_a_part_that_is_the_whole_image_has_the_supervised_loss():
     logits, labels = gradient_inputs()
     dice, ce = part_losses(logits, labels, torch.ones(labels.shape[1:], dtype=torch.bool))
     whole = supervised_loss(logits, labels)
@@ -71,7 +67,7 @@ def test_a_part_that_is_the_whole_image_has_the_supervised_loss() -> None:
     assert (dice[1].item(), ce[1].item()) == (0.0, 0.0), "no pixel is left to the other part"
 
 
-def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side() -> None:
+def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side():
     method = bcp()
     for size, sides in (((96, 33), (64, 22)), ((32, 32, 16), (21, 21, 10))):
         mask = method._mask(torch.zeros(2, 1, *size))
@@ -79,7 +75,7 @@ def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side() -> None:
         assert (~mask).sum() == math.prod(sides)
 
 
-def test_first_stage_equals_an_independent_derivation() -> None:
+def test_first_stage_equals_an_independent_derivation():
     method = bcp()
     stage = method.stages[0]
     labels = blobs(5)[1]
@@ -98,7 +94,7 @@ def test_first_stage_equals_an_independent_derivation() -> None:
 
 
 @pytest.mark.parametrize("keep_largest", [True, False])
-def test_self_training_equals_an_independent_derivation(keep_largest: bool) -> None:
+def test_self_training_equals_an_independent_derivation(keep_largest: bool):
     method = bcp(pseudo_weight=0.3, largest_component=keep_largest)
     stage = method.stages[1]
     with torch.no_grad():  # make the teacher label something of every class
@@ -126,7 +122,7 @@ def test_self_training_equals_an_independent_derivation(keep_largest: bool) -> N
     assert loss.total.item() == pytest.approx((given.sum() + 0.3 * guessed.sum()) / 2, rel=1e-5)
 
 
-def test_self_training_starts_from_the_first_stage_and_averages_statistics_too() -> None:
+def test_self_training_starts_from_the_first_stage_and_averages_statistics_too():
     method = bcp(ema_decay=0.75)
     for stage in method.stages:
         method.start_stage(stage)
@@ -148,7 +144,7 @@ def test_self_training_starts_from_the_first_stage_and_averages_statistics_too()
             torch.testing.assert_close(value, 0.75 * teaching[name] + 0.25 * student[name], rtol=1e-5, atol=1e-6)
 
 
-def test_stages_and_their_batches() -> None:
+def test_stages_and_their_batches():
     assert bcp().stages == (Stage("labelled", 0.25), Stage("self_training", 0.75))
     assert bcp(share_labelled=0, share_self_training=1).stages == (Stage("self_training", 1.0),)
     method = bcp()
@@ -157,7 +153,7 @@ def test_stages_and_their_batches() -> None:
 
 
 @pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 1), (3, 2)])
-def test_any_batch_will_do(labelled: int, unlabelled: int) -> None:
+def test_any_batch_will_do(labelled: int, unlabelled: int):
     method = bcp()
     images, labels = blobs(labelled + unlabelled)
     batch = Batch(images[:labelled], labels[:labelled], (images[labelled:],))
@@ -165,7 +161,7 @@ def test_any_batch_will_do(labelled: int, unlabelled: int) -> None:
         assert step_loss(method, batch, stage, progress_at(0.5)).total.isfinite()
 
 
-def test_a_class_that_a_part_lacks_is_not_rewarded_for_vanishing() -> None:
+def test_a_class_that_a_part_lacks_is_not_rewarded_for_vanishing():
     """With a smoothing of 1e-5 the Dice of that class falls from 1 to 0 as its probabilities do."""
     labels, mask = torch.zeros(2, 8, 8, dtype=torch.int64), torch.ones(8, 8, dtype=torch.bool)
     logits = torch.zeros(2, 4, 8, 8)

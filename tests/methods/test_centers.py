@@ -1,7 +1,3 @@
-"""Class centres: the simplex, known spherical codes, the energy's gradient, and what the seed does."""
-
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -24,7 +20,7 @@ def cosines(centres: Tensor) -> Tensor:
 
 @settings(max_examples=60)
 @given(dimension=st.integers(1, 128), below=st.integers(0, 127), seed=st.integers(0, 2**31))
-def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension: int, below: int, seed: int) -> None:
+def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension: int, below: int, seed: int):
     count = max(dimension + 1 - below, 2)
     centres = class_centers(count, dimension, seed)
     assert centres.shape == (count, dimension)
@@ -40,18 +36,18 @@ NEAR = {(5, 3): 0.0, (7, 3): 0.21014, (8, 3): 0.26120, (24, 3): 0.72308, (20, 16
 
 
 @pytest.mark.parametrize(("shape", "best"), EXACT.items())
-def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float) -> None:
+def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float):
     assert cosines(class_centers(*shape, 1)).max().item() == pytest.approx(best, abs=1e-5)
 
 
 @pytest.mark.parametrize(("shape", "best"), NEAR.items())
-def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: float) -> None:
+def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: float):
     assert best - 1e-5 <= cosines(class_centers(*shape, 0)).max().item() <= best + 2e-3
 
 
 @settings(max_examples=15, deadline=None)
 @given(dimension=st.integers(2, 8), beyond=st.integers(2, 16), seed=st.integers(0, 1000))
-def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: int, beyond: int, seed: int) -> None:
+def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: int, beyond: int, seed: int):
     count = dimension + beyond
     centres = class_centers(count, dimension, seed)
     assert centres.shape == (count, dimension)
@@ -64,7 +60,7 @@ def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: in
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.05, 0.005])
-def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float) -> None:
+def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float):
     free = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     units = free / free.norm(dim=1, keepdim=True)
     pairs = [units[i] @ units[j] / tau for i in range(7) for j in range(i)]
@@ -77,7 +73,7 @@ def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float) -> None
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(4, 16), (6, 3), (9, 3)])
-def test_the_seed_decides_everything(count: int, dimension: int) -> None:
+def test_the_seed_decides_everything(count: int, dimension: int):
     from methods.action_parts.centers import _class_centers
 
     first = class_centers(count, dimension, 11)
@@ -89,12 +85,12 @@ def test_the_seed_decides_everything(count: int, dimension: int) -> None:
     assert not torch.allclose(class_centers(count, dimension, 12), first, atol=1e-2)
 
 
-def test_a_caller_cannot_spoil_the_cache() -> None:
+def test_a_caller_cannot_spoil_the_cache():
     class_centers(4, 8, 0).zero_()
     assert class_centers(4, 8, 0).norm(dim=1).min() > 0.9
 
 
-def test_the_optimiser_converges_as_recommended_and_stalls_as_released() -> None:
+def test_the_optimiser_converges_as_recommended_and_stalls_as_released():
     good = cosines(optimised_centers(4, 32, 0, Recipe(steps=150)))
     assert (good + 1 / 3).abs().max() < 1e-3
     stalled = cosines(optimised_centers(4, 32, 0, replace(RELEASED, steps=1500)))  # ten times as many steps

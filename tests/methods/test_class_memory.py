@@ -1,7 +1,3 @@
-"""The memory of classes against a plain form: class by class, every pixel with every entry, rows taken out by index."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -53,7 +49,7 @@ def derived_loss(made: ClassMemory, rows: Tensor, labels: list[int]) -> Tensor:
 LABELS = [0, 1, 1, 2, 2, 2, 1, 0, 2, 3, 1, 2, -1, 2, 2]
 
 
-def test_loss_and_all_gradients_are_those_of_the_pairs() -> None:
+def test_loss_and_all_gradients_are_those_of_the_pairs():
     made = memory()
     made.update(*rows_of([1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, -1], seed=2))
     assert made.filled.sum(dim=1).tolist() == [0, 3, 5, 1]
@@ -69,7 +65,7 @@ def test_loss_and_all_gradients_are_those_of_the_pairs() -> None:
 
 
 @pytest.mark.parametrize("keep_highest", [False, True])
-def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool) -> None:
+def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool):
     made = memory(size=3, keep_highest=keep_highest)
     rows, members = rows_of([2] * 9 + [1, 1, -1])
     made.update(rows, members)
@@ -79,7 +75,7 @@ def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool) -> No
     assert {tuple(each) for each in made.entries[1, :2].tolist()} == {tuple(each) for each in rows[9:11].tolist()}
 
 
-def test_a_class_without_rows_keeps_its_entries_and_others_are_replaced() -> None:
+def test_a_class_without_rows_keeps_its_entries_and_others_are_replaced():
     made = memory(size=3)
     made.update(*rows_of([1, 1, 1, 2, 2], seed=2))
     before = made.entries.clone()
@@ -89,7 +85,7 @@ def test_a_class_without_rows_keeps_its_entries_and_others_are_replaced() -> Non
     assert not torch.equal(made.entries[1], before[1])
 
 
-def test_without_memory_there_is_no_loss_and_no_gradient() -> None:
+def test_without_memory_there_is_no_loss_and_no_gradient():
     made = memory()
     rows, members = rows_of(LABELS)
     rows.requires_grad_()

@@ -1,7 +1,3 @@
-"""Largest components against scipy's labelling: any masks, the shapes that are hardest to walk, classes and images."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -38,25 +34,25 @@ def serpentine(side: int) -> Mask:
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
-def test_one_component_is_kept_and_it_is_the_largest(seed: int, share: float, dimension: int) -> None:
+def test_one_component_is_kept_and_it_is_the_largest(seed: int, share: float, dimension: int):
     size = ((13, 18), (6, 9, 7))[dimension - 2]
     assert_largest(np.random.default_rng(seed).random(size) < share)
 
 
-def test_ragged_clusters_are_not_cut() -> None:
+def test_ragged_clusters_are_not_cut():
     assert_largest(np.random.default_rng(1).random((128, 128)) < 0.4)
 
 
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("side", [31, 64])
-def test_the_longest_way_through_an_image_is_one_component(side: int, turns: int) -> None:
+def test_the_longest_way_through_an_image_is_one_component(side: int, turns: int):
     mask = np.rot90(serpentine(side), turns)
     assert len(sizes_of(mask)) == 1
     kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0]
     assert torch.equal(kept.bool(), torch.as_tensor(mask.copy()))
 
 
-def test_classes_and_images_are_judged_apart() -> None:
+def test_classes_and_images_are_judged_apart():
     labels = torch.tensor([
         [[1, 1, 0, 2], [0, 2, 2, 0], [1, 0, 0, 1], [3, 0, 0, 0]],
         [[0, 0, 0, 0], [0, 0, 0, 0], [2, 0, 2, 2], [0, 0, 0, 0]],

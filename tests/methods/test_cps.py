@@ -1,7 +1,3 @@
-"""CPS: the step re-derived from both networks' outputs; who teaches whom."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -17,7 +13,7 @@ def cps(**params: object) -> CPS:
     return build(CPS, params=params)
 
 
-def test_step_equals_an_independent_derivation() -> None:
+def test_step_equals_an_independent_derivation():
     method = cps(consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     recorders = Recorder(method.first), Recorder(method.second)
@@ -32,7 +28,7 @@ def test_step_equals_an_independent_derivation() -> None:
     assert got["total"] == pytest.approx(sum(supervised) + weight * (forth + back), rel=1e-5)
 
 
-def test_the_first_network_is_tested_and_learns_from_the_second() -> None:
+def test_the_first_network_is_tested_and_learns_from_the_second():
     method = cps()
     pairs = zip(method.first.parameters(), method.second.parameters(), strict=True)
     assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1), "they differ from the start"

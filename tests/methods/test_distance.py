@@ -1,7 +1,3 @@
-"""Signed distances against scipy's transform: any masks, empty and full ones, chunks."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -25,14 +21,14 @@ def derived(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
-def test_they_are_scipys(seed: int, share: float, dimension: int) -> None:
+def test_they_are_scipys(seed: int, share: float, dimension: int):
     size = ((3, 13, 18), (2, 6, 9, 7))[dimension - 2]
     masks = np.random.default_rng(seed).random(size) < share
     signed = signed_distances(torch.as_tensor(masks))
     np.testing.assert_allclose(signed, [derived(mask) for mask in masks], atol=1e-6)
 
 
-def test_of_blobs_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_blobs_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch):
     rows, columns = np.mgrid[:40, :56]
     masks = np.stack([(rows - 15) ** 2 + (columns - c) ** 2 < 120 for c in (5, 20, 50)])
     whole = signed_distances(torch.as_tensor(masks))

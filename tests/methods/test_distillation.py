@@ -1,7 +1,3 @@
-"""Contrastive distillation against one image, window and anchor at a time."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +16,7 @@ def gradient(loss: Tensor, of: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("pushed", [0, 1, 2, 5, 11])  # empty, one, some, all but one, wrapped
 @pytest.mark.parametrize("temperatures", [(0.1, 0.01), (0.5, 1.0)])
-def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, float]) -> None:
+def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, float]):
     torch.manual_seed(pushed)
     bank = Bank(6, 3, 4).double()
     rows = torch.randn(max(pushed, 1), 3, 4, dtype=torch.float64)
@@ -35,7 +31,7 @@ def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, flo
     torch.testing.assert_close(gradient(found, student), gradient(expected, student), rtol=1e-8, atol=1e-12)
 
 
-def test_the_teacher_learns_nothing_and_agreement_costs_nothing() -> None:
+def test_the_teacher_learns_nothing_and_agreement_costs_nothing():
     student, teacher, anchors = vectors(2, 5), vectors(2, 5), torch.randn(4, 5, dtype=torch.float64)
     full = torch.ones(4, dtype=torch.bool)
     loss = distillation_loss(student, teacher, anchors, full, 0.1, 0.1)
@@ -43,7 +39,7 @@ def test_the_teacher_learns_nothing_and_agreement_costs_nothing() -> None:
     assert distillation_loss(student, 7 * student, anchors, full, 0.1, 0.1).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_no_rounding_under_autocast() -> None:
+def test_no_rounding_under_autocast():
     torch.manual_seed(0)
     student, teacher, anchors = torch.randn(2, 8), torch.randn(2, 8), torch.randn(4, 8)
     arguments = (student, teacher, anchors, torch.ones(4, dtype=torch.bool), 0.1, 0.01)

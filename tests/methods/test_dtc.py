@@ -1,7 +1,3 @@
-"""DTC: the step re-derived from both heads' outputs, distances by class, and what its parts teach."""
-
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -34,7 +30,7 @@ def outputs_of(method: DTC) -> list[tuple[NDArray[np.float64], NDArray[np.float6
     return answers
 
 
-def test_step_equals_an_independent_derivation() -> None:
+def test_step_equals_an_independent_derivation():
     method = dtc(consistency=3.0, ramp_end=0.8, distance_weight=0.7, steepness=40.0)
     batch = batch_for(method, 6)
     answers = outputs_of(method)
@@ -52,14 +48,14 @@ def test_step_equals_an_independent_derivation() -> None:
     assert got["total"] == pytest.approx(dice + 0.7 * distance + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
 
 
-def test_gradients_are_the_numerical_ones() -> None:
+def test_gradients_are_the_numerical_ones():
     generator = torch.Generator().manual_seed(0)
     raw, z = (torch.randn(2, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     loss = lambda a, b: task_consistency(a.tanh(), b.softmax(dim=1), 5.0)  # noqa: E731
     assert torch.autograd.gradcheck(loss, (raw, z))
 
 
-def test_cross_entropy_is_logged_and_not_trained_and_the_head_is_dropped() -> None:
+def test_cross_entropy_is_logged_and_not_trained_and_the_head_is_dropped():
     method = dtc()
     loss = step_loss(method, batch_for(method), method.stages[0], progress_at(1.0))
     assert not loss.terms["ce"].requires_grad

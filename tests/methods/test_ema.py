@@ -1,7 +1,3 @@
-"""The teacher: a moving average of parameters by hand-computed sequences, apart from gradients and buffers."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
@@ -22,11 +18,11 @@ def fill(module: nn.Module, value: float) -> None:
     ("step", "decay"),
     [(0, 0.0), (1, 0.5), (2, 2 / 3), (3, 0.75), (98, 1 - 1 / 99), (99, 0.99), (100, 0.99), (30_000, 0.99)],
 )
-def test_decay_by_hand(step: int, decay: float) -> None:
+def test_decay_by_hand(step: int, decay: float):
     assert ema_decay(step, 0.99) == pytest.approx(decay, rel=1e-12)
 
 
-def test_sequence_by_hand() -> None:
+def test_sequence_by_hand():
     student, teacher = net(), net()
     fill(teacher, 77.0)
     expected = [1.0, 2.0, 3.0, 0.75 * 3 + 0.25 * 8]  # copy of 1; mean of 1, 3; mean of 1, 3, 5; three quarters old
@@ -36,7 +32,7 @@ def test_sequence_by_hand() -> None:
         assert all(torch.allclose(p, torch.full_like(p, mean)) for p in teacher.parameters())
 
 
-def test_buffers_are_left_alone() -> None:
+def test_buffers_are_left_alone():
     student, teacher = net(), net()
     student(torch.rand(4, 1, 8, 8))
     before = {name: b.clone() for name, b in teacher.named_buffers()}
@@ -44,7 +40,7 @@ def test_buffers_are_left_alone() -> None:
     assert all(torch.equal(b, before[name]) for name, b in teacher.named_buffers())
 
 
-def test_teacher_is_a_copy_that_nothing_trains_and_no_random_number_pays_for() -> None:
+def test_teacher_is_a_copy_that_nothing_trains_and_no_random_number_pays_for():
     student = net()
     state = torch.get_rng_state()
     teacher = teacher_of(student)

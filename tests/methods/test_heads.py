@@ -1,7 +1,3 @@
-"""Projectors, windows and the head's layers: sizes as released, linearity, what each input can reach."""
-
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -30,7 +26,7 @@ def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:
     return [layer for layer in projector.layers if isinstance(layer, nn.Linear)]
 
 
-def test_sizes_are_the_released_ones() -> None:
+def test_sizes_are_the_released_ones():
     assert parameters(GlobalProjector()) == 256 * 256 + 256 + 256 * 512 + 512
     assert parameters(predictor(512)) == 2 * (512 * 512 + 512)
     assert parameters(LocalProjector(4)) == (4 * 8 + 8) + (8 * 4 + 4)
@@ -38,7 +34,7 @@ def test_sizes_are_the_released_ones() -> None:
     assert parameters(RepresentationHead()) == 9 * 496 * 512 + 512 * 128
 
 
-def test_the_wide_layer_starts_as_a_convolution_does() -> None:
+def test_the_wide_layer_starts_as_a_convolution_does():
     torch.manual_seed(0)
     wide = RepresentationHead(channels=50, hidden=64).wide.weight
     convolution = nn.Conv2d(50, 64, kernel_size=3, bias=False).weight
@@ -48,7 +44,7 @@ def test_the_wide_layer_starts_as_a_convolution_does() -> None:
         assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
 
 
-def test_global_projector_by_hand() -> None:
+def test_global_projector_by_hand():
     projector = GlobalProjector(3, 5, 4).double()
     features = torch.randn(2, 3, 4, 6, dtype=torch.float64)
     first, second = linear(projector)
@@ -68,7 +64,7 @@ def test_global_projector_by_hand() -> None:
 )
 def test_window_cells_are_the_pooled_crops(
     size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], side: int, count: int
-) -> None:
+):
     torch.manual_seed(1)
     logits = torch.randn(2, 3, *size, dtype=torch.float64)
     found = window_cells(logits, window, stride, side)
@@ -93,11 +89,11 @@ def test_window_cells_are_the_pooled_crops(
         ((16, 16, 16), [2, 2, 4], [1, 1, 2]),
     ],
 )
-def test_layout_is_the_released_one_in_proportion(size: tuple[int, ...], window: list[int], stride: list[int]) -> None:
+def test_layout_is_the_released_one_in_proportion(size: tuple[int, ...], window: list[int], stride: list[int]):
     assert window_layout(size) == (window, stride)
 
 
-def test_heads_of_patches_have_the_released_sizes() -> None:
+def test_heads_of_patches_have_the_released_sizes():
     net = ContrastNet(replace(TASK_3D, size=(112, 112, 80)), 128, window_border=True)
     assert parameters(net.whole) == 256 * 128 + 128 + 128 * 128 + 128
     assert parameters(net.local) == (2 * 4 + 4) + (4 * 2 + 2)
@@ -109,7 +105,7 @@ def test_heads_of_patches_have_the_released_sizes() -> None:
     assert parameters(global_neighbours(TASK_3D, 36).predictor) == 2 * (128 * 128 + 128)
 
 
-def test_released_windows_stop_before_the_border() -> None:
+def test_released_windows_stop_before_the_border():
     logits = torch.randn(1, 2, 256, 256, dtype=torch.float64)
     found = window_cells(logits, (64, 64), (32, 32), 8, border=False)
     every = window_cells(logits, (64, 64), (32, 32), 8).view(1, 7, 7, 64, 2)
@@ -119,7 +115,7 @@ def test_released_windows_stop_before_the_border() -> None:
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_local_projector_equals_pooling_and_convolutions(dimension: int) -> None:
+def test_local_projector_equals_pooling_and_convolutions(dimension: int):
     torch.manual_seed(0)
     projector = LocalProjector(3, side=4).double()
     logits = torch.randn(2, 3, *(8,) * dimension, dtype=torch.float64)

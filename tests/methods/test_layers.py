@@ -1,7 +1,3 @@
-"""Layers of our own beside torch's: dropout whose masks are cheap on a CPU, concatenation with dense gradients."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given
@@ -19,7 +15,7 @@ def random_bits(count: int) -> list[int]:
 
 
 @given(p=st.floats(0.001, 0.999), count=st.integers(1, 70))
-def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int) -> None:
+def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int):
     torch.manual_seed(SEED)
     dropped = [bits < round(p * 2**16) for bits in random_bits(count)]
     torch.manual_seed(SEED)
@@ -31,7 +27,7 @@ def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_as_many_values_are_dropped_as_p_says_and_the_gradient_is_the_mask(dtype: torch.dtype) -> None:
+def test_as_many_values_are_dropped_as_p_says_and_the_gradient_is_the_mask(dtype: torch.dtype):
     torch.manual_seed(SEED)
     image = torch.ones(8, 16, 32, 32, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
 
@@ -46,7 +42,7 @@ def test_as_many_values_are_dropped_as_p_says_and_the_gradient_is_the_mask(dtype
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_masks_follow_torchs_generator_and_evaluation_drops_nothing() -> None:
+def test_masks_follow_torchs_generator_and_evaluation_drops_nothing():
     layer, image = Dropout(0.5), torch.rand(2, 4, 16, 16)
     state = torch.get_rng_state()
     first, second = layer(image), layer(image)
@@ -57,7 +53,7 @@ def test_masks_follow_torchs_generator_and_evaluation_drops_nothing() -> None:
     assert layer.eval()(image) is image
 
 
-def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps() -> None:
+def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps():
     first, second = (
         torch.rand(2, channels, 4, 4).to(memory_format=torch.channels_last).requires_grad_() for channels in (3, 5)
     )
@@ -72,7 +68,7 @@ def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps() -> None:
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_a_doubling_is_torchs_transposed_convolution_with_its_gradients(precision: torch.dtype) -> None:
+def test_a_doubling_is_torchs_transposed_convolution_with_its_gradients(precision: torch.dtype):
     torch.manual_seed(SEED)
     plain = torch.nn.ConvTranspose2d(6, 4, kernel_size=2, stride=2)
     ours = Doubling(6, 4)

@@ -1,7 +1,3 @@
-"""The shared supervised loss against hand-computed values, an independent derivation and numerical gradients."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -39,14 +35,14 @@ def derived_cross_entropy(z: NDArray[np.float64], y: NDArray[np.int64]) -> float
     return -float(np.take_along_axis(log_p, y[:, None], axis=1).mean())
 
 
-def test_supervised_loss_by_hand() -> None:
+def test_supervised_loss_by_hand():
     loss = supervised_loss(P.log() + 5.0, Y)  # softmax forgets the shift
     assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)  # -ln .8, -ln .6
     assert loss.terms["dice"].item() == pytest.approx(0.1269833081, abs=1e-9)
     assert loss.total.item() == pytest.approx(0.5 * (0.3669845876 + 0.1269833081), abs=1e-9)
 
 
-def test_perfect_prediction_costs_nothing_and_absent_classes_are_no_division_by_zero() -> None:
+def test_perfect_prediction_costs_nothing_and_absent_classes_are_no_division_by_zero():
     p = torch.zeros(1, 3, 2, 2)
     p[:, 0] = 1.0
     labels = torch.zeros(1, 2, 2, dtype=torch.long)  # classes 1 and 2 absent, and given nothing
@@ -61,7 +57,7 @@ def test_perfect_prediction_costs_nothing_and_absent_classes_are_no_division_by_
     classes=st.integers(2, 5),
     size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
 )
-def test_supervised_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int]) -> None:
+def test_supervised_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int]):
     rng = np.random.default_rng(seed)
     z = 3 * rng.normal(size=(images, classes, *size))
     y = rng.integers(0, classes, size=(images, *size))
@@ -77,13 +73,13 @@ def gradient_inputs() -> tuple[Tensor, Tensor]:
     return logits, torch.randint(0, 3, (2, 3, 2), generator=g)
 
 
-def test_gradients_are_the_numerical_ones() -> None:
+def test_gradients_are_the_numerical_ones():
     logits, labels = gradient_inputs()
     assert torch.autograd.gradcheck(lambda z: dice_loss(z.softmax(dim=1), labels), (logits,))
     assert torch.autograd.gradcheck(lambda z: supervised_loss(z, labels).total, (logits,))
 
 
-def test_gradients_are_finite_when_the_network_is_certain_and_wrong() -> None:
+def test_gradients_are_finite_when_the_network_is_certain_and_wrong():
     logits = torch.full((1, 4, 2, 2), -200.0)
     logits[:, 3] = 200.0
     logits.requires_grad_()
@@ -94,7 +90,7 @@ def test_gradients_are_finite_when_the_network_is_certain_and_wrong() -> None:
     assert logits.grad.isfinite().all()
 
 
-def test_nnunet_loss_by_hand() -> None:
+def test_nnunet_loss_by_hand():
     loss = nnunet_loss(P.log() + 5.0, Y)  # class 1 alone: p = .2, .6, label on the second: 1 - 1.20001 / 1.80001
     assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)
     assert loss.terms["dice"].item() == pytest.approx(1 - 1.20001 / 1.80001, abs=1e-9)

@@ -1,7 +1,3 @@
-"""Dice over some of the pixels: by a second derivation, and as what it is where all or none count."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +6,7 @@ from harness.api.losses import dice_loss, masked_dice_loss
 from tests.methods.test_losses import gradient_inputs
 
 
-def test_it_is_the_dice_of_the_pixels_taken_out() -> None:
+def test_it_is_the_dice_of_the_pixels_taken_out():
     generator = torch.Generator().manual_seed(0)
     p = torch.randn(3, 4, 5, 6, generator=generator, dtype=torch.float64).softmax(dim=1)
     labels = torch.randint(4, (3, 5, 6), generator=generator)
@@ -21,7 +17,7 @@ def test_it_is_the_dice_of_the_pixels_taken_out() -> None:
     assert masked_dice_loss(p, labels, mask).item() == pytest.approx(np.mean(losses), rel=1e-12)
 
 
-def test_all_pixels_and_none() -> None:
+def test_all_pixels_and_none():
     logits, labels = gradient_inputs()
     everywhere = torch.ones_like(labels, dtype=torch.bool)
     whole = dice_loss(logits.softmax(dim=1), labels)
@@ -32,7 +28,7 @@ def test_all_pixels_and_none() -> None:
     assert torch.equal(gradient, torch.zeros_like(gradient))
 
 
-def test_gradients_are_the_numerical_ones_and_one_mask_serves_all_images() -> None:
+def test_gradients_are_the_numerical_ones_and_one_mask_serves_all_images():
     logits, labels = gradient_inputs()
     mask = torch.rand(labels.shape[1:], generator=torch.Generator().manual_seed(1)) < 0.5
     assert torch.autograd.gradcheck(lambda z: masked_dice_loss(z.softmax(dim=1), labels, mask), (logits,))

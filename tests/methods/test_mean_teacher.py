@@ -1,7 +1,3 @@
-"""Mean teacher: the step re-derived from recorded outputs, when its consistency starts, what its teacher sees."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -18,7 +14,7 @@ def mean_teacher(**params: object) -> MeanTeacher:
     return build(MeanTeacher, params=params)
 
 
-def test_step_equals_an_independent_derivation() -> None:
+def test_step_equals_an_independent_derivation():
     method = mean_teacher(consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
@@ -32,7 +28,7 @@ def test_step_equals_an_independent_derivation() -> None:
     assert got["total"] == pytest.approx(supervised + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-5)
 
 
-def test_consistency_is_left_out_at_first() -> None:
+def test_consistency_is_left_out_at_first():
     method = mean_teacher()
     (stage,) = method.stages
     before, after = (
@@ -42,7 +38,7 @@ def test_consistency_is_left_out_at_first() -> None:
     assert after == pytest.approx(0.1 * math.exp(-5 * (1 - 1 / 30) ** 2))
 
 
-def test_teacher_is_the_students_average() -> None:
+def test_teacher_is_the_students_average():
     method = mean_teacher(ema_decay=0.25)
     sgd, batch = optimiser(method), batch_for(method)
     step(method, sgd, batch, 0)

@@ -1,7 +1,3 @@
-"""What holds for every method: equal starts, determinism, resumption, plans, no reading of values in the step."""
-
-from __future__ import annotations
-
 import copy
 
 import pytest
@@ -27,7 +23,7 @@ def same_state(a: nn.Module, b: nn.Module) -> bool:
 
 
 @every_method
-def test_predictor_is_the_common_network(kind: type[Method]) -> None:
+def test_predictor_is_the_common_network(kind: type[Method]):
     predictor = build(kind).predictor
     assert sum(p.numel() for p in predictor.parameters()) == 1_813_764
     assert predictor.eval()(torch.rand(3, 1, 32, 32)).shape == (3, 4, 32, 32)
@@ -35,7 +31,7 @@ def test_predictor_is_the_common_network(kind: type[Method]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Supervised, BCP, SSNet])
-def test_twenty_steps_fit_a_blob(kind: type[Method]) -> None:
+def test_twenty_steps_fit_a_blob(kind: type[Method]):
     """Of the others each loss is derived a second time, and the check of methods sees that it moves the weights."""
     method = build(kind)
     sgd, batch = optimiser(method), batch_for(method)
@@ -51,7 +47,7 @@ def test_twenty_steps_fit_a_blob(kind: type[Method]) -> None:
 
 
 @every_method
-def test_channels_last_gives_the_same_loss(kind: type[Method]) -> None:
+def test_channels_last_gives_the_same_loss(kind: type[Method]):
     """With dropout off, since random numbers fill memory in its own order."""
     losses = []
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -67,7 +63,7 @@ def test_channels_last_gives_the_same_loss(kind: type[Method]) -> None:
 
 
 @every_method
-def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[Method]) -> None:
+def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[Method]):
     losses = []
     for precise in (True, False):
         method = build(kind)
@@ -81,13 +77,13 @@ def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[
     assert rounded.total.item() == pytest.approx(exact.total.item(), rel=0.02)
 
 
-def test_unknown_parameters_are_refused() -> None:
+def test_unknown_parameters_are_refused():
     with pytest.raises(ValidationError, match="consistancy"):
         Supervised.Params.model_validate({"consistancy": 0.1})
 
 
 @pytest.mark.parametrize(("size", "labelled", "unlabelled"), [(24, 12, 12), (5, 3, 2)])
-def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int) -> None:
+def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int):
     for kind in METHODS:
         method = build(kind)
         plan = method.batches(method.stages[-1], size)
@@ -95,7 +91,7 @@ def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int
         assert plan == (BatchPlan(size, 0) if supervised else BatchPlan(labelled, unlabelled))
 
 
-def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked() -> None:
+def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked():
     for kind in METHODS:
         reference = kind is SupervisedFull
         assert (kind.labels, kind.ranked) == (("all", False) if reference else ("subset", True))

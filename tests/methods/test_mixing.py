@@ -1,7 +1,3 @@
-"""CutMix and ClassMix: masks by hand, what every mask must hold, and pixels that keep their label and confidence."""
-
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -26,13 +22,13 @@ def batch(count: int, size: tuple[int, ...], seed: int = 0) -> Mixed:
     return Mixed(images, labels, images[:, 0] * 4 + labels)
 
 
-def test_box_by_hand() -> None:
+def test_box_by_hand():
     # 4 x 6, half is 12: widths 3 .. 6, 0.5 -> 5; height 12 / 5 = 2.4 -> 2; rows start at 0 .. 2, columns at 0 .. 1.
     mask = half_boxes(torch.tensor([[0.5, 0.7, 0.4]]), (4, 6))
     assert mask.int().tolist() == [[[0] * 6, [0] * 6, [1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0]]]
 
 
-def test_box_by_hand_in_3d() -> None:
+def test_box_by_hand_in_3d():
     # 4 x 4 x 6, half is 48: depth 3 .. 6, 0.25 -> 4; rest 12: rows 3 .. 4, 0.9 -> 4; 12 / 4 = 3 slices, from 1 on.
     mask = half_boxes(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
     expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
@@ -40,7 +36,7 @@ def test_box_by_hand_in_3d() -> None:
     assert torch.equal(mask, expected)
 
 
-def test_every_width_from_half_to_all_and_every_place_is_equally_likely() -> None:
+def test_every_width_from_half_to_all_and_every_place_is_equally_likely():
     u = (torch.arange(12) + 0.5) / 12
     middle = torch.full_like(u, 0.5)
     mask = half_boxes(torch.stack((u, middle, middle), dim=1), (6, 6))
@@ -52,7 +48,7 @@ def test_every_width_from_half_to_all_and_every_place_is_equally_likely() -> Non
 
 
 @given(size=SIZES, data=st.data())
-def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject) -> None:
+def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject):
     number = st.sampled_from([0.0, LARGEST]) | st.floats(0, LARGEST, width=32)
     rows = st.lists(number, min_size=2 * len(size) - 1, max_size=2 * len(size) - 1)
     draws = torch.tensor(data.draw(st.lists(rows, min_size=1, max_size=3)), dtype=torch.float32)
@@ -66,7 +62,7 @@ def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject) -
         assert all(2 * side >= length for side, length in zip(sides[1:], size[1:], strict=True))
 
 
-def test_classes_by_hand() -> None:
+def test_classes_by_hand():
     labels = torch.tensor([[[0, 1], [3, 3]], [[2, 2], [2, 2]]])
     scores = torch.tensor([[0.1, 0.2, 0.9, 0.3], [0.9, 0.9, 0.0, 0.9]])
     # Image 0 shows 0, 1 and 3: one of them, 3 scores best (2 is absent). Image 1 shows one class: that one.
@@ -77,9 +73,7 @@ def test_classes_by_hand() -> None:
 
 @pytest.mark.parametrize("name", MIXES)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 4), size=SIZES)
-def test_each_pixel_comes_from_one_of_two_images_with_its_label(
-    name: str, seed: int, count: int, size: list[int]
-) -> None:
+def test_each_pixel_comes_from_one_of_two_images_with_its_label(name: str, seed: int, count: int, size: list[int]):
     base = batch(count, tuple(size), seed)
     torch.manual_seed(seed)
     mixed = MIXES[name](base)
@@ -93,7 +87,7 @@ def test_each_pixel_comes_from_one_of_two_images_with_its_label(
 
 
 @given(seed=st.integers(0, 2**31))
-def test_classmix_pastes_whole_classes_of_the_partner(seed: int) -> None:
+def test_classmix_pastes_whole_classes_of_the_partner(seed: int):
     base = batch(3, (3, 4), seed)
     torch.manual_seed(seed)
     pasted = (classmix(*base, 4).images != base.images)[:, 0]
@@ -103,7 +97,7 @@ def test_classmix_pastes_whole_classes_of_the_partner(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", MIXES)
-def test_a_seed_decides_and_images_have_draws_of_their_own(name: str) -> None:
+def test_a_seed_decides_and_images_have_draws_of_their_own(name: str):
     base = batch(6, (12, 12))
 
     def pasted(seed: int) -> Tensor:

@@ -1,7 +1,3 @@
-"""The networks of 2D, and what 3D shares: size, cost and layout as published; equal names, equal networks."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -40,18 +36,18 @@ def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:
     return total / 1e9
 
 
-def test_parameter_counts_are_the_published_ones() -> None:
+def test_parameter_counts_are_the_published_ones():
     assert parameters(backbone(TASK)) == 1_813_764
     assert parameters(SharedEncoder(TASK)) == 2_577_624
     assert parameters(SharedEncoder(TASK).backbone) == 1_813_764
 
 
-def test_cost_is_the_published_one() -> None:
+def test_cost_is_the_published_one():
     assert giga_macs(backbone(TASK), (256, 256)) == pytest.approx(2.95, abs=0.005)
     assert giga_macs(SharedEncoder(TASK), (256, 256)) == pytest.approx(4.93, abs=0.005)
 
 
-def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
+def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky():
     kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
     blocks = [m for m in SharedEncoder(TASK).modules() if isinstance(m, ConvBlock)]
     assert len(blocks) == 5 + 4 + 4
@@ -61,7 +57,7 @@ def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
         assert [m.negative_slope for m in block if isinstance(m, nn.LeakyReLU)] == [0.01] * 2
 
 
-def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders() -> None:
+def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders():
     def rates(module: nn.Module) -> list[float]:
         return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
 
@@ -70,7 +66,7 @@ def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders() -> None:
     assert rates(net.backbone.decoder) == rates(net.others[0]) == [0.0] * 4
 
 
-def test_decoders_differ_only_in_their_upsampling() -> None:
+def test_decoders_differ_only_in_their_upsampling():
     net = SharedEncoder(TASK)
     ours = [m.up for m in net.backbone.decoder.modules() if isinstance(m, UpBlock)]
     second = [m.up for m in net.others[0].modules() if isinstance(m, UpBlock)]
@@ -80,7 +76,7 @@ def test_decoders_differ_only_in_their_upsampling() -> None:
         assert (up.kernel_size, up.stride) == ((2, 2), (2, 2))
 
 
-def test_bilinear_upsampling_aligns_corners() -> None:
+def test_bilinear_upsampling_aligns_corners():
     up = UpBlock(1, 1, "bilinear").up
     for p in up.parameters():
         p.data.fill_(float(p.ndim > 1))  # weight 1, bias 0
@@ -88,7 +84,7 @@ def test_bilinear_upsampling_aligns_corners() -> None:
     assert doubled[0, 0].tolist() == [pytest.approx([r * 2.0 + c for c in range(4)], abs=1e-5) for r in range(4)]
 
 
-def test_skips_come_first_in_the_concatenation() -> None:
+def test_skips_come_first_in_the_concatenation():
     block = UpBlock(2, 1, "bilinear")
     seen: list[Tensor] = []
     block.block.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -98,7 +94,7 @@ def test_skips_come_first_in_the_concatenation() -> None:
     assert torch.equal(seen[0][:, :1], skip)
 
 
-def test_features_and_maps_have_the_stated_shapes() -> None:
+def test_features_and_maps_have_the_stated_shapes():
     net = backbone(TASK).eval()
     images = torch.rand(2, 1, 32, 48)
     features = net.encode(images)
@@ -111,7 +107,7 @@ def test_features_and_maps_have_the_stated_shapes() -> None:
 
 
 @both_dimensions
-def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task) -> None:
+def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task):
     net = SharedEncoder(task, decoders=3).eval()
     images = torch.rand(1, 1, *(32, 16, 16)[: task.dimension])
     first, second, third = net(images)
@@ -122,14 +118,14 @@ def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task) -
 
 
 @both_dimensions
-def test_the_third_decoder_repeats_pixels_and_mixes_channels_with_a_convolution(task: Task) -> None:
+def test_the_third_decoder_repeats_pixels_and_mixes_channels_with_a_convolution(task: Task):
     decoder = third_decoder(task)
     resizes = [module for module in decoder.modules() if isinstance(module, nn.Upsample)]
     assert [(each.mode, each.scale_factor, each.align_corners) for each in resizes] == [("nearest", 2.0, None)] * 4
 
 
 @both_dimensions
-def test_initialisation_is_torchs_default(task: Task) -> None:
+def test_initialisation_is_torchs_default(task: Task):
     for layer in backbone(task).modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d):
             bound = 1 / math.sqrt(layer.in_channels * math.prod(layer.kernel_size))
@@ -139,7 +135,7 @@ def test_initialisation_is_torchs_default(task: Task) -> None:
             assert not layer.bias.any()
 
 
-def test_logits_are_float32_under_autocast() -> None:
+def test_logits_are_float32_under_autocast():
     net = backbone(TASK)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert net.encode(torch.rand(2, 1, 32, 32))[0].dtype == torch.bfloat16

@@ -1,7 +1,3 @@
-"""Cells or patches projected: the head at sampled pixels against the dense one, value and gradient, to the border."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given
@@ -43,26 +39,26 @@ def compare(maps: list[Tensor], head: RepresentationHead, positions: Tensor, tol
 
 
 @pytest.mark.parametrize("size", [(32, 48), (96, 32)])
-def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]) -> None:
+def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]):
     torch.manual_seed(0)
     everywhere = torch.arange(2 * size[0] * size[1])  # every border and corner, every phase of every map
     compare(pyramid(size), head_for(WIDTHS, 2), everywhere, 1e-10)
 
 
 @pytest.mark.parametrize("count", [1, 11, 47, 5000])
-def test_projecting_cells_or_patches_is_the_same(count: int) -> None:
+def test_projecting_cells_or_patches_is_the_same(count: int):
     torch.manual_seed(7)
     positions = torch.randint(2 * 32 * 48, (count,))  # the maps have 12, 48, 192, 768, 3072 cells
     compare(pyramid((32, 48)), head_for(WIDTHS, 2), positions, 1e-10)
 
 
-def test_head_in_three_dimensions_equals_convolutions() -> None:
+def test_head_in_three_dimensions_equals_convolutions():
     torch.manual_seed(2)
     widths = (4, 3, 2)
     compare(pyramid((8, 4, 12), widths), head_for(widths, 3), torch.arange(2 * 8 * 4 * 12), 1e-10)
 
 
-def test_head_on_a_v_net_equals_the_dense_head_to_every_border() -> None:
+def test_head_on_a_v_net_equals_the_dense_head_to_every_border():
     """In single precision, as it trains."""
     torch.manual_seed(5)
     net = backbone(TASK_3D)
@@ -75,7 +71,7 @@ def test_head_on_a_v_net_equals_the_dense_head_to_every_border() -> None:
     compare(maps, head, positions[torch.randperm(len(positions))[:300]], 1e-5)
 
 
-def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch):
     torch.manual_seed(6)
     patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])
     masks = torch.rand(3, 2 * 8 * 4 * 8) < 0.3
@@ -85,7 +81,7 @@ def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPat
 
 
 @given(seed=st.integers(0, 2**31), fine=st.integers(1, 40), share=st.floats(0, 1))
-def test_taps_of_any_ratio_equal_interpolation(seed: int, fine: int, share: float) -> None:
+def test_taps_of_any_ratio_equal_interpolation(seed: int, fine: int, share: float):
     coarse = 1 + round(share * (fine - 1))
     torch.manual_seed(seed)
     line = torch.randn(1, 1, coarse, dtype=torch.float64)
@@ -98,7 +94,7 @@ def test_taps_of_any_ratio_equal_interpolation(seed: int, fine: int, share: floa
 
 
 @pytest.mark.parametrize(("size", "widths"), [((32, 48), WIDTHS), ((4, 8, 8), (3, 2))])
-def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: tuple[int, ...]) -> None:
+def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: tuple[int, ...]):
     torch.manual_seed(3)
     maps, head = pyramid(size, widths), head_for(widths, len(size))
     pixels = 2 * torch.Size(size).numel()
@@ -111,7 +107,7 @@ def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: t
     assert found[2].eq(0).all()
 
 
-def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("methods.action_parts.representation.CHUNK", 7)
     torch.manual_seed(4)
     features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))

@@ -1,7 +1,3 @@
-"""Pseudo labels and their loss: values by hand, ReCo's rule re-derived with boolean masks, numerical gradients."""
-
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -36,7 +32,7 @@ def derived(logits: Tensor, labels: Tensor, confidence: Tensor, threshold: float
     return float(np.mean(weighted)) if weighted else 0.0
 
 
-def test_pseudo_labels_by_hand() -> None:
+def test_pseudo_labels_by_hand():
     found = pseudo_label(LOGITS.clone().requires_grad_() + 3.0)
     assert found.labels.tolist() == [[[0, 1]], [[0, 0]]]  # a tie goes to the first class
     assert found.confidence.flatten().tolist() == pytest.approx([0.8, 0.6, 0.5, 0.9])
@@ -44,20 +40,20 @@ def test_pseudo_labels_by_hand() -> None:
     assert not found.confidence.requires_grad
 
 
-def test_confidence_is_finer_than_bfloat16() -> None:
+def test_confidence_is_finer_than_bfloat16():
     logits = torch.tensor([[3.375, 0.0], [3.40625, 0.0]]).bfloat16()  # exact in bfloat16; p = .96692, .96790
     found = pseudo_label(logits).confidence
     assert found.dtype == torch.float32
     assert found.tolist() == pytest.approx([1 / (1 + math.exp(-3.375)), 1 / (1 + math.exp(-3.40625))], abs=1e-6)
 
 
-def test_share_by_hand() -> None:
+def test_share_by_hand():
     confidence = torch.tensor([[[0.97, 0.9699, 0.98, 1.0]], [[0.1, 0.2, 0.3, 0.4]]])
     assert confident_share(confidence, 0.97).tolist() == [0.75, 0.0]  # 0.97 itself counts, in single precision too
     assert confident_share(confidence, 0.0).tolist() == [1.0, 1.0]
 
 
-def test_pixels_that_cost_nothing_leave_the_mean() -> None:
+def test_pixels_that_cost_nothing_leave_the_mean():
     logits = torch.tensor([[[0.0, 60.0, 60.0, 60.0]], [[0.0, 0.0, 0.0, 0.0]]]).unsqueeze(0)  # [1, 2, 1, 4]
     labels = torch.zeros(1, 1, 4, dtype=torch.long)
     sure = torch.ones(1, 1, 4)
@@ -78,7 +74,7 @@ def test_pixels_that_cost_nothing_leave_the_mean() -> None:
     size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     threshold=st.sampled_from([0.0, 0.5, 0.97, 1.1]),
 )
-def test_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int], threshold: float) -> None:
+def test_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int], threshold: float):
     g = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(images, classes, *size, generator=g, dtype=torch.float64)
     logits[torch.rand(logits.shape, generator=g) < 0.2] = 100.0  # some cost exactly nothing
@@ -87,7 +83,7 @@ def test_loss_equals_a_derivation(seed: int, images: int, classes: int, size: li
     assert found.item() == pytest.approx(derived(logits, *teacher[1:], threshold), rel=1e-9, abs=1e-12)
 
 
-def test_gradient_is_the_numerical_one_and_reaches_the_student_alone() -> None:
+def test_gradient_is_the_numerical_one_and_reaches_the_student_alone():
     g = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
     teacher = pseudo_label(3 * torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True))

@@ -1,7 +1,3 @@
-"""Draws from masks: members alone, uniform, from the default generator, without a shape that depends on data."""
-
-from __future__ import annotations
-
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +6,7 @@ from methods.action_parts.arithmetic import class_masks, draw_classes, draw_memb
 
 
 @given(seed=st.integers(0, 2**31), sets=st.integers(1, 4), pixels=st.integers(1, 30), share=st.floats(0, 1))
-def test_members_are_drawn_and_empty_sets_stay_in_range(seed: int, sets: int, pixels: int, share: float) -> None:
+def test_members_are_drawn_and_empty_sets_stay_in_range(seed: int, sets: int, pixels: int, share: float):
     torch.manual_seed(seed)
     masks = torch.rand(sets, pixels) < share
     wanted = torch.randint(sets, (5, 7))
@@ -20,7 +16,7 @@ def test_members_are_drawn_and_empty_sets_stay_in_range(seed: int, sets: int, pi
     assert (masks[wanted, found] | ~masks.any(1)[wanted]).all()
 
 
-def test_members_are_uniform() -> None:
+def test_members_are_uniform():
     torch.manual_seed(0)
     masks = torch.tensor([[0, 1, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]]).bool()
     found = draw_members(masks, torch.tensor([0, 1, 3]).unsqueeze(1).expand(-1, 40_000))
@@ -30,7 +26,7 @@ def test_members_are_uniform() -> None:
     assert counts[expected == 0].eq(0).all()
 
 
-def test_classes_have_their_probabilities() -> None:
+def test_classes_have_their_probabilities():
     torch.manual_seed(0)
     probabilities = torch.tensor([[0.0, 0.1, 0.6, 0.3], [1.0, 0.0, 0.0, 0.0]])
     counts = torch.stack([row.bincount(minlength=4) for row in draw_classes(probabilities, 40_000)]) / 40_000
@@ -38,6 +34,6 @@ def test_classes_have_their_probabilities() -> None:
     assert counts[probabilities == 0].eq(0).all()
 
 
-def test_class_masks_leave_other_labels_out() -> None:
+def test_class_masks_leave_other_labels_out():
     masks = class_masks(torch.tensor([[0, 2], [-1, 255]]), 3)
     assert masks.tolist() == [[True, False, False, False], [False] * 4, [False, True, False, False]]

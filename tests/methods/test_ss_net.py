@@ -1,7 +1,3 @@
-"""SS-Net: adversarial steps against numerical gradients, the step re-derived, and what its memory reads."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -24,7 +20,7 @@ def small_network() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Tanh(), nn.Conv2d(4, 3, 1)).double()
 
 
-def test_soft_dice_by_hand_and_of_labels() -> None:
+def test_soft_dice_by_hand_and_of_labels():
     p, q = torch.tensor([[[0.8], [0.2]]]), torch.tensor([[[0.5], [0.5]]])
     assert soft_dice(p, q).item() == pytest.approx(((1 - 0.8 / 0.89) + (1 - 0.2 / 0.29)) / 2, rel=1e-6)
     assert soft_dice(p, p).item() == pytest.approx(0.0, abs=1e-7)
@@ -34,7 +30,7 @@ def test_soft_dice_by_hand_and_of_labels() -> None:
     assert soft_dice(p, given).item() == pytest.approx(dice_loss(p, labels).item(), rel=1e-5)
 
 
-def test_the_adversarial_step_is_the_unit_gradient_at_a_random_small_one() -> None:
+def test_the_adversarial_step_is_the_unit_gradient_at_a_random_small_one():
     network = small_network()
     images = torch.rand(2, 1, 6, 5, dtype=torch.float64)
     clean = network(images).softmax(dim=1).detach()
@@ -57,7 +53,7 @@ def test_the_adversarial_step_is_the_unit_gradient_at_a_random_small_one() -> No
     assert loss.item() == pytest.approx(distance.item(), rel=1e-10)
 
 
-def test_adversarial_forwards_leave_statistics_and_input_gradients_alone() -> None:
+def test_adversarial_forwards_leave_statistics_and_input_gradients_alone():
     network = small_network()
     images = torch.rand(2, 1, 6, 5, dtype=torch.float64)
     clean = network(images).softmax(dim=1).detach()
@@ -69,7 +65,7 @@ def test_adversarial_forwards_leave_statistics_and_input_gradients_alone() -> No
     assert images.grad is None
 
 
-def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice() -> None:
+def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
     method = ss_net(consistency=3.0, ramp_end=0.8, contrast_weight=0.2)
     batch = batch_for(method, 6)
     answers: list[Tensor] = []
@@ -87,7 +83,7 @@ def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice() -> None:
     assert not loss.terms["ce"].requires_grad
 
 
-def test_memory_holds_correct_foreground_pixels_and_background_none() -> None:
+def test_memory_holds_correct_foreground_pixels_and_background_none():
     method = ss_net(memory=8)
     _, labels = blobs(2)
     features = torch.rand(4, 16, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -105,7 +101,7 @@ def test_memory_holds_correct_foreground_pixels_and_background_none() -> None:
     assert (losses > 0).all()
 
 
-def test_each_loss_reaches_what_it_should() -> None:
+def test_each_loss_reaches_what_it_should():
     method = ss_net()
     batch = batch_for(method)
     with torch.no_grad():  # right somewhere, so that there is a memory

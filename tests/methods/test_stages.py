@@ -1,7 +1,3 @@
-"""Shares and learning-rate factors of stages: the same freedom for every method that has several."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -33,7 +29,7 @@ def placed(params: StagedParams, point: dict[str, float]) -> StagedParams:
     return type(params).model_validate(params.with_values(point))
 
 
-def test_every_method_with_stages_has_them() -> None:
+def test_every_method_with_stages_has_them():
     """A share and a factor for each stage, searched for all but the last; none changes what a step costs."""
     staged = [name for name in method_sources() if len(build(load_method(name)).stages) > 1]
     assert {"bcp", "action", "action_pp"} <= set(staged)
@@ -48,7 +44,7 @@ def test_every_method_with_stages_has_them() -> None:
         assert space == {f"{what}_{stage}" for what in ("ratio", "rate") for stage in names[:-1]}
 
 
-def test_shares_by_hand() -> None:
+def test_shares_by_hand():
     """0.25 x 2 : 0.75 = 0.4 : 0.6; 1/6 x 4 : 1/6 x 0.5 : 2/3 = 8 : 1 : 8."""
     assert shares(placed(BCPParams(), {"ratio_labelled": 2.0})) == pytest.approx([0.4, 0.6])
     action = placed(ActionParams(), {"ratio_global": 4.0, "ratio_local": 0.5})
@@ -60,7 +56,7 @@ def test_shares_by_hand() -> None:
 
 @every_kind
 @given(data=st.data())
-def test_shares_add_up_to_1_wherever_a_search_goes(kind: type[StagedParams], data: st.DataObject) -> None:
+def test_shares_add_up_to_1_wherever_a_search_goes(kind: type[StagedParams], data: st.DataObject):
     names = [name for name in kind().space() if name.startswith("ratio_")]
     point = {name: data.draw(st.just(0.0) | st.floats(1e-3, 1e3), name) for name in names}
     stages = placed(kind(), point).stages()
@@ -70,7 +66,7 @@ def test_shares_add_up_to_1_wherever_a_search_goes(kind: type[StagedParams], dat
 
 
 @every_kind
-def test_a_stage_that_is_left_out_is_not_searched(kind: type[StagedParams]) -> None:
+def test_a_stage_that_is_left_out_is_not_searched(kind: type[StagedParams]):
     *others, last = (stage.name for stage in kind().stages())
     alone = kind.model_validate({**{f"share_{name}": 0 for name in others}, f"share_{last}": 1})
     assert alone.stages() == (Stage(last),)
@@ -87,12 +83,12 @@ def test_a_stage_that_is_left_out_is_not_searched(kind: type[StagedParams]) -> N
         ({"rate_labelled": math.nan}, "rate_labelled"),
     ],
 )
-def test_impossible_stages_are_refused(wrong: dict[str, float], words: str) -> None:
+def test_impossible_stages_are_refused(wrong: dict[str, float], words: str):
     with pytest.raises(ValidationError, match=words):
         BCPParams.model_validate(wrong)
 
 
-def test_the_factor_multiplies_the_engine_s_rate() -> None:
+def test_the_factor_multiplies_the_engine_s_rate():
     """0.02 x 0.25^0.9 x 0.1 = 0.02 x 0.2871746 x 0.1; a factor of 1 keeps every bit."""
     sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
     progress = Progress(0.5, 0.75, 3)

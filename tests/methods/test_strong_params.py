@@ -1,7 +1,3 @@
-"""ACTION's strong augmentation lent to other methods: whose images it changes."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -20,14 +16,14 @@ def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "strong", lambda images, _strength: real(images, certain))
 
 
-def test_it_is_off_unless_asked_for_and_written_out() -> None:
+def test_it_is_off_unless_asked_for_and_written_out():
     assert UAMTParams().model_dump(mode="json")["strong"] is False
     assert UAMTParams.model_validate({"strong": True}).augmentation == ("altered",)
 
 
 @pytest.mark.parametrize("kind", [Supervised, SupervisedFull])
 @pytest.mark.parametrize("strong", [False, True])
-def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: bool) -> None:
+def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: bool):
     method = build(kind, params={"strong": strong})
     assert isinstance(method, Supervised)
     batch, net = batch_for(method), Recorder(method.net)
@@ -37,7 +33,7 @@ def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: boo
 
 
 @pytest.mark.parametrize("strong", [False, True])
-def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool) -> None:
+def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool):
     method = ua_mt(strong=strong, noise=0.0)
     assert isinstance(method, UAMT)
     batch = batch_for(method)

@@ -1,7 +1,3 @@
-"""L_aaco against loops over anchors and queue entries, on the same draws; the release's form differs as described."""
-
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -84,9 +80,7 @@ class Scene:
     ],
     ids=["empty", "part", "one class queued", "class absent", "one class", "one class, not queued", "wrapped"],
 )
-def test_loss_equals_the_loops(
-    pushed: int, queued: tuple[int, ...], absent: int, only: int | None, release: bool
-) -> None:
+def test_loss_equals_the_loops(pushed: int, queued: tuple[int, ...], absent: int, only: int | None, release: bool):
     scene = Scene(pushed, queued, absent, only)
     draw = None if release else draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
     found = supervised_contrast_loss(scene.anchors, scene.queue, scene.targets, draw, 0.2, 0.3)
@@ -98,7 +92,7 @@ def test_loss_equals_the_loops(
 
 
 @given(seed=st.integers(0, 2**31), filled=st.floats(0, 1), scale=st.floats(-2, 4))
-def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float, scale: float) -> None:
+def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float, scale: float):
     torch.manual_seed(seed)
     rows = (10.0**scale * unit(4, 5)).requires_grad_()  # logits far beyond what an exponential can hold
     entries, bias = unit(11, 5), torch.where(torch.rand(11) < filled, 0.0, NEVER).double()
@@ -113,7 +107,7 @@ def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
-def test_no_anchor_at_all_gives_zero_and_zero_gradients() -> None:
+def test_no_anchor_at_all_gives_zero_and_zero_gradients():
     scene = Scene(4)
     none = Anchors(scene.anchors.student, scene.anchors.teacher, scene.labels, torch.zeros(8, dtype=torch.bool))
     draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
@@ -133,7 +127,7 @@ def single_anchor(entries: int) -> tuple[Anchors, LabelledBank, Targets]:
     return anchors, queue, targets
 
 
-def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:
+def test_by_hand_and_the_released_centre_term_is_practically_off():
     anchors, queue, targets = single_anchor(3072)
     draw = PositiveDraw(torch.arange(6).unsqueeze(0), torch.ones(1, dtype=torch.bool))
     log_sum = math.log(math.e + 3073)  # at temperature 1: logits 1 for the centre, 0 for the others
@@ -149,7 +143,7 @@ def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:
     assert centre_share(None) == pytest.approx(0.1 / 3074, rel=1e-6)  # 3e-5
 
 
-def test_anchors_are_pixels_of_their_class() -> None:
+def test_anchors_are_pixels_of_their_class():
     labels = torch.tensor([[[0, 0, 2], [2, 2, 0]]]).expand(2, -1, -1)
     draw = draw_anchors(labels, 3, 50)
     assert draw.labels.tolist() == [0] * 50 + [1] * 50 + [2] * 50
@@ -159,7 +153,7 @@ def test_anchors_are_pixels_of_their_class() -> None:
     assert torch.where(draw.used, draw.labels, -1).tolist() == [0] * 50 + [-1] * 50 + [2] * 50
 
 
-def test_positives_are_entries_of_the_class() -> None:
+def test_positives_are_entries_of_the_class():
     queue_labels = torch.tensor([1, -1, 0, 1, -1])
     draw = draw_positives(queue_labels, torch.tensor([0, 1, 2]), 3, 40)
     assert draw.entries.shape == (3, 40)
@@ -168,7 +162,7 @@ def test_positives_are_entries_of_the_class() -> None:
     assert draw.present.tolist() == [True, True, False]
 
 
-def test_no_loss_is_rounded_under_autocast_and_gradients_little() -> None:
+def test_no_loss_is_rounded_under_autocast_and_gradients_little():
     scene = Scene(10)
     draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
     arguments = (scene.anchors, scene.queue, scene.targets, draw, 0.07, 0.2)

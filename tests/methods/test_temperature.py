@@ -1,7 +1,3 @@
-"""Temperature schedules: formulas at many points, ends, bounds, continuity, and how a suite writes them."""
-
-from __future__ import annotations
-
 import json
 import math
 from typing import Any
@@ -37,13 +33,13 @@ def bounds(schedule: TemperatureSchedule) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("periods", [0.5, 1, 5])
-def test_cosine_equals_its_formula(periods: float) -> None:
+def test_cosine_equals_its_formula(periods: float):
     schedule = Cosine(low=0.1, high=1.0, periods=periods)
     swing = np.cos(math.pi * periods * POINTS) ** 2  # the same wave by the double angle
     assert [schedule.value(p) for p in POINTS] == pytest.approx(list(0.1 + 0.9 * swing), abs=1e-9)
 
 
-def test_linear_and_half_cosine_by_hand() -> None:
+def test_linear_and_half_cosine_by_hand():
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     assert [Linear(start=1.0, end=0.2).value(p) for p in shares] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
     bend = 0.4 * math.sqrt(0.5)
@@ -51,7 +47,7 @@ def test_linear_and_half_cosine_by_hand() -> None:
     assert [HalfCosine(start=1.0, end=0.2).value(p) for p in shares] == pytest.approx(expected)
 
 
-def test_steps_are_equal_pieces() -> None:
+def test_steps_are_equal_pieces():
     schedule = Step(values=(1.0, 0.5, 0.25, 0.1))
     shares = [0.0, 0.2499, 0.25, 0.4999, 0.5, 0.7499, 0.75, 0.9999, 1.0]
     assert [schedule.value(p) for p in shares] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.1, 0.1, 0.1]
@@ -68,14 +64,14 @@ def test_steps_are_equal_pieces() -> None:
         {"family": "step", "values": [1.0, 0.5, 0.1]},
     ],
 )
-def test_a_suite_writes_any_family_and_gets_it_back_as_json(text: dict[str, Any]) -> None:
+def test_a_suite_writes_any_family_and_gets_it_back_as_json(text: dict[str, Any]):
     params = Params.model_validate({"student": text})
     dumped = params.model_dump(mode="json")
     assert dumped == {"student": text, "teacher": {"family": "constant", "tau": 0.04}}
     assert Params.model_validate(json.loads(json.dumps(dumped))) == params
 
 
-def test_a_method_has_a_default_and_a_suite_may_leave_out_the_periods() -> None:
+def test_a_method_has_a_default_and_a_suite_may_leave_out_the_periods():
     assert Params().student.value(0.5) == pytest.approx(0.1)
     given_text = {"family": "cosine", "low": 0.1, "high": 1.0}
     assert Params.model_validate({"student": given_text}) == Params()
@@ -94,6 +90,6 @@ def test_a_method_has_a_default_and_a_suite_may_leave_out_the_periods() -> None:
         ({"tau": 0.1}, "discriminator 'family'"),
     ],
 )
-def test_impossible_schedules_are_refused(text: dict[str, Any], message: str) -> None:
+def test_impossible_schedules_are_refused(text: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(Temperature).validate_python(text)

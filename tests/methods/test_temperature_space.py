@@ -1,7 +1,3 @@
-"""ACTION++'s temperatures as a search moves them: four numbers, four schedules."""
-
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -20,7 +16,7 @@ def placed(point: dict[str, Any], **params: Any) -> dict[str, Any]:
     return {name: value for name, value in moved.items() if name.endswith("_temperature")}
 
 
-def test_the_default_is_a_point_of_the_space() -> None:
+def test_the_default_is_a_point_of_the_space():
     params = ActionPPParams()
     point = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
     assert point == {"tau_family": "cosine", "tau_low": 0.1, "tau_high": 1.0, "tau_periods": 1.0}
@@ -52,19 +48,17 @@ def test_the_default_is_a_point_of_the_space() -> None:
         ),
     ],
 )
-def test_a_point_sets_all_four_temperatures(
-    point: dict[str, Any], student: dict[str, Any], teacher: dict[str, Any]
-) -> None:
+def test_a_point_sets_all_four_temperatures(point: dict[str, Any], student: dict[str, Any], teacher: dict[str, Any]):
     assert placed(point) == {**dict.fromkeys(SHARED, student), "teacher_temperature": teacher}
 
 
-def test_a_point_elsewhere_leaves_temperatures_alone() -> None:
+def test_a_point_elsewhere_leaves_temperatures_alone():
     own = {"teacher_temperature": {"family": "constant", "tau": 0.04}}
     assert placed({"lambda_a": 0.5}, **own)["teacher_temperature"] == own["teacher_temperature"]
     assert placed({"lambda_a": 0.5, "tau_low": 0.2}, **own)["teacher_temperature"]["low"] == 0.02
 
 
-def test_parameters_that_stand_on_no_point_say_so() -> None:
+def test_parameters_that_stand_on_no_point_say_so():
     params = ActionPPParams(student_temperature=Constant(tau=0.2))
     here = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
     assert here == {"tau_family": "constant", "tau_low": None, "tau_high": None, "tau_periods": None}
@@ -72,7 +66,7 @@ def test_parameters_that_stand_on_no_point_say_so() -> None:
     assert moved["student_temperature"] == {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}
 
 
-def test_an_impossible_schedule_is_refused() -> None:
+def test_an_impossible_schedule_is_refused():
     with pytest.raises(ValidationError, match=r"low 0.6 is above high 0.5"):
         placed({"tau_low": 0.6, "tau_high": 0.5})
     with pytest.raises(ValueError, match=re.escape("cosine | half_cosine | linear | constant, not 'sine'")):

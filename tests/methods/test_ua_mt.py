@@ -1,7 +1,3 @@
-"""UA-MT: its formulas by hand, the step as a whole re-derived from recorded outputs, and the teacher's place."""
-
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -38,7 +34,7 @@ def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float
     return {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
 
 
-def test_threshold_by_hand() -> None:
+def test_threshold_by_hand():
     assert threshold(0.75, 0.0, 2) == pytest.approx(0.521, abs=5e-4)
     assert threshold(0.75, 1.0, 2) == pytest.approx(0.693, abs=5e-4)
     assert threshold(0.75, 0.0, 2) == pytest.approx((0.75 + 0.25 * 0.006737947) * 0.6931471806, rel=1e-8)
@@ -46,7 +42,7 @@ def test_threshold_by_hand() -> None:
     assert threshold(0.5, 0.5, 2) == pytest.approx((0.5 + 0.5 * 0.2865048) * 0.6931472, rel=1e-6)
 
 
-def test_entropy_by_hand() -> None:
+def test_entropy_by_hand():
     p = torch.tensor([[0.5, 0.25, 1.0], [0.5, 0.25, 0.0], [0.0, 0.25, 0.0], [0.0, 0.25, 0.0]], dtype=torch.float64)
     expected = [-math.log(0.500001), -math.log(0.250001), -math.log(1.000001)]
     assert entropy(p.unsqueeze(0))[0].tolist() == pytest.approx(expected, rel=1e-12)
@@ -58,7 +54,7 @@ P = torch.tensor([[[0.7, 0.5], [0.3, 0.5]]], dtype=torch.float64)
 TARGET = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]], dtype=torch.float64)
 
 
-def test_with_everything_masked_loss_and_gradients_are_zero_in_float32() -> None:
+def test_with_everything_masked_loss_and_gradients_are_zero_in_float32():
     p = P.float().requires_grad_()
     loss = masked_consistency(p, TARGET.float(), torch.zeros(1, 2), 2)
     loss.backward()
@@ -67,7 +63,7 @@ def test_with_everything_masked_loss_and_gradients_are_zero_in_float32() -> None
     assert torch.equal(p.grad, torch.zeros_like(p))
 
 
-def test_consistency_gradients_are_the_numerical_ones() -> None:
+def test_consistency_gradients_are_the_numerical_ones():
     g = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
     target = torch.rand(2, 3, 2, 2, generator=g, dtype=torch.float64).softmax(dim=1)
@@ -76,7 +72,7 @@ def test_consistency_gradients_are_the_numerical_ones() -> None:
 
 
 @pytest.mark.parametrize(("scale", "levels"), [("binary", 2), ("classes", 4)])
-def test_step_equals_an_independent_derivation(scale: str, levels: int) -> None:
+def test_step_equals_an_independent_derivation(scale: str, levels: int):
     method = ua_mt(entropy_scale=scale, passes=4, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     with torch.no_grad():  # make the teacher certain of some pixels, not of all
@@ -100,7 +96,7 @@ def test_step_equals_an_independent_derivation(scale: str, levels: int) -> None:
     assert got["total"] == pytest.approx(supervised + weight * consistency, rel=1e-4)
 
 
-def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch() -> None:
+def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch():
     method = ua_mt()
     batch = batch_for(method, 6)
     teacher = Recorder(method.teacher)
@@ -109,7 +105,7 @@ def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch() ->
     assert {int(b) for name, b in method.teacher.named_buffers() if name.endswith("num_batches_tracked")} == {5}
 
 
-def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass() -> None:
+def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass():
     method = ua_mt()
     batch = batch_for(method, 6)
     teacher = Recorder(method.teacher)
@@ -123,7 +119,7 @@ def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass() ->
     assert len({tuple(each.flatten().tolist()) for each in noise}) == len(noise)
 
 
-def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics() -> None:
+def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics():
     method = ua_mt(ema_decay=0.6)
     batch, sgd = batch_for(method), optimiser(method)
     expected: list[Tensor] = []
@@ -140,7 +136,7 @@ def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics() -> 
     assert not torch.allclose(ours, theirs)
 
 
-def test_last_step_of_the_ramp_ends_at_the_full_weight() -> None:
+def test_last_step_of_the_ramp_ends_at_the_full_weight():
     method = ua_mt()
     schedules = method.schedules(method.stages[0], Progress(run=1.0, stage=1.0, step=7))
     assert schedules["consistency_weight"] == pytest.approx(0.1)

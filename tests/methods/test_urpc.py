@@ -1,7 +1,3 @@
-"""URPC: rectified consistency by a second derivation, the step as a whole, heads, and what disturbs their maps."""
-
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -29,7 +25,7 @@ def derived_consistency(p: list[np.ndarray]) -> float:
     return float(np.mean(losses))
 
 
-def test_step_equals_an_independent_derivation() -> None:
+def test_step_equals_an_independent_derivation():
     method = urpc(consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     answers: list[list[Tensor]] = []
@@ -46,13 +42,13 @@ def test_step_equals_an_independent_derivation() -> None:
     assert got["total"] == pytest.approx(sum(supervised) / 8 + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
 
 
-def test_gradients_are_the_numerical_ones_through_the_mean_too() -> None:
+def test_gradients_are_the_numerical_ones_through_the_mean_too():
     logits, _ = gradient_inputs()
     second = logits.detach().flip(0).requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: pyramid_consistency([a, b])[0], (logits, second))
 
 
-def test_agreement_costs_nothing_and_certain_disagreement_stays_finite() -> None:
+def test_agreement_costs_nothing_and_certain_disagreement_stays_finite():
     logits, _ = gradient_inputs()
     assert pyramid_consistency([logits, logits])[0].item() == pytest.approx(0.0, abs=1e-12)
     sure = torch.tensor([[[500.0], [-500.0]]], requires_grad=True)
@@ -63,7 +59,7 @@ def test_agreement_costs_nothing_and_certain_disagreement_stays_finite() -> None
     assert sure.grad.isfinite().all()
 
 
-def test_peaks_are_the_highest_mean_activations() -> None:
+def test_peaks_are_the_highest_mean_activations():
     torch.manual_seed(0)
     features = torch.rand(2, 3, 8, 8)
     features[:, :, 0, 0] = 2.0
@@ -76,7 +72,7 @@ def test_peaks_are_the_highest_mean_activations() -> None:
     assert torch.equal(kept[~dropped.unsqueeze(1).expand_as(kept)], features[~dropped.unsqueeze(1).expand_as(kept)])
 
 
-def test_noise_is_the_same_for_all_images_and_within_three_tenths() -> None:
+def test_noise_is_the_same_for_all_images_and_within_three_tenths():
     torch.manual_seed(0)
     factors = with_noise(torch.ones(2, 3, 40, 40))
     assert torch.equal(factors[0], factors[1])
@@ -86,7 +82,7 @@ def test_noise_is_the_same_for_all_images_and_within_three_tenths() -> None:
 
 
 @pytest.mark.parametrize(("task", "kernel"), [(TASK, 9), (TASK_3D, 1)])
-def test_heads_read_three_coarser_maps(task: Task, kernel: int) -> None:
+def test_heads_read_three_coarser_maps(task: Task, kernel: int):
     net = Pyramid(task).eval()
     shapes: list[torch.Size] = []
     for head in net.heads:

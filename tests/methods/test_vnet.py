@@ -1,7 +1,3 @@
-"""The 3D networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
-
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
@@ -14,19 +10,19 @@ from tests.methods.tiny import TASK_3D
 WIDTHS = [16, 32, 64, 128, 256]
 
 
-def test_parameter_counts_are_the_published_ones() -> None:
+def test_parameter_counts_are_the_published_ones():
     assert parameters(backbone(TASK_3D)) == 9_448_866
     assert parameters(SharedEncoder(TASK_3D)) == 12_347_716
     assert parameters(SharedEncoder(TASK_3D, decoders=3)) == 15_246_566
     assert parameters(SharedEncoder(TASK_3D).backbone) == 9_448_866
 
 
-def test_cost_is_the_published_one() -> None:
+def test_cost_is_the_published_one():
     assert giga_macs(backbone(TASK_3D), (112, 112, 80)) == pytest.approx(40.1, abs=0.05)
     assert giga_macs(SharedEncoder(TASK_3D), (112, 112, 80)) == pytest.approx(87.8, abs=0.05)
 
 
-def test_features_and_maps_have_the_stated_shapes() -> None:
+def test_features_and_maps_have_the_stated_shapes():
     size = (16, 48, 32)
     net = backbone(TASK_3D).eval()
     images = torch.rand(1, 1, *size)
@@ -39,13 +35,13 @@ def test_features_and_maps_have_the_stated_shapes() -> None:
     assert net(images).shape == (1, 2, *size)
 
 
-def test_sizes_that_four_halvings_do_not_divide_fail_and_give_no_wrong_map() -> None:
+def test_sizes_that_four_halvings_do_not_divide_fail_and_give_no_wrong_map():
     with pytest.raises(RuntimeError, match="size"):
         backbone(TASK_3D).eval()(torch.rand(1, 1, 32, 24, 16))
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "trilinear"])
-def test_skips_are_added_and_the_sums_are_the_maps(upsampling: str) -> None:
+def test_skips_are_added_and_the_sums_are_the_maps(upsampling: str):
     decoder = VNetDecoder(2, "trilinear" if upsampling == "trilinear" else "transposed").eval()
     features = [torch.rand(1, w, *(16 >> i,) * 3) for i, w in enumerate(WIDTHS)]
     maps = decoder.maps(features)
@@ -56,7 +52,7 @@ def test_skips_are_added_and_the_sums_are_the_maps(upsampling: str) -> None:
     assert torch.equal(maps[4], below)
 
 
-def test_trilinear_upsampling_aligns_corners_before_it_convolves() -> None:
+def test_trilinear_upsampling_aligns_corners_before_it_convolves():
     up = doubling(1, 1, "trilinear").eval()
     resize, convolution = up[0], up[1]
     assert isinstance(convolution, nn.Conv3d)
@@ -66,7 +62,7 @@ def test_trilinear_upsampling_aligns_corners_before_it_convolves() -> None:
     torch.testing.assert_close(resize(corners)[0, 0], torch.tensor(expected))
 
 
-def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone() -> None:
+def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone():
     net = SharedEncoder(TASK_3D)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm3d):
@@ -83,7 +79,7 @@ def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone()
     assert str(first.head) == str(second.head)
 
 
-def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alone() -> None:
+def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alone():
     net = SharedEncoder(TASK_3D)
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout3d)] == [0.5] * 3
     torch.manual_seed(0)
@@ -96,7 +92,7 @@ def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alon
     assert torch.equal(net.backbone.decoder(features), net.backbone.decoder(features))
 
 
-def test_logits_are_float32_under_autocast() -> None:
+def test_logits_are_float32_under_autocast():
     net = backbone(TASK_3D)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         features = net.encode(torch.rand(2, 1, 16, 16, 16))

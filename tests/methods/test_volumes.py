@@ -1,7 +1,3 @@
-"""Every method and stage on 3D patches, through the same files as on slices: start, step, resumption, values."""
-
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 
@@ -35,14 +31,14 @@ def volumes(kind: type[Method], seed: int = 0) -> Method:
 
 
 @every_method
-def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type[Method]) -> None:
+def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type[Method]):
     predictor = volumes(kind, 11).predictor
     assert same_state(predictor, volumes(Supervised, 11).predictor)
     assert sum(p.numel() for p in predictor.parameters()) == 9_448_866
     assert predictor.eval()(torch.rand(1, 1, *TASK_3D.size)).shape == (1, 2, *TASK_3D.size)
 
 
-def test_what_each_stage_reads_has_the_shape_of_patches() -> None:
+def test_what_each_stage_reads_has_the_shape_of_patches():
     method = volumes(ACTION)
     assert isinstance(method, ACTION)
     # 5 x 5 x 4 at strides of 2: 14 x 14 x 7 windows of 4^3 cells of two classes

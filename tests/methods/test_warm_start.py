@@ -1,7 +1,3 @@
-"""Supervised training first, then the method as it is, from those weights."""
-
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pytest
@@ -56,7 +52,7 @@ def decoder_of(method: Method) -> nn.Module:
 
 
 @every_kind
-def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]) -> None:
+def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
     """The predictor gets the baseline's gradients: all of them, or their share where several decoders train."""
     method, baseline = small(kind), build(Supervised)
     baseline.predictor.load_state_dict(method.predictor.state_dict())
@@ -79,7 +75,7 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]) ->
 
 
 @every_kind
-def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]) -> None:
+def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]):
     """Two steps first; then the teacher is the student, and the loss is that of the method itself."""
     method = small(kind)
     warm, sgd = enter(method, WARM_UP)
@@ -104,7 +100,7 @@ def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]) -> None:
     assert torch.equal(*losses)
 
 
-def test_a_start_after_the_first_stage_hands_over_again() -> None:
+def test_a_start_after_the_first_stage_hands_over_again():
     """A resumed run starts its stages anew on a new instance; without a first stage nothing is handed over."""
     method = small(MeanTeacherWarm)
     for stage in method.stages:
@@ -119,7 +115,7 @@ def test_a_start_after_the_first_stage_hands_over_again() -> None:
     assert not torch.equal(next(cold.predictor.parameters()), next(cold.pseudo_label_network.parameters()))
 
 
-def test_the_first_stage_has_the_engine_s_optimiser() -> None:
+def test_the_first_stage_has_the_engine_s_optimiser():
     """ACTION's Nesterov momentum is that of its last stage."""
     method, settings = small(ActionPPWarm), OptimiserSettings(momentum=0.9)
     warm = method.optimiser(stage_of(method, WARM_UP), settings)
@@ -127,7 +123,7 @@ def test_the_first_stage_has_the_engine_s_optimiser() -> None:
     assert method.optimiser(stage_of(method, "anatomical"), settings).param_groups[0]["nesterov"]
 
 
-def test_a_stage_that_the_variant_leaves_out_can_come_back() -> None:
+def test_a_stage_that_the_variant_leaves_out_can_come_back():
     params = ActionPPWarmParams(share_warm_up=0.25, share_local=0.25, share_anatomical=0.5)
     assert [stage.name for stage in params.stages()] == [WARM_UP, "local", "anatomical"]
     assert params.current_value("ratio_warm_up") == pytest.approx(1.0)

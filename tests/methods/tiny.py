@@ -1,7 +1,5 @@
 """Small tasks, batches and steps that the tests of methods share: slices of four classes, patches of two, no scans."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeVar
 

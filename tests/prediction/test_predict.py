@@ -1,5 +1,3 @@
-"""Finished runs on new scans: the test cases' own scores, the scan's own geometry, and what is refused."""
-
 import json
 import shutil
 from collections.abc import Callable, Iterator

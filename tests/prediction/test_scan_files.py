@@ -1,5 +1,3 @@
-"""Files of scans: grouped by name and channel, read with their geometry, label maps written where the scan lies."""
-
 from pathlib import Path
 
 import numpy as np

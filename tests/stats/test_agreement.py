@@ -1,5 +1,3 @@
-"""Kendall's tau of published and measured orders, against SciPy's, and its interval against plain resampling."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Spread over runs and the interval over labelled subsets: by hand, against scipy, invariants and coverage."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The interval of a mean: exact small cases, an independent derivation, invariances and coverage."""
-
 from itertools import product
 
 import numpy as np

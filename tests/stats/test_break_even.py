@@ -1,5 +1,3 @@
-"""Break-even of a ladder, by hand and by its definition."""
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,3 @@
-"""Coverage on a known population: what holds, what would not, and what a draw leaves undetermined."""
-
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +17,7 @@ def population() -> Floats:
     return generator.normal(0.6, 0.1, (20, 1)) + generator.normal(0.0, 0.05, (20, 4)) + np.arange(4) / 50
 
 
-def test_the_intervals_hold_what_they_promise() -> None:
+def test_the_intervals_hold_what_they_promise():
     """95 %, within the Monte Carlo error of 150 tables and what 20 patients allow; false verdicts in at most 5 %."""
     coverage = coverage_of(population(), 150)
     assert 0.90 <= coverage.means <= 0.99
@@ -30,7 +26,7 @@ def test_the_intervals_hold_what_they_promise() -> None:
     assert coverage.draws == 150
 
 
-def test_intervals_that_are_too_narrow_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_that_are_too_narrow_are_found_out(monkeypatch: pytest.MonkeyPatch):
     def narrow(differences: Floats) -> Simultaneous:
         whole = simultaneous_intervals(differences)
         return whole._replace(
@@ -41,7 +37,7 @@ def test_intervals_that_are_too_narrow_are_found_out(monkeypatch: pytest.MonkeyP
     assert coverage_of(population(), 40).differences < 0.8
 
 
-def test_every_table_of_a_suite_is_counted(tmp_path: Path) -> None:
+def test_every_table_of_a_suite_is_counted(tmp_path: Path):
     inputs = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(seeds=1, patients=5))))
     found = coverages(inputs, draws=2)
     assert set(found) == {

@@ -1,5 +1,3 @@
-"""Probability of improvement: by hand, against enumeration, and the coverage of its interval."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

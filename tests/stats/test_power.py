@@ -1,5 +1,3 @@
-"""The smallest difference that a test set resolves, against textbook values and simulations of the actual verdict."""
-
 import math
 from itertools import combinations
 

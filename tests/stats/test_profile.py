@@ -1,5 +1,3 @@
-"""Performance profiles: by hand, invariants, and the coverage of the bands."""
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,3 @@
-"""Bounds of ranks."""
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,5 +1,3 @@
-"""Simultaneous intervals, corrected tests and what they tell apart: exact small cases and family-wise error."""
-
 from itertools import combinations, product
 
 import numpy as np

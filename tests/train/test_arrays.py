@@ -1,5 +1,3 @@
-"""What a method leaves to be drawn is kept beside its records, and can never cost it its numbers."""
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

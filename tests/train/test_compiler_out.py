@@ -1,5 +1,3 @@
-"""A first optimiser loads torch's compiler only where somebody has asked for it."""
-
 import subprocess
 import sys
 

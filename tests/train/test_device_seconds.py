@@ -1,5 +1,3 @@
-"""Runs under `device_seconds`: within one step of the budget, replayed to the bit, and nearly all wall time known."""
-
 import pytest
 
 from harness.api.errors import InterruptedRunError, UsageError

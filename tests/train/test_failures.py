@@ -1,5 +1,3 @@
-"""A run that fails is a row of the table: its kind, its reason, what it spent. Nothing else is harmed."""
-
 import resource
 import signal
 from collections.abc import Iterator
@@ -104,7 +102,7 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
     assert of_log.traceback.splitlines() == [f"line {number}" for number in range(10, 30)]
 
 
-def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
     """While a run trains, before it does, and where torch finds none of those that Slurm gave."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     error = RuntimeError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")

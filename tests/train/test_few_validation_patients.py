@@ -1,5 +1,3 @@
-"""A suite that lets few validation patients choose: they alone are looked at, and the test stays as it is."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""The way from the command line to a method's loss is short: no layer that only passes on."""
-
 from pathlib import Path
 
 import pytest

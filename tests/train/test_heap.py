@@ -1,5 +1,3 @@
-"""Memory that a training process keeps from step to step."""
-
 import platform
 import subprocess
 import sys

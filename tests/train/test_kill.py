@@ -1,5 +1,3 @@
-"""Real processes: kill -9 at random moments, SIGTERM, SIGUSR1, and the same command again."""
-
 import random
 import signal
 import time

@@ -1,5 +1,3 @@
-"""Who lost a run writes nothing more of it, whatever it was doing, and never makes its folder anew."""
-
 import os
 import shutil
 import signal

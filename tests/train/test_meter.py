@@ -1,5 +1,3 @@
-"""The meter on a fake clock: no run ever takes more than its budget by more than one step, whatever steps cost."""
-
 import json
 import math
 from collections import Counter

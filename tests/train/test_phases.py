@@ -1,5 +1,3 @@
-"""Wall time by phase on a fake clock: every second is in exactly one phase or in `unaccounted`."""
-
 import sys
 import threading
 import time

@@ -1,5 +1,3 @@
-"""bfloat16 on a CPU: refused where it is emulated; where not, as reproducible as float32."""
-
 from pathlib import Path
 
 import pytest

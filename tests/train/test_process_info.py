@@ -1,5 +1,3 @@
-"""Where an attempt runs, as its environment and its process say."""
-
 import subprocess
 import sys
 import time

@@ -1,5 +1,3 @@
-"""One run from its record to its result: what it leaves, and that nothing but its record decides its numbers."""
-
 import math
 import os
 import random

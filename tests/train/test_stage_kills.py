@@ -1,5 +1,3 @@
-"""ACTION and ACTION++ killed in every stage and between two: banks, prototypes, assignment and temperatures go on."""
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""The learning-rate factors of a method's stages, from its record to the optimiser."""
-
 import pytest
 
 from tests.train.fixtures import MakeTiny

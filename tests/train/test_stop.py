@@ -1,5 +1,3 @@
-"""The stop flag: signals raise it, whatever they interrupt, itself included."""
-
 import signal
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""A suite of volumes from the command line to its page, killed, resumed and replayed: 3D through the same engine."""
-
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""What the engine sees of a method: exactly what happened to its images, and nothing that changes a number."""
-
 import copy
 from collections.abc import Callable
 from pathlib import Path

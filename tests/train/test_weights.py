@@ -1,5 +1,3 @@
-"""weights.pt: the tested network comes back to the bit; what is damaged, foreign or gone is refused by name."""
-
 import os
 import shutil
 from collections.abc import Callable

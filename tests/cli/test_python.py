@@ -12,10 +12,7 @@ from harness.pipeline import UnfinishedSuiteError
 from harness.train.stop import StopFlag
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import SUPERVISED, UA_MT, snapshot, write_suite
-from tests.slurm.submissions import path_with, stand_in, write_cluster
 from tests.support import REPO, command_environment
-
-CLUSTER = "time: 5\nmemory: 500M\nrun_time: 2\nfinish: {memory: 500M, time: 5}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -58,28 +55,6 @@ def test_a_signal_leaves_no_time_for_tables(tmp_path: Path, monkeypatch: pytest.
         harness.run_suite(write_suite(tmp_path), runs=tmp_path / "runs", executor="inline", track=False)
     assert caught.value.leaderboard is None
     assert not (tmp_path / "runs" / "tiny" / "leaderboard").exists()
-
-
-def test_a_suite_is_submitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    commands, sent, queue = tmp_path / "commands", tmp_path / "sent", tmp_path / "queue"
-    stand_in(commands, "sbatch", f'echo "$@" >> {sent}; wc -l < {sent}')
-    stand_in(commands, "squeue", f"cat {queue} 2>/dev/null || true")
-    stand_in(commands, "scontrol", "true")
-    stand_in(commands, "sacct", "true")
-    monkeypatch.setenv("PATH", path_with(commands))
-    suite, cluster, runs = write_suite(tmp_path), write_cluster(tmp_path, CLUSTER), tmp_path / "runs"
-
-    submission = harness.submit_suite(suite, cluster=cluster, runs=runs)
-    assert (submission.queued, submission.missing, submission.over) == (2, 0, False)
-    calls = sent.read_text().splitlines()
-    assert len(calls) == 2, "an array of tasks, and the job that depends on it"
-
-    names = [call.split("--job-name=")[1].split()[0] for call in calls if "--job-name=" in call]
-    assert names == [] or names[0].startswith("tiny")
-    array = next((runs / "tiny" / "slurm").glob("*tasks*.json")).stem
-    queue.write_text(f"{array}|0|90|1|RUNNING|n1|None|\n{array}|1|91|1|PENDING||Resources|\n")
-    again = harness.submit_suite(suite, cluster=cluster, runs=runs)
-    assert (again.queued, again.over) == (2, False)
 
 
 def test_the_examples_print_tables(finished: FinishedRun, records: Path):

@@ -20,7 +20,7 @@ STATES_THAT_END = frozenset(
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster. Partitions: main, and low (lowgrace: with 20 s of grace) that high preempts.
+    """A running cluster. Partitions: main, and low that high preempts.
 
     folder:     its state, logs below log/.
     nodes:      their names; 4 cpus, 64,000 MB and 2 GPUs each, none of it real.
@@ -69,14 +69,6 @@ class Cluster:
             self.run("scancel", "--user", str(os.geteuid()))
         wait_until(lambda: not self.run("squeue", "-h").strip(), "the queue is empty")
 
-    def kill_node(self, node: str) -> None:
-        """Power off: all its processes die at once (with namespaces)."""
-        minislurm("kill-node", node, self.folder)
-
-    def start_node(self, node: str) -> None:
-        """Power on again."""
-        minislurm("start-node", node, self.folder)
-
 
 def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
     """Call the script. An error, with what it said, if it fails."""
@@ -84,7 +76,7 @@ def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
     with tempfile.TemporaryFile("w+") as said:
         done = subprocess.run(
             ["bash", str(SCRIPT), *map(str, arguments)],
-            env=os.environ | {"MS_ACCT": "db", "MS_NETNS": str(int(namespaces)), "MS_MEM": "64000"},
+            env=os.environ | {"MS_NETNS": str(int(namespaces))},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

@@ -1,22 +1,15 @@
 #!/usr/bin/env bash
-# minislurm.sh - a real Slurm (slurmctld + N slurmd + munged [+ slurmdbd + mariadbd])
-# in one state directory, without systemd, for tests.
+# minislurm.sh - a real Slurm (slurmctld, two slurmd, munged, slurmdbd, mariadbd) in one state directory, for tests.
 #
 #   minislurm.sh up     DIR       bring up
 #   minislurm.sh clean  DIR       cancel jobs, stop only what was started for DIR, remove its files
-#   minislurm.sh kill-node NODE DIR / start-node NODE DIR    node failure / return
 #
-# Knobs (environment, read by `up`, remembered in DIR/minislurm.env):
-#   MS_NODES=2 MS_CPUS=4 MS_MEM=4000 MS_GPUS=2     per node, all fictitious
-#   MS_ACCT=none|db         none, or slurmdbd+mariadb (sacct, QOS)
-#   MS_NETNS=0|1            1: every node is its own net+pid+uts+mnt+ipc namespace (root only)
-#   MS_CONF_EXTRA=...       lines appended to slurm.conf (a repeated key: the last wins, with a warning)
-# Partitions low/lowgrace < main < high preempt.  Nothing is enforced on cpu or
-# memory (no cgroup); processes are found again by MINISLURM_OWNED=DIR in their environment.
+# MS_NETNS=1 (root only; remembered in DIR/minislurm.env): every node is its own net+pid+uts+mnt+ipc namespace.
+# Partitions low < main < high preempt.  Nothing is enforced on cpu or memory (no cgroup); processes are found again by
+# MINISLURM_OWNED=DIR in their environment.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 die() { echo "minislurm: $*" >&2; exit 1; }
-log() { echo "minislurm: $*" >&2; }
 
 # ---- process book-keeping: every daemon carries MINISLURM_OWNED=DIR in its environment ----
 mine() { # pids of this DIR's daemons (and whatever they forked: slurmstepd)
@@ -27,44 +20,21 @@ orphans() { # processes of DIR's jobs that daemonized out of Slurm's sight (proc
     grep -qzxF "SLURM_CLUSTER_NAME=mini" "$f" 2>/dev/null && echo "$f" | cut -d/ -f3; done | grep -vx "$$"
 }
 alive() { local p; p=$(cat "$D/run/$1.pid" 2>/dev/null) && [ -n "$p" ] && grep -qzxF "MINISLURM_OWNED=$D" "/proc/$p/environ" 2>/dev/null; }
-waitgone() { local p=$1 t=${2:-50}; while kill -0 "$p" 2>/dev/null && [ "$(ps -o stat= -p "$p" 2>/dev/null | cut -c1)" != Z ] && [ "$t" -gt 0 ]; do sleep 0.1; t=$((t-1)); done; [ "$t" -gt 0 ]; }
-stopd() { alive "$1" || { rm -f "$D/run/$1.pid"; return 0; }; local p; p=$(cat "$D/run/$1.pid"); kill "${2:--TERM}" "$p"; waitgone "$p" 100 || { kill -9 "$p" 2>/dev/null; waitgone "$p" 20; }; rm -f "$D/run/$1.pid"; }
+waitgone() { local p=$1 t=$2; while kill -0 "$p" 2>/dev/null && [ "$(ps -o stat= -p "$p" 2>/dev/null | cut -c1)" != Z ] && [ "$t" -gt 0 ]; do sleep 0.1; t=$((t-1)); done; [ "$t" -gt 0 ]; }
+stopd() { alive "$1" || return 0; local p; p=$(cat "$D/run/$1.pid"); kill "$p"; waitgone "$p" 100 || { kill -9 "$p" 2>/dev/null; waitgone "$p" 20; }; }
 port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 own() { ( exec 9>&-; exec env MINISLURM_OWNED="$D" SLURM_CONF="$D/etc/slurm.conf" "$@" ) ; }   # 9 = the lock
 ownbg() { ( exec 9>&-; exec env MINISLURM_OWNED="$D" SLURM_CONF="$D/etc/slurm.conf" setsid "$@" ) & }
 
-load() { [ -f "$D/minislurm.env" ] && . "$D/minislurm.env"; return 0; }
-nodes() { local i; for i in $(seq 1 "$MS_NODES"); do echo "node$i"; done; }
-
-node_alive() { if [ "$MS_NETNS" = 1 ]; then alive "init.$1"; else alive "slurmd.$1"; fi; }
-healthy() {
-  [ -f "$D/etc/slurm.conf" ] || return 1
-  alive munged && alive slurmctld || return 1
-  local n; for n in $(nodes); do node_alive "$n" || return 1; done
-  [ "$MS_ACCT" = db ] && { alive slurmdbd && alive mariadbd || return 1; }
-  SLURM_CONF=$D/etc/slurm.conf timeout 5 scontrol ping 2>/dev/null | grep -q ' is UP'
-}
+NODES="node1 node2"
 
 write_conf() {
-  local me ctl=127.0.0.1 i; me=$(id -un)
+  local me i ctl=127.0.0.1; me=$(id -un)
   if [ "$MS_NETNS" = 1 ]; then ctl=$NET.254; fi
   # fictitious GPUs: regular files and Count= without File= do NOT work; character devices do
-  local gdev=""
-  if [ "$MS_GPUS" -gt 0 ]; then
-    for i in $(seq 0 $((MS_GPUS-1))); do
-      [ -c "$D/dev/nvidia$i" ] || mknod -m 666 "$D/dev/nvidia$i" c 1 3 2>/dev/null || true
-    done
-    if [ -c "$D/dev/nvidia0" ]; then gdev="$D/dev/nvidia[0-$((MS_GPUS-1))]"
-    elif [ -c "/dev/tty$((MS_GPUS-1))" ]; then gdev="/dev/tty[0-$((MS_GPUS-1))]"
-    else log "no character devices for GPUs: MS_GPUS=0"; MS_GPUS=0; fi
-  fi
-  local gres="" grestypes=""
-  [ "$MS_GPUS" -gt 0 ] && { gres="Gres=gpu:$MS_GPUS"; grestypes="GresTypes=gpu"; }
-  {
-    echo "AutoDetect=off"
-    [ "$MS_GPUS" -gt 0 ] && echo "NodeName=node[1-$MS_NODES] Name=gpu File=$gdev Flags=nvidia_gpu_env"
-  } >"$D/etc/gres.conf"
-  local cred=",cred_expire=5"
+  local gdev="$D/dev/nvidia[0-1]"
+  for i in 0 1; do [ -c "$D/dev/nvidia$i" ] || mknod -m 666 "$D/dev/nvidia$i" c 1 3 2>/dev/null || gdev="/dev/tty[0-1]"; done
+  printf '%s\n' "AutoDetect=off" "NodeName=node[1-2] Name=gpu File=$gdev Flags=nvidia_gpu_env" >"$D/etc/gres.conf"
   {
     cat <<C
 ClusterName=mini
@@ -74,15 +44,15 @@ SlurmUser=$me
 SlurmdUser=$me
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket=$D/run/munge.sock$cred
+AuthInfo=socket=$D/run/munge.sock,cred_expire=5
 StateSaveLocation=$D/state
 SlurmdSpoolDir=$D/spool/%n
 SlurmctldPidFile=$D/run/slurmctld.pid
 SlurmdPidFile=$D/run/slurmd.%n.pid
 SlurmctldLogFile=$D/log/slurmctld.log
 SlurmdLogFile=$D/log/slurmd.%n.log
-SlurmctldDebug=${MS_DEBUG:-info}
-SlurmdDebug=${MS_DEBUG:-info}
+SlurmctldDebug=info
+SlurmdDebug=info
 MailProg=/bin/true
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -95,14 +65,12 @@ SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=100
 SlurmdParameters=config_overrides
 PropagateResourceLimitsExcept=MEMLOCK
-$grestypes
+GresTypes=gpu
 JobRequeue=1
 ReturnToService=2
 SchedulerType=sched/backfill
 PriorityType=priority/basic
 PreemptMode=REQUEUE
-C
-    cat <<C
 PreemptType=preempt/partition_prio
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1,bf_resolution=1
 KillWait=2
@@ -112,9 +80,6 @@ InactiveLimit=0
 MinJobAge=300
 UnkillableStepTimeout=10
 CompleteWait=0
-C
-    case $MS_ACCT in
-      db) cat <<C
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((P0+1))
@@ -122,27 +87,22 @@ AccountingStoragePass=$D/run/munge.sock
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations,limits,qos
 C
-      ;;
-    esac
     local n k=0
-    for n in $(nodes); do
+    for n in $NODES; do
       k=$((k+1))
       if [ "$MS_NETNS" = 1 ]; then
-        echo "NodeName=$n NodeHostname=$n NodeAddr=$NET.$k Port=$((P0+9)) CPUs=$MS_CPUS RealMemory=$MS_MEM $gres State=UNKNOWN"
+        echo "NodeName=$n NodeHostname=$n NodeAddr=$NET.$k Port=$((P0+9)) CPUs=4 RealMemory=64000 Gres=gpu:2 State=UNKNOWN"
       else
-        echo "NodeName=$n NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((P0+9+k)) CPUs=$MS_CPUS RealMemory=$MS_MEM $gres State=UNKNOWN"
+        echo "NodeName=$n NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((P0+9+k)) CPUs=4 RealMemory=64000 Gres=gpu:2 State=UNKNOWN"
       fi
     done
     cat <<C
 PartitionName=main Nodes=ALL Default=YES MaxTime=60 DefaultTime=5 PriorityTier=5 PreemptMode=OFF State=UP
 PartitionName=low  Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 State=UP
-PartitionName=lowgrace Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 State=UP
 PartitionName=high Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=10 PreemptMode=OFF State=UP
 C
-    [ -n "$MS_CONF_EXTRA" ] && printf '%s\n' "$MS_CONF_EXTRA"
   } >"$D/etc/slurm.conf"
-  if [ "$MS_ACCT" = db ]; then
-    cat >"$D/etc/slurmdbd.conf" <<C
+  cat >"$D/etc/slurmdbd.conf" <<C
 AuthType=auth/munge
 AuthInfo=socket=$D/run/munge.sock
 DbdHost=localhost
@@ -158,14 +118,11 @@ StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm_acct_db
 C
-    chmod 600 "$D/etc/slurmdbd.conf"
-  fi
+  chmod 600 "$D/etc/slurmdbd.conf"
 }
 
 start_munged() {
-  alive munged && return
-  rm -f "$D"/run/munge.sock*
-  [ -f "$D/etc/munge.key" ] || mungekey -c -k "$D/etc/munge.key" || die "mungekey"
+  mungekey -c -k "$D/etc/munge.key" || die "mungekey"
   chmod 600 "$D/etc/munge.key"
   # --force: allow a state dir below a group/world-writable, e.g. pytest's, directory
   own munged --force --key-file="$D/etc/munge.key" --socket="$D/run/munge.sock" --pid-file="$D/run/munged.pid" \
@@ -173,30 +130,20 @@ start_munged() {
 }
 
 start_db() {
-  if ! alive mariadbd; then
-    local fresh=0
-    if [ ! -d "$D/mysql/mysql" ]; then
-      fresh=1
-      mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$D/mysql" --auth-root-authentication-method=socket \
-        --auth-root-socket-user="$(id -un)" --skip-test-db >"$D/log/mariadb-install.log" 2>&1 || die "mariadb-install-db, see $D/log"
-    fi
-    rm -f "$D/run/mariadb.sock"
-    ownbg mariadbd --no-defaults --user="$(id -un)" --datadir="$D/mysql" --socket="$D/run/mariadb.sock" --pid-file="$D/run/mariadbd.pid" \
-      --bind-address=127.0.0.1 --port=$((P0+2)) --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 \
-      --innodb-lock-wait-timeout=900 --performance-schema=0 --skip-name-resolve --log-error="$D/log/mariadbd.log" </dev/null >/dev/null 2>&1
-    local t=150; until mariadb-admin --no-defaults -S "$D/run/mariadb.sock" ping >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || die "mariadbd, see $D/log/mariadbd.log"; done
-    [ $fresh = 1 ] && mariadb --no-defaults -S "$D/run/mariadb.sock" -e "create user slurm@'127.0.0.1' identified by 'slurm'; grant all on slurm_acct_db.* to slurm@'127.0.0.1';"
-  fi
-  alive slurmdbd || { own slurmdbd || die slurmdbd; }
-  local t=100; until SLURM_CONF=$D/etc/slurm.conf sacctmgr -n show cluster >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { tail "$D/log/slurmdbd.log" >&2; die "slurmdbd, see $D/log/slurmdbd.log"; }; done
+  local me; me=$(id -un)
+  mariadb-install-db --no-defaults --user="$me" --datadir="$D/mysql" --auth-root-authentication-method=socket \
+    --auth-root-socket-user="$me" --skip-test-db >"$D/log/mariadb-install.log" 2>&1 || die "mariadb-install-db, see $D/log"
+  ownbg mariadbd --no-defaults --user="$me" --datadir="$D/mysql" --socket="$D/run/mariadb.sock" --pid-file="$D/run/mariadbd.pid" \
+    --bind-address=127.0.0.1 --port=$((P0+2)) --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 \
+    --innodb-lock-wait-timeout=900 --performance-schema=0 --skip-name-resolve --log-error="$D/log/mariadbd.log" </dev/null >/dev/null 2>&1
+  local t=150; until mariadb-admin --no-defaults -S "$D/run/mariadb.sock" ping >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || die "mariadbd, see $D/log/mariadbd.log"; done
+  mariadb --no-defaults -S "$D/run/mariadb.sock" -e "create user slurm@'127.0.0.1' identified by 'slurm'; grant all on slurm_acct_db.* to slurm@'127.0.0.1';"
+  own slurmdbd || die slurmdbd
   export SLURM_CONF=$D/etc/slurm.conf
-  if [ -z "$(sacctmgr -n -P show cluster mini format=cluster)" ]; then
-    sacctmgr -iQ add cluster mini >/dev/null
-    sacctmgr -iQ add qos low Priority=1 PreemptMode=requeue >/dev/null
-    sacctmgr -iQ add qos high Priority=100 Preempt=low >/dev/null
-    sacctmgr -iQ add account test Description=test Organization=test >/dev/null
-    local u; for u in $(id -un) root; do sacctmgr -iQ add user "$u" Account=test DefaultAccount=test >/dev/null 2>&1; sacctmgr -iQ modify user "$u" set qos=normal,low,high defaultqos=normal >/dev/null 2>&1; done
-  fi
+  t=100; until sacctmgr -n show cluster >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { tail "$D/log/slurmdbd.log" >&2; die "slurmdbd, see $D/log/slurmdbd.log"; }; done
+  sacctmgr -iQ add cluster mini >/dev/null
+  sacctmgr -iQ add account test Description=test Organization=test >/dev/null
+  local u; for u in "$me" root; do sacctmgr -iQ add user "$u" Account=test DefaultAccount=test >/dev/null 2>&1; done
 }
 
 # ---- the nodes' network ----
@@ -213,11 +160,10 @@ make_bridge() { # sets NET, the first three octets; one cluster of this machine 
 
 # ---- a node ----
 start_node() {
-  local n=$1 k=${1#node}; node_alive "$n" && return
-  rm -f "$D/run/slurmd.$n.pid"; mkdir -p "$D/spool/$n"; chmod 755 "$D/spool/$n"
+  local n=$1 k=${1#node}
+  mkdir -p "$D/spool/$n"; chmod 755 "$D/spool/$n"
   if [ "$MS_NETNS" != 1 ]; then own slurmd -N "$n" || die "slurmd $n"; return; fi
   mkdir -p "$D/nodes/$n"
-  rm -f "$D/nodes/$n/net-ok" "$D/nodes/$n/ready"
   # init of the node: own pid/net/uts/mnt/ipc namespaces; when it dies the kernel kills all of the node
   cat >"$D/nodes/$n/init.sh" <<I
 #!/bin/bash
@@ -245,70 +191,50 @@ I
   nsenter -t "$pid" -n ip addr add "$NET.$k/24" dev eth0
   : >"$D/nodes/$n/net-ok"
 }
-stop_node() { # $2 = signal
-  local n=$1
-  if [ "$MS_NETNS" = 1 ]; then stopd "init.$n" "${2:--TERM}"; rm -f "$D/run/slurmd.$n.pid"; return; fi
-  [ "${2:-}" = -9 ] && { local p; for p in $(mine); do # a dead node has no job steps either
-      grep -qzxF "SLURMD_NODENAME=$n" "/proc/$p/environ" 2>/dev/null && kill -9 "$p"; done; }
-  stopd "slurmd.$n" "${2:--TERM}"
-}
-
 cmd_up() {
-  [ -d "$D" ] || mkdir -p "$D"
-  : "${MS_NODES:=2}" "${MS_CPUS:=4}" "${MS_MEM:=4000}" "${MS_GPUS:=2}" "${MS_ACCT:=none}" "${MS_NETNS:=0}" "${MS_CONF_EXTRA:=}"
-  local want; want=$(declare -p MS_NODES MS_CPUS MS_MEM MS_GPUS MS_ACCT MS_NETNS MS_CONF_EXTRA | sed 's/^declare -[-x]* //')
-  local c; for c in slurmctld slurmd munged mungekey sbatch; do command -v $c >/dev/null || die "$c not found"; done
-  [ "$MS_ACCT" = db ] && { command -v slurmdbd mariadbd >/dev/null || die "slurmdbd or mariadbd not found"; }
+  : "${MS_NETNS:=0}"
+  local c; for c in slurmctld slurmd munged mungekey sbatch slurmdbd mariadbd; do command -v $c >/dev/null || die "$c not found"; done
   [ "$MS_NETNS" = 1 ] && [ "$(id -u)" != 0 ] && die "MS_NETNS=1 needs root"
   # 40 ports in a row, start derived from DIR so that two clusters rarely race
   local h p ok; h=$(printf %s "$D" | cksum | cut -d' ' -f1); P0=$((20000 + (h % 250) * 40))
-  while :; do ok=1; for p in $P0 $((P0+1)) $((P0+2)) $((P0+9)) $(seq $((P0+10)) $((P0+9+MS_NODES))); do port_free "$p" || ok=0; done; [ $ok = 1 ] && break; P0=$((P0+40)); [ $P0 -gt 31000 ] && P0=20000; done
+  while :; do ok=1; for p in $P0 $((P0+1)) $((P0+2)) $((P0+9)) $((P0+10)) $((P0+11)); do port_free "$p" || ok=0; done; [ $ok = 1 ] && break; P0=$((P0+40)); [ $P0 -gt 31000 ] && P0=20000; done
   TAG=ms$(printf '%05x' $((h % 1048576))) NET=
   [ "$MS_NETNS" = 1 ] && make_bridge
-  rm -rf "$D/state" "$D/spool" "$D/run" "$D/log" "$D/nodes" "$D/etc/slurm.conf"
   mkdir -p "$D"/{etc,run,log,state,spool,dev,nodes}; chmod 755 "$D" "$D"/{etc,run,log,spool,dev,nodes}
-  { printf '%s\n' "$want"; echo "P0=$P0"; echo "TAG=$TAG"; echo "NET=$NET"; } >"$D/minislurm.env"
+  printf '%s\n' "MS_NETNS=$MS_NETNS" "TAG=$TAG" >"$D/minislurm.env"
   write_conf
   if [ "$MS_NETNS" = 1 ]; then
-    { echo "127.0.0.1 localhost"; echo "$NET.254 controller"; local i; for i in $(seq 1 "$MS_NODES"); do echo "$NET.$i node$i"; done; } >"$D/etc/hosts"
+    printf '%s\n' "127.0.0.1 localhost" "$NET.254 controller" "$NET.1 node1" "$NET.2 node2" >"$D/etc/hosts"
   fi
   start_munged
-  [ "$MS_ACCT" = db ] && start_db
+  start_db
   own slurmctld || { tail "$D/log/slurmctld.log" >&2; die slurmctld; }
-  local n; for n in $(nodes); do start_node "$n"; done
-  export SLURM_CONF=$D/etc/slurm.conf
-  local t=600; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$MS_NODES" ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 60 s"; }; done
-  healthy || { sleep 0.5; healthy; } || die "not healthy after start"
+  local n; for n in $NODES; do start_node "$n"; done
+  local t=600; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = 2 ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 60 s"; }; done
 }
 
 stop_all() {
+  export SLURM_CONF=$D/etc/slurm.conf
+  queued() { timeout 5 squeue -h -o %A 2>/dev/null; }
   if alive slurmctld; then
-    SLURM_CONF=$D/etc/slurm.conf timeout 5 scancel --full --signal=KILL --state=RUNNING $(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null) 2>/dev/null
-    SLURM_CONF=$D/etc/slurm.conf timeout 5 scancel $(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null) 2>/dev/null
-    local t=30; while [ $t -gt 0 ] && [ -n "$(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null)" ]; do sleep 0.1; t=$((t-1)); done
+    timeout 5 scancel --full --signal=KILL --state=RUNNING $(queued) 2>/dev/null
+    timeout 5 scancel $(queued) 2>/dev/null
+    local t=30; while [ $t -gt 0 ] && [ -n "$(queued)" ]; do sleep 0.1; t=$((t-1)); done
   fi
-  local n; for n in $(nodes); do stop_node "$n"; done
-  stopd slurmctld; [ "${MS_ACCT:-}" = db ] && { stopd slurmdbd; stopd mariadbd; }
-  stopd munged
+  local d; for d in init.node1 init.node2 slurmd.node1 slurmd.node2 slurmctld slurmdbd mariadbd munged; do stopd $d; done
   # stragglers (slurmstepd and steps that outlived their slurmd), by pid, only ours
   local left; left="$(mine) $(orphans)"; [ "$left" != " " ] && { kill -TERM $left 2>/dev/null; sleep 0.5; left="$(mine) $(orphans)"; [ "$left" != " " ] && kill -9 $left 2>/dev/null; }
   [ "${MS_NETNS:-0}" = 1 ] && ip link del "${TAG}br" 2>/dev/null
-  rm -f "$D"/run/*
   return 0
 }
 
-act=${1:-}; shift || true
-case $act in
-  kill-node|start-node) NODE=${1:?node}; shift;;
-esac
-D=${1:-}; [ -n "$D" ] || die "usage: $0 up|clean|kill-node|start-node ... DIR"
-shift; D=$(realpath -m -- "$D")
+act=${1:-} D=${2:-}
+[ -n "$D" ] || die "usage: $0 up|clean DIR"
+D=$(realpath -m -- "$D")
 [ "$act" = up ] && mkdir -p "$D"
 if [ -d "$D" ]; then exec 9>"$D/.lock"; flock -w 120 9 || die "locked"; fi
 case $act in
   up) cmd_up;;
-  clean) [ -f "$D/minislurm.env" ] || exit 0; load; stop_all; rm -rf "$D"/{etc,run,log,state,spool,dev,nodes,mysql,minislurm.env,.lock}; rmdir "$D" 2>/dev/null; true;;
-  kill-node) load; stop_node "$NODE" -9;;
-  start-node) load; start_node "$NODE";;
+  clean) [ -f "$D/minislurm.env" ] || exit 0; . "$D/minislurm.env"; stop_all; rm -rf "$D"/{etc,run,log,state,spool,dev,nodes,mysql,minislurm.env,.lock}; rmdir "$D" 2>/dev/null; true;;
   *) die "unknown action $act";;
 esac

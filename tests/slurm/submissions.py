@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from harness.data.cache import Cache
 from harness.execution.session import Session
 from harness.records.suite_folder import SuiteFolder
@@ -58,6 +60,20 @@ def stand_in(folder: Path, command: str, script: str) -> None:
 def path_with(folder: Path) -> str:
     """PATH with a folder of stand-ins first."""
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+COUNTED = 'cd "${0%/*}/.."; echo "$@" >> sent; wc -l < sent'
+"""An sbatch that gives ids from 1 and notes its options in `sent` beside its folder."""
+
+
+def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in folder/commands, first on the path: squeue shows what folder/queue holds, sacct folder/ends."""
+    commands = folder / "commands"
+    stand_in(commands, "sbatch", COUNTED)
+    for command, file in (("squeue", "queue"), ("sacct", "ends")):
+        stand_in(commands, command, f'cat "${{0%/*}}/../{file}" 2>/dev/null || true')
+    stand_in(commands, "scontrol", f"cat <<'E'\n{partitions}E")
+    monkeypatch.setenv("PATH", path_with(commands))
 
 
 def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:

@@ -30,28 +30,25 @@ from harness.suite.registry import load_dataset
 from harness.train import calibrate as calibrating
 from harness.train.stop import StopFlag
 from tests.cli.ground import snapshot, write_suite
-from tests.slurm.submissions import path_with, stand_in, write_cluster
+from tests.slurm.submissions import stand_in_slurm, write_cluster
 
 REFERENCE = ("{steps: 4}", "{reference_steps: 40}")
+RECORDED = Submissions(Path("runs/tiny"))
+COST = StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,))
 
 
 def measured(_unit: Run, runs: Sequence[Run], _cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
     """In the place of a fresh process: each step costs half a supervised one of 0.01 s, and the start nothing."""
     for _ in runs:
-        yield (StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,)),)
+        yield (COST,)
 
 
 @pytest.fixture
 def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a suite, a cluster file and stand-ins: sbatch gives ids from 1, squeue shows what `queue` holds."""
+    """The current folder: a suite, a cluster file and stand-ins of Slurm's commands."""
     write_suite(tmp_path, REFERENCE)
     write_cluster(tmp_path, "time: 5\nmemory: 500M\nrun_time: 2\nruns_at_once: 2\n")
-    commands = tmp_path / "commands"
-    stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
-    stand_in(commands, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
-    stand_in(commands, "sacct", "true")
-    stand_in(commands, "scontrol", "echo 'PartitionName=main MaxTime=01:00:00'")
-    monkeypatch.setenv("PATH", path_with(commands))
+    stand_in_slurm(tmp_path, "PartitionName=main MaxTime=01:00:00\n", monkeypatch)
     monkeypatch.setattr(calibrating, "_in_fresh_process", measured)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,11 +59,11 @@ def submit(**options: object) -> SuiteSubmission:
 
 
 def submissions(kind: str) -> list[Submission]:
-    return [each for each in Submissions(Path("runs/tiny")) if each.kind == kind]
+    return [each for each in RECORDED if each.kind == kind]
 
 
 def record(submission: Submission) -> Path:
-    return Submissions(Path("runs/tiny")).path(submission)
+    return RECORDED.path(submission)
 
 
 def sent() -> list[str]:
@@ -133,7 +130,7 @@ def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path):
     with pytest.raises(UsageError, match=r"222\.22 device-hours"):
         run_dependent_job(record(submissions("finish")[0]))
     agreed = submissions("finish")[0].model_copy(update={"yes": True})
-    Submissions(Path("runs/tiny")).write(agreed)
+    RECORDED.write(agreed)
     done = run_dependent_job(record(agreed))
     assert done is not None
     assert done.queued == 2
@@ -142,7 +139,7 @@ def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path):
 
 def test_yes_is_on_record(ground: Path):
     submit(yes=True)
-    assert [each.yes for each in Submissions(Path("runs/tiny"))] == [True, True]
+    assert [each.yes for each in RECORDED] == [True, True]
 
 
 @pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
@@ -220,15 +217,8 @@ def test_status_says_that_the_calibration_waits(ground: Path):
 
 def test_status_says_who_calibrates(ground: Path):
     store = SuiteFolder.create(Path("runs/tiny"))
-    part = PartialCalibration(
-        key="k",
-        entries=(
-            MeasuredEntry(
-                process=0, entry="e", stages=(StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,)),)
-            ),
-        ),
-    )
-    write_record(store.calibration_part, part)
+    measured = MeasuredEntry(process=0, entry="e", stages=(COST,))
+    write_record(store.calibration_part, PartialCalibration(key="k", entries=(measured,)))
     with store.calibration_lease.held_for():
         summary = read_status(SuiteRecords(store)).summary
     assert re.fullmatch(r"tiny: pid \d+ on \S+ calibrates it, 1 measurement so far; then its runs are planned", summary)

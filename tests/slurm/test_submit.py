@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import Trials
 from harness.search.run import select_when_over
-from harness.slurm.cluster import check_partitions, read_partitions
-from harness.slurm.record import Submissions
+from harness.slurm.cluster import check_partitions
+from harness.slurm.record import Submission, Submissions
 from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing, superseded
 from harness.slurm.submit import free_slots, submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
-from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in, submission
+from tests.slurm.submissions import CLUSTER, COUNTED, cluster_of, session_of, stand_in, stand_in_slurm, submission
 from tests.support import wait_until
 
 PARTITIONS = """\
@@ -34,16 +35,8 @@ PartitionName=long AllowGroups=ALL MaxTime=UNLIMITED State=UP
 """
 
 
-@pytest.fixture
-def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins: sbatch gives ids from 1 and notes its options; squeue shows what `queue` holds."""
-    folder = tmp_path / "commands"
-    stand_in(folder, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
-    stand_in(folder, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
-    stand_in(folder, "sacct", f"cat {tmp_path}/ends 2>/dev/null || true")
-    stand_in(folder, "scontrol", f"cat <<'E'\n{PARTITIONS}E")
-    monkeypatch.setenv("PATH", path_with(folder))
-    return folder
+SEARCH = suite_with(trials=2)["search"]
+REFUSED = "echo 'sbatch: error: {}' >&2; exit 1"
 
 
 @pytest.fixture(scope="module")
@@ -53,40 +46,74 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         return resolve(load_dataset("phantom"), None)
 
 
-def submit_suite_of(
-    session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False
-) -> SuiteSubmission:
-    """Submit as `harness run` does, or as the dependent job does."""
-    return submit_missing(session, cluster_of(tmp_path, text), 30.0, None, dependent=dependent)
+@dataclass(frozen=True)
+class Ground:
+    """Suites of one name, submitted from a folder to stand-ins of Slurm's commands."""
+
+    folder: Path
+    cache: Cache
+
+    def session(self, **changes: object) -> Session:
+        """Of four finals; with a search, whose trials are named."""
+        session = session_of(self.folder, self.cache, **changes)
+        if session.plan.trials:
+            trials = [planned.trial for planned in session.plan.trials]
+            session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+        return session
+
+    def submit(self, session: Session, text: str = CLUSTER, *, dependent: bool = False) -> SuiteSubmission:
+        """As `harness run` does, or as the dependent job does."""
+        return submit_missing(session, cluster_of(self.folder, text), 30.0, None, dependent=dependent)
+
+    def sbatch(self, script: str = COUNTED) -> None:
+        """Put this shell script in the place of sbatch."""
+        stand_in(self.folder / "commands", "sbatch", script)
+
+    @property
+    def sent(self) -> list[str]:
+        """The options of each call of sbatch."""
+        path = self.folder / "sent"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def submissions(self) -> Submissions:
+        return Submissions(self.folder / "runs" / "small")
+
+    @property
+    def arrays(self) -> list[Submission]:
+        return [each for each in self.submissions if each.tasks]
+
+    def queue(self, *states: str) -> None:
+        """Let squeue show the tasks of the first array in these states, and each dependent job."""
+        array = self.arrays[0]
+        lines = [
+            f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None|" for index, state in enumerate(states)
+        ]
+        lines += [
+            f"{job.name}|N/A|{job.job}|{job.job}|PENDING||Dependency|" for job in self.submissions if not job.tasks
+        ]
+        (self.folder / "queue").write_text("\n".join(lines) + "\n")
 
 
-def sent(tmp_path: Path) -> list[str]:
-    path = tmp_path / "sent"
-    return path.read_text().splitlines() if path.exists() else []
+@pytest.fixture
+def ground(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    stand_in_slurm(tmp_path, PARTITIONS, monkeypatch)
+    return Ground(tmp_path, cache)
 
 
-def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
-    """Let squeue show the tasks of the first array in these states."""
-    array = next(one for one in Submissions(session.store.root) if one.tasks)
-    lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None|" for index, state in enumerate(states)]
-    last = [one for one in Submissions(session.store.root) if not one.tasks]
-    lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency|" for one in last]
-    (tmp_path / "queue").write_text("\n".join(lines) + "\n")
-
-
-def test_an_array_and_its_dependent_job(commands: Path, tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture):
-    session = session_of(tmp_path, cache)
+def test_an_array_and_its_dependent_job(ground: Ground, caplog: pytest.LogCaptureFixture):
+    session = ground.session()
     caplog.set_level(logging.INFO, "harness")
-    done = submit_suite_of(session, tmp_path)
+    done = ground.submit(session)
     assert caplog.messages == [
         "job 1: 4 runs in 4 tasks, at most 2 at once, expected to take up to 3 minutes each",
         "job 2 follows: it writes the leaderboard",
     ]
     assert (done.queued, done.missing, done.over) == (4, 0, False)
-    array, finish = Submissions(session.store.root)
+    array, finish = ground.submissions
     assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
     assert array.tasks == [[run.id] for run in session.plan.runs]
-    first, second = sent(tmp_path)
+    first, second = ground.sent
     folder = (session.store.root / "slurm").resolve()
     assert first.split() == ["--parsable", str(folder / f"{array.name}.sh")]
     assert second.split() == ["--parsable", "--dependency=afterany:1", str(folder / f"{finish.name}.sh")]
@@ -96,72 +123,55 @@ def test_an_array_and_its_dependent_job(commands: Path, tmp_path: Path, cache: C
 
 
 @pytest.mark.parametrize("panels", [None, True, False])
-def test_the_records_say_how_often_checkpoints_are_written_and_whether_pictures_are_wanted(
-    panels: bool | None, commands: Path, tmp_path: Path, cache: Cache
+def test_how_often_checkpoints_are_written_and_whether_pictures_are_wanted_is_on_record(
+    panels: bool | None, ground: Ground
 ):
-    session = session_of(tmp_path, cache)
-    submit_missing(session, cluster_of(tmp_path, CLUSTER), 7.5, panels)
-    recorded = [(one.checkpoint_seconds, one.panels) for one in Submissions(session.store.root)]
-    assert recorded == [(7.5, panels)] * 2
+    submit_missing(ground.session(), cluster_of(ground.folder, CLUSTER), 7.5, panels)
+    assert [(job.checkpoint_seconds, job.panels) for job in ground.submissions] == [(7.5, panels)] * 2
 
 
-def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    submit_suite_of(session, tmp_path)
-    queue_of(tmp_path, session, "RUNNING", "CANCELLED", "PENDING", "COMPLETED")
-    assert submit_suite_of(session, tmp_path).queued == 4
-    again = [one for one in Submissions(session.store.root) if one.tasks][-1]
+def test_what_waits_or_runs_is_not_submitted_again(ground: Ground):
+    session = ground.session()
+    ground.submit(session)
+    ground.queue("RUNNING", "CANCELLED", "PENDING", "COMPLETED")
+    assert ground.submit(session).queued == 4
     runs = session.plan.runs
-    assert again.tasks == [[runs[1].id], [runs[3].id]]
-    assert sent(tmp_path)[2].split()[1] == "--dependency=afterany:1", "max_parallel is 2 for both arrays together"
-    assert "--dependency=afterany:1:3" in sent(tmp_path)[-1]  # behind the array that still runs, too
+    assert ground.arrays[-1].tasks == [[runs[1].id], [runs[3].id]]
+    assert ground.sent[2].split()[1] == "--dependency=afterany:1", "max_parallel is 2 for both arrays together"
+    assert "--dependency=afterany:1:3" in ground.sent[-1]  # behind the array that still runs, too
     for run in runs:
         end(session.folder(run), dice=0.5)
-    assert submit_suite_of(session, tmp_path).over
-    assert len(sent(tmp_path)) == 4
+    assert ground.submit(session).over
+    assert len(ground.sent) == 4
 
 
-def test_a_run_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    first = session.plan.runs[0]
-    lease = session.folder(first).lease
-    lease.claim()
-    assert submit_suite_of(session, tmp_path).queued == 4
-    (array,) = (one for one in Submissions(session.store.root) if one.tasks)
-    assert array.tasks == [[run.id] for run in session.plan.runs[1:]]
-    lease.release()
+def test_a_run_that_somebody_runs_is_left_to_him(ground: Ground):
+    session = ground.session()
+    first, *others = session.plan.runs
+    with session.folder(first).lease.held_for():
+        assert ground.submit(session).queued == 4
+    assert [array.tasks for array in ground.arrays] == [[[run.id] for run in others]]
 
 
-def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    submit_suite_of(session, tmp_path)
-    submissions = Submissions(session.store.root)
-    array = next(one for one in submissions if one.tasks)
-    queue_of(tmp_path, session, *["PENDING"] * 4)
-    submissions.write(array.model_copy(update={"job": None}))
-    assert submit_suite_of(session, tmp_path).queued == 4
-    assert len(sent(tmp_path)) == 2
-    assert Submissions.holding(submissions.path(array))[1] == array
+def test_a_job_whose_submitter_died_is_not_submitted_again(ground: Ground):
+    session = ground.session()
+    ground.submit(session)
+    (array,) = ground.arrays
+    ground.queue(*["PENDING"] * 4)
+    ground.submissions.write(array.model_copy(update={"job": None}))
+    assert (ground.submit(session).queued, len(ground.sent)) == (4, 2)
+    assert Submissions.holding(ground.submissions.path(array))[1] == array
 
 
-def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    stand_in(commands, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
+def test_what_never_reached_slurm_is_submitted(ground: Ground):
+    session = ground.session()
+    ground.sbatch(REFUSED.format("Unable to contact slurm controller"))
     with pytest.raises(ServiceError):
-        submit_suite_of(session, tmp_path)
-    (lost,) = Submissions(session.store.root)
-    assert lost.job is None
-    stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
-    assert submit_suite_of(session, tmp_path).queued == 4
-    assert [one.job for one in Submissions(session.store.root)] == [None, "1", "2"]
-
-
-def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    submit_suite_of(session, tmp_path)
-    done = submit_suite_of(session, tmp_path, dependent=True)
-    assert (done.queued, done.missing) == (0, 4)
-    assert len(sent(tmp_path)) == 2
+        ground.submit(session)
+    assert [job.job for job in ground.submissions] == [None]
+    ground.sbatch()
+    assert ground.submit(session).queued == 4
+    assert [job.job for job in ground.submissions] == [None, "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -177,22 +187,21 @@ def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_
     ],
 )
 def test_what_a_node_failed_goes_once_to_another_one(
-    ends: tuple[str, ...], text: str, excluded: str, again: list[int], commands: Path, tmp_path: Path, cache: Cache
+    ends: tuple[str, ...], text: str, excluded: str, again: list[int], ground: Ground
 ):
-    session = session_of(tmp_path, cache)
-    submit_suite_of(session, tmp_path)
+    session = ground.session()
+    ground.submit(session)
     start = time.time() - 3600
     times = [datetime.fromtimestamp(start + number, UTC).astimezone() for number in range(len(ends))]
     lines = [f"1_{index}|{end}|{times[index]:%Y-%m-%dT%H:%M:%S}\n" for index, end in enumerate(ends)]
-    (tmp_path / "ends").write_text("".join(lines))
-    done = submit_suite_of(session, tmp_path, CLUSTER + text, dependent=True)
+    (ground.folder / "ends").write_text("".join(lines))
+    done = ground.submit(session, CLUSTER + text, dependent=True)
     assert (done.queued, done.missing) == (len(again), 4 - len(again))
-    assert len(sent(tmp_path)) == (4 if again else 2)
-    assert all((f"--exclude={excluded}" in line) == bool(again) for line in sent(tmp_path)[2:])
+    assert len(ground.sent) == (4 if again else 2)
+    assert all((f"--exclude={excluded}" in line) == bool(again) for line in ground.sent[2:])
     if again:
-        last = [one for one in Submissions(session.store.root) if one.tasks][-1]
-        assert last.runs == [session.plan.runs[index].id for index in again]
-        assert submit_suite_of(session, tmp_path, CLUSTER + text, dependent=True).queued == 0, "but once"
+        assert ground.arrays[-1].runs == [session.plan.runs[index].id for index in again]
+        assert ground.submit(session, CLUSTER + text, dependent=True).queued == 0, "but once"
 
 
 @pytest.mark.parametrize(
@@ -204,84 +213,66 @@ def test_max_parallel_holds_for_a_whole_suite(most: int, active: int, tasks: int
     assert free_slots(most, active, tasks) == free
 
 
-def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    counted = f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent'
-    refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
-    stand_in(commands, "sbatch", f"{refused}; {counted}")
+def test_a_dependent_job_that_was_refused_is_submitted_alone(ground: Ground):
+    session = ground.session()
+    ground.sbatch(f"case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac; {COUNTED}")
     with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the dependent job: Invalid qos"):
-        submit_suite_of(session, tmp_path)
-    queue_of(tmp_path, session, *["PENDING"] * 4)
-    stand_in(commands, "sbatch", counted)
-    assert (submit_suite_of(session, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 1)
-    assert (submit_suite_of(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
-    assert "--dependency=afterany:1 " in sent(tmp_path)[-1]
-    queue_of(tmp_path, session, *["PENDING"] * 4)
-    assert (submit_suite_of(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+        ground.submit(session)
+    ground.queue(*["PENDING"] * 4)
+    ground.sbatch()
+    assert (ground.submit(session, dependent=True).queued, len(ground.sent)) == (4, 1)
+    assert (ground.submit(session).queued, len(ground.sent)) == (4, 2)
+    assert "--dependency=afterany:1 " in ground.sent[-1]
+    ground.queue(*["PENDING"] * 4)
+    assert (ground.submit(session).queued, len(ground.sent)) == (4, 2)
 
 
-def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(
-    commands: Path, tmp_path: Path, cache: Cache
-):
+def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(ground: Ground):
     """The next one finds the selection on record; its finals are in no job yet."""
-    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
-    trials = [one.trial for one in session.plan.trials]
-    session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    session = ground.session(search=SEARCH)
     for planned in session.plan.trials:
         end(session.folder(planned.run), dice=0.5)
     selected = select_when_over(session)
-    assert (submit_suite_of(selected, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 2)
-    assert (submit_suite_of(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
+    assert (ground.submit(selected, dependent=True).queued, len(ground.sent)) == (4, 2)
+    assert (ground.submit(selected, dependent=True).missing, len(ground.sent)) == (4, 2)
 
 
-def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
-    trials = len(session.plan.trials)
-    session.store.write_trials(
-        Trials(suite_hash=session.plan.loaded.suite.hash, trials=[one.trial for one in session.plan.trials])
-    )
-    assert (submit_suite_of(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
+def test_after_a_search_the_finals_are_submitted(ground: Ground):
+    session = ground.session(search=SEARCH)
+    assert (ground.submit(session).queued, len(session.plan.finals)) == (len(session.plan.trials), 0)
     for number, planned in enumerate(session.plan.trials):
         end(session.folder(planned.run), dice=0.5 + number / 100)
-    done = submit_suite_of(session, tmp_path, dependent=True)
+    done = ground.submit(session, dependent=True)
     assert (done.queued, len(done.session.plan.finals)) == (4, 4)
     assert session.store.selection().rule == "best_validation"
-    last = [one for one in Submissions(session.store.root) if one.tasks][-1]
-    assert [run for one in last.tasks for run in one] == [run.id for run in done.session.pending()]
-    assert len(sent(tmp_path)) == 4
+    assert ground.arrays[-1].runs == [run.id for run in done.session.pending()]
+    assert len(ground.sent) == 4
 
 
 def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
-    tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ground: Ground, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     caplog.set_level(logging.INFO, "harness")
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
-    trials = [one.trial for one in session.plan.trials]
-    session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
-    image = tmp_path / "h.sif"
+    monkeypatch.setenv("PATH", str(ground.folder / "nothing"))
+    session, image = ground.session(search=SEARCH), ground.folder / "h.sif"
     image.touch()
-    left = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
-    assert (left.missing, left.named, report_slurm_run(left)) == (len(trials), False, 75)
+    text = f"time: 5\ncontainer: {image}\n"
+    left = ground.submit(session, text, dependent=True)
+    assert (left.missing, left.named, report_slurm_run(left)) == (len(session.plan.trials), False, 75)
     for planned in session.plan.trials:
         end(session.folder(planned.run), dice=0.5)
-    done = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
+    done = ground.submit(session, text, dependent=True)
     assert (len(done.session.plan.finals), done.missing, report_slurm_run(done)) == (4, 4, 0)
     assert "`harness run` again submits them" in caplog.messages[-1]
 
 
-@pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
-def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache, search=search)
-    store, earlier = session.store, session.plan.loaded.suite.hash
-    if search is not None:
-        store.write_trials(Trials(suite_hash=earlier, trials=[]))
-    dependent = submission().model_copy(update={"suite": earlier})
-    assert not superseded(dependent, SuiteRecords(store))
-    later = session_of(tmp_path, cache, search=search, labelled=[4])
-    if search is not None:
-        store.write_trials(Trials(suite_hash=later.plan.loaded.suite.hash, trials=[]))
-    assert superseded(dependent, SuiteRecords(store))
+@pytest.mark.parametrize("search", [None, SEARCH])
+def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, ground: Ground):
+    earlier = ground.session(search=search)
+    dependent = submission().model_copy(update={"suite": earlier.plan.loaded.suite.hash})
+    assert not superseded(dependent, SuiteRecords(earlier.store))
+    ground.session(search=search, labelled=[4])
+    assert superseded(dependent, SuiteRecords(earlier.store))
 
 
 def written(session: Session, text: str) -> Path:
@@ -295,24 +286,22 @@ def written(session: Session, text: str) -> Path:
     return submissions.path(dependent)
 
 
-def test_a_dependent_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache):
-    record = written(session_of(tmp_path, cache), CLUSTER)
-    selection = session_of(tmp_path, cache, labelled=[4]).store.selection_path
+def test_a_dependent_job_that_came_too_late_leaves_the_selection(ground: Ground):
+    record = written(ground.session(), CLUSTER)
+    selection = ground.session(labelled=[4]).store.selection_path
     before = selection.read_bytes()
     assert run_dependent_job(record) is None
     assert selection.read_bytes() == before
 
 
-def test_the_record_of_a_dependent_job_is_all_it_needs(
-    commands: Path, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
-):
-    session = session_of(tmp_path, cache)
+def test_the_record_of_a_dependent_job_is_all_it_needs(ground: Ground, monkeypatch: pytest.MonkeyPatch):
+    session = ground.session()
     record = written(session, CLUSTER)
-    monkeypatch.chdir(commands)
+    monkeypatch.chdir(ground.folder / "commands")
     done = run_dependent_job(record)
     assert done is not None
     assert (done.queued, done.missing, done.session.store.root) == (4, 0, session.store.root.resolve())
-    assert [one.checkpoint_seconds for one in Submissions(session.store.root)] == [30.0] * 3
+    assert [job.checkpoint_seconds for job in ground.submissions] == [30.0] * 3
     with pytest.raises(RecordError, match="no such submission"):
         run_dependent_job(record.with_name("none.json"))
 
@@ -333,21 +322,19 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(
         ("Something else", "mini.yaml: Slurm refuses: Batch job submission failed: Something else"),
     ],
 )
-def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
-    said: str, told: str, commands: Path, tmp_path: Path, cache: Cache
-):
-    session = session_of(tmp_path, cache)
-    stand_in(commands, "sbatch", f"echo 'sbatch: error: Batch job submission failed: {said}' >&2; exit 1")
+def test_a_refusal_names_the_field_and_leaves_nothing_on_record(said: str, told: str, ground: Ground):
+    session = ground.session()
+    ground.sbatch(REFUSED.format(f"Batch job submission failed: {said}"))
     text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nrun_time: 2\n"
     with pytest.raises(UsageError) as caught:
-        submit_suite_of(session, tmp_path, text)
+        ground.submit(session, text)
     assert told in str(caught.value)
-    assert list(Submissions(session.store.root)) == []
+    assert list(ground.submissions) == []
     assert list((session.store.root / "slurm").glob("*.sh")) == []
 
 
-def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch):
-    submissions = Submissions(session_of(tmp_path, cache).store.root)
+def test_two_do_not_submit_at_once(ground: Ground, monkeypatch: pytest.MonkeyPatch):
+    submissions = ground.submissions
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
     with submitting(submissions):
         with pytest.raises(UsageError, match=r"pid \d+ on .* is submitting this suite"), submitting(submissions):
@@ -356,27 +343,21 @@ def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: py
     assert not submissions.lease.held()
 
 
-def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache):
-    session = session_of(tmp_path, cache)
-    lease = Submissions(session.store.root).lease.path
-    stand_in(commands, "squeue", "true")
-    stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+def test_who_lost_the_lease_submits_nothing(ground: Ground):
+    session = ground.session()
+    ground.sbatch(f"rm {ground.submissions.lease.path}; {COUNTED}")
     with pytest.raises(UsageError, match="another process took over"):
-        submit_suite_of(session, tmp_path)
-    assert len(sent(tmp_path)) == 1, "the array, not its dependent job"
+        ground.submit(session)
+    assert len(ground.sent) == 1, "the array, not its dependent job"
 
 
-def test_who_submits_says_meanwhile_that_he_lives(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch):
-    submissions = Submissions(session_of(tmp_path, cache).store.root)
+def test_who_submits_says_meanwhile_that_he_lives(ground: Ground, monkeypatch: pytest.MonkeyPatch):
+    submissions = ground.submissions
     monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     path = submissions.lease.path
     with submitting(submissions):
         os.utime(path, (0, 0))
         wait_until(lambda: path.stat().st_mtime > 0, "the heartbeat touches the lease")
-
-
-def test_partitions_and_their_limits():
-    assert read_partitions(PARTITIONS) == {"main": 60, "gpu": 2880, "long": None}
 
 
 @pytest.mark.parametrize(
@@ -400,8 +381,8 @@ def test_partitions_and_their_limits():
         ("time: 100:00:00\npartition: long\nfinish: null\n", ""),
     ],
 )
-def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, commands: Path, tmp_path: Path):
-    loaded = cluster_of(tmp_path, text)
+def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, ground: Ground):
+    loaded = cluster_of(ground.folder, text)
     try:
         check_partitions(loaded)
         said = ""

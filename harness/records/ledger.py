@@ -65,18 +65,19 @@ class Ledger(AppendOnly[LedgerLine]):
         """The sum over attempts."""
         return summarise(self.lines())
 
-    def forget_heartbeats(self) -> None:
-        """Leave out the heartbeats that later lines repeat: they matter to a run that may still die alone."""
-        kept = without_heartbeats(self.lines())
+    def forget_passed(self) -> None:
+        """Leave out what later lines repeat: it matters to a run that may still die alone."""
+        kept = without_passed(self.lines())
         write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
 
 
-def without_heartbeats(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
-    """All lines but heartbeats that say nothing more and are not the last line of their attempt: it spent the same."""
+def without_passed(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+    """All lines but heartbeats and checkpoints that a later one of their attempt says again: it spent the same."""
     last = {line.attempt: place for place, line in enumerate(lines) if line.kind != "violation"}
-    return [
-        line for place, line in enumerate(lines) if line.kind != "heartbeat" or line.note or place == last[line.attempt]
-    ]
+    bases = {line.attempt: place for place, line in enumerate(lines) if line.kind == "checkpoint"}
+    kept = {*last.values(), *bases.values()}
+    passed = ("heartbeat", "checkpoint")
+    return [line for place, line in enumerate(lines) if line.kind not in passed or line.note or place in kept]
 
 
 def summarise(lines: Sequence[LedgerLine]) -> Spent:

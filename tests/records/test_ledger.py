@@ -237,19 +237,21 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
 
 
 @given(history=events)
-def test_without_heartbeats_the_same_was_spent(history: list[float | str], tmp_path: Path):
+def test_without_what_has_passed_the_same_was_spent(history: list[float | str], tmp_path: Path):
     """And what was written for another reason stays."""
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
         model.live(event)
     whole = model.ledger.lines()
-    model.ledger.forget_heartbeats()
+    model.ledger.forget_passed()
     lines = model.ledger.lines()
     assert summarise(lines) == summarise(whole)
+    assert summarise_at_rest(lines) == summarise_at_rest(whole)
     assert useful_by_attempt(lines, settled=True) == useful_by_attempt(whole, settled=True)
     assert wall_by_phase(lines) == wall_by_phase(whole)
-    assert [line for line in whole if line.kind != "heartbeat"] == [line for line in lines if line.kind != "heartbeat"]
-    assert len([line for line in lines if line.kind == "heartbeat"]) <= len({line.attempt for line in whole})
+    others, attempts = ("heartbeat", "checkpoint"), len({line.attempt for line in whole})
+    assert [line for line in whole if line.kind not in others] == [line for line in lines if line.kind not in others]
+    assert len([line for line in lines if line.kind in others]) <= 2 * attempts
 
 
 @given(data=st.data(), cut=st.integers(0, 10**6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from harness.api.params import Alteration, OptimiserSettings
 from harness.api.strict import Instant, Strict, digest, without_none
@@ -222,6 +222,10 @@ class Spent(Strict):
         return useful, budget.spent(self.lost_steps, self.lost_device_seconds)
 
 
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 7))]
+"""Dice or seconds of a validation: as exact as a test's metrics."""
+
+
 class Failure(Strict):
     """Why a run has no numbers."""
 
@@ -236,8 +240,8 @@ class Pace(Strict):
     """
 
     stage: str
-    reference: tuple[float, ...] = Field(min_length=1)
-    own: tuple[float, ...] = Field(min_length=1)
+    reference: tuple[Rounded, ...] = Field(min_length=1)
+    own: tuple[Rounded, ...] = Field(min_length=1)
     device: str
 
 
@@ -250,11 +254,11 @@ class Validation(Strict):
     validation: int
     progress: float
     step: int
-    device_seconds: float
-    dice: dict[str, float]
+    device_seconds: Rounded
+    dice: dict[str, Rounded]
     patients: tuple[str, ...] = Field((), description="whose validation volumes there are")
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
-    unlabelled_dice: dict[str, float] | None = Field(
+    unlabelled_dice: dict[str, Rounded] | None = Field(
         None,
         description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels; "
         "at every third validation and the last, and nowhere if no training image is unlabelled",

@@ -48,7 +48,7 @@ def test_what_a_table_resolves(make_tiny: MakeTiny, tmp_path: Path):
     three, needed, seven, _ = resolution_lines(make_dry_run(load_suite("acdc_paper"), None, tmp_path))
     assert three.startswith("resolves at 3 labelled: ")
     assert (
-        "(5 methods, 3 runs each, 20 test patients; over these, differences spread by 9.6 points as in bench" in three
+        "(5 methods, 3 runs each, 20 test patients; over these, differences spread by 10.2 points as in bench" in three
     )
     assert needed.startswith("2 Dice points would take about ")
     assert needed.endswith(" test patients instead of 20")

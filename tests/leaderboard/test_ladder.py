@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
+from harness.leaderboard.ladder_figure import OTHERS
 from harness.leaderboard.leaderboard import write_leaderboard
 from harness.leaderboard.render import markdown, rung_blocks, terminal_text
 from tests.synthetic import RunSpec, board_of, write_records
@@ -78,15 +79,11 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
     assert text == second.read_text(encoding="utf-8")
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
     assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
-    command = [
-        sys.executable,
-        "-m",
-        "harness.leaderboard.ladder_figure",
-        str(tmp_path / "s"),
-        str(tmp_path / "ladder.webp"),
-    ]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "harness.leaderboard.ladder_figure", str(tmp_path / "s")]
+    subprocess.run([*command, str(tmp_path / "ladder.webp")], check=True)
     assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
+    subprocess.run([*command, str(tmp_path / "named.svg"), "supervised_full"], check=True)
+    assert text.count(OTHERS[0]) == 0 < (tmp_path / "named.svg").read_text().count(OTHERS[0])
 
 
 def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path):

@@ -307,14 +307,12 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     """
     from harness.audit import audit
     from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
-    from harness.report.crossing import write_search_picture
     from harness.report.page import write_page
 
     folder = records.store.leaderboard
     leaderboard = build_leaderboard(records)
     with records.store.writing_leaderboard():
         write_leaderboard(leaderboard, folder)
-        write_search_picture(leaderboard, folder)
         audited = audit(records) if len(records.require_selection().entries) <= MOST_AUDITED else None
         page = write_page(records, leaderboard, cache, audited)
     log.info("tables and curves: %s\npage: %s", folder, page)

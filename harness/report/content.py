@@ -12,7 +12,6 @@ from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
 from harness.report.ladder import ladder_content
-from harness.report.surface import surfaces
 
 METRICS = ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
 """What the page can switch to; the csv files hold all."""
@@ -46,7 +45,6 @@ def content(leaderboard: Leaderboard) -> Json:
             for comparison in inputs.comparisons
         ],
         "allocations": allocations(inputs.reconciliation),
-        "search": surfaces(search),
     }
 
 

@@ -30,7 +30,7 @@ from harness.suite.yaml_text import YamlError, parse
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "base", "chart", "state", "ladder", "table", "matrix", "curves", "patients", "surface", "panels", "budget", "main",
+    "base", "chart", "state", "ladder", "table", "matrix", "curves", "patients", "panels", "budget", "main",
 )  # fmt: skip
 """The page's own JavaScript, in the order in which it runs."""
 
@@ -63,10 +63,7 @@ def write_page(
     data = content(leaderboard)
     yaml_text, asked = suite_text(records)
     panels = worst_panels(records, leaderboard, cache)
-    data |= {
-        "grid": (asked.get("search") or {}).get("mode") == "grid",
-        "panels": {"groups": panels.groups, "classes": panels.classes},
-    }
+    data["panels"] = {"groups": panels.groups, "classes": panels.classes}
     text = _template().render(
         suite=leaderboard.suite,
         description=asked.get("description") or "",
@@ -80,7 +77,6 @@ def write_page(
             for comparison in leaderboard.inputs.comparisons
         ],
         data=_embedded(data),
-        has_search=bool(data["search"]),
         ladder=notes.BREAK_EVEN if data["ladder"] else "",
         break_even=break_even_answers(leaderboard),
         panels=panels,

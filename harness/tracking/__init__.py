@@ -2,9 +2,8 @@
 
 An experiment per suite. In it a run for the suite (leaderboard as a table, its files, the page), below it one per
 entry (means of the finals, their settings), below these one per run. Every run says what it is in `harness.role`
-(suite, method, final, search), so `tags.harness.role = 'search' AND tags.method = 'ua_mt'` is a filter. The
-experiment's note links to views that open ready (`saved_views.py`). Who else tracks a suite of the same name there
-keeps runs of their own (`mirror.py`).
+(suite, method, final, search), so `tags.harness.role = 'search' AND tags.method = 'ua_mt'` is a filter. Who
+else tracks a suite of the same name there keeps runs of their own (`mirror.py`).
 
 MLflow is imported by the functions that need it, so all else runs where it is not installed. Tracking sets these
 variables of the process, each only where it is not set already, and changes nothing else for good:

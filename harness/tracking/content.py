@@ -120,16 +120,6 @@ def run_params(asked: Run) -> dict[str, str]:
     return dict(_flatten({**values, **own}))
 
 
-def hyper_params(asked: Run) -> dict[str, str]:
-    """The hyper-parameters among `run_params`, and the optimiser's settings, which a search may vary too."""
-    fields = set(Run.model_fields) - {"params"}
-    return {
-        name: value
-        for name, value in run_params(asked).items()
-        if name.startswith("engine.optimiser.") or name.partition(".")[0] not in fields
-    }
-
-
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - anything JSON can hold
     """Nested dictionaries as dotted names; text as it is, all else as JSON.
 

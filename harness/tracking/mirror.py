@@ -26,9 +26,8 @@ from harness.records.schema import SCHEMA
 from harness.tracking.content import RunContent, Tag, run_content
 from harness.tracking.older_runs import note_older_runs
 from harness.tracking.parents import entry_content, entry_fingerprint, suite_content, suite_fingerprint
-from harness.tracking.saved_views import NOTE_TAG, SIGNATURE, experiment_tags, links, saved_views
 from harness.tracking.service import Service, find_service, open_client
-from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
+from harness.tracking.tracked import TrackedRun, TrackedSuite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,30 +137,23 @@ class _Mirror:
         self.outcomes: Counter[str] = Counter()
 
     def write(self) -> None:
-        """Write the run of the suite and all below it, then the tags of the experiment's page that differ."""
-        suite, name = self._suite, self._suite.records.name
+        """Write the run of the suite and all below it."""
+        suite = self._suite
         if not suite.runs:
             return
-        tags = {Tag.SUITE: name, Tag.ROLE: "suite", Tag.RECORD: suite_fingerprint(suite)}
+        tags = {Tag.SUITE: suite.records.name, Tag.ROLE: "suite", Tag.RECORD: suite_fingerprint(suite)}
         with self._mlflow_run(Tag.SUITE, tags, lambda: suite_content(suite)) as (run_id, _):
-            entry_runs = tuple(self._entry(entry, run_id) for entry in suite.entries)
-        before = self._client.get_experiment(self.experiment_id).tags
-        views, at_ms = saved_views(suite), whole_span(suite.runs).end_ms
-        note = " · ".join(links(views, self.experiment_id, run_id, entry_runs, suite.leaderboard.exists()))
-        for tag, value in experiment_tags(name, views, note, at_ms).items():
-            theirs = tag == NOTE_TAG and not before.get(tag, SIGNATURE).startswith(SIGNATURE)
-            if before.get(tag) != value and not theirs:
-                self._client.set_experiment_tag(self.experiment_id, tag, value)
+            for entry in suite.entries:
+                self._entry(entry, run_id)
 
-    def _entry(self, entry: str, parent_id: str) -> str:
-        """Write the MLflow run of an entry and all below it, and return its id."""
+    def _entry(self, entry: str, parent_id: str) -> None:
+        """Write the MLflow run of an entry and all below it."""
         suite, colour = self._suite, {Tag.COLOUR: self._colours[entry]}
         tags = {Tag.METHOD: entry, Tag.ROLE: "method", Tag.RECORD: entry_fingerprint(suite, entry)}
         below = {Tag.PARENT: parent_id, **colour}
         with self._mlflow_run(Tag.METHOD, tags | below, lambda: entry_content(suite, entry)) as (entry_id, _):
             for run in suite.entries[entry]:
                 self._run(run, {Tag.PARENT: entry_id, **colour})
-        return entry_id
 
     def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
         """Write the MLflow run of one run. below: tags that say under which parent."""

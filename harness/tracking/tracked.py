@@ -136,12 +136,6 @@ class TrackedSuite:
         entry = attrgetter("entry")
         return {name: list(runs) for name, runs in groupby(sorted(self.runs, key=entry), key=entry)}
 
-    @cached_property
-    def tables(self) -> list[str]:
-        """Those of the finals, by rung and labelled count."""
-        finals = {(run.rung or 0, len(run.labelled), run.labelled): run.table for run in self.runs if not run.is_search}
-        return [finals[key] for key in sorted(finals)]
-
     def selected_finals(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
         """Those finals among the runs that the current selection names."""
         return [run for run in runs if not run.is_search and run.record.id in self.chosen]

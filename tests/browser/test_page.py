@@ -91,7 +91,7 @@ def test_it_opens_without_console_messages_and_fetches_nothing(page):
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     headings = texts(page, "main h2")
     assert headings[:2] == ["Tables", "Paired differences"]
-    assert all(texts(page, f"#{name}")[0] for name in ("answer", "results", "pairs", "curves", "search", "budget"))
+    assert all(texts(page, f"#{name}")[0] for name in ("answer", "results", "pairs", "curves", "budget"))
 
 
 def test_the_table_shows_the_frame(page, board):
@@ -135,15 +135,14 @@ def test_sorting_by_mouse_and_by_key(page, board):
     assert texts(page, "#table-1-7 tbody.references tr[data-method] th") == ["supervised_full"]
 
 
-def test_filtering_reaches_every_section(page):
-    box = page.find_element("id", "view-filter")
-    box.send_keys("MC_")
+def test_a_hidden_method_leaves_every_section(page):
+    for chip in page.find_elements("css selector", "#legend button"):
+        if chip.text != "mc_net":
+            chip.click()
     assert methods(page, "1-3") == ["mc_net"]
     assert texts(page, "#budget-body tbody th") == ["mc_net", "mc_net"]
-    assert texts(page, "#search-body h3") == ["mc_net"]
     assert texts(page, "#pairs-body td") == []
-    box.clear()
-    box.send_keys("no such method")
+    page.find_element("css selector", "#legend button[aria-pressed=true]").click()
     assert methods(page, "1-3") == []
     assert complaints(page) == []
 
@@ -214,29 +213,6 @@ def test_the_curve_can_be_read_with_keys(page, board):
         assert (unlabelled in readout) == (method != "supervised_full"), "a fully supervised reference has none"
     press(page, Keys.ARROW_LEFT)
     assert texts(page, "#curves-body output")[1] != readout
-
-
-def test_the_search_surface_has_every_point(page):
-    from selenium.webdriver.support.select import Select
-
-    surface = '#search-body .surface[data-method="mc_net"]'
-    assert len(page.find_elements("css selector", f"{surface} g.trial")) == 20
-    assert len(page.find_elements("css selector", f"{surface} rect.cell")) == 19, "one trial failed"
-    labels = [one.get_attribute("aria-label") for one in page.find_elements("css selector", f"{surface} g.trial")]
-    assert sum("chosen" in label for label in labels) == 1
-    assert sum("failed" in label for label in labels) == 1
-    assert any("point 0 (default)" in label and "50.0 % validation Dice" in label for label in labels)
-    drawn = set(
-        page.execute_script(
-            "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)", f"{surface} svg text"
-        )
-    )
-    assert {"1", "2", "4", "8", "16", "constant tau 0.1", "cosine low 0.1 high 1 periods 10"} <= drawn
-    Select(page.find_element("css selector", f"{surface} .controls select")).select_by_visible_text(
-        "student temperature: periods"
-    )
-    assert len(page.find_elements("css selector", f"{surface} g.trial")) == 10
-    assert complaints(page) == []
 
 
 def test_patients_are_sorted_by_the_chosen_difference(page, board):

@@ -35,7 +35,7 @@ def test_everything_is_in_the_file(written):
 
 def test_sections_and_their_headings(written):
     ids = re.findall(r'<section id="([a-z]+)" aria-labelledby="[a-z]+-title">', written.html)
-    assert ids == ["answer", "results", "pairs", "curves", "search", "patients", "worst", "budget", "audit", "again"]
+    assert ids == ["answer", "results", "pairs", "curves", "patients", "worst", "budget", "audit", "again"]
     assert re.findall(r'<a href="#([a-z]+)">', written.html) == ids
     assert all(f'id="{name}-title"' in written.html for name in ids)
     assert len(re.findall(r"<h1[ >]", written.html)) == 1
@@ -94,13 +94,6 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
     assert '<tr class="not-held">' in html
     assert "ua_mt/3/0/0 read test labels" in html
     assert "why &amp; how" in html
-
-
-def test_without_a_search_there_is_no_such_section(tmp_path):
-    store = write_records(tmp_path / "s", SMALL)
-    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
-    assert 'id="search"' not in html
-    assert 'href="#search"' not in html
 
 
 @pytest.mark.parametrize("left_out", ["all", "none of the methods"])

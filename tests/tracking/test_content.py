@@ -1,6 +1,7 @@
 """Records -> plain values, without MLflow."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 
 from harness.api.errors import RecordError
 from harness.records.reader import SuiteRecords
+from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
-from harness.tracking.content import RunContent, run_content
+from harness.tracking.content import RunContent, joined_params, run_content, run_params
 from harness.tracking.parents import entry_content
-from harness.tracking.saved_views import saved_views
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite
 from tests.support import cases_of
@@ -171,6 +172,29 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: P
         assert content.params["student_temperature.periods"] == "10"
 
 
+def searched(*params: dict[str, Any]) -> list[Run]:
+    return [run for _, run in RunSpec(search={"action_pp": params}).searched()]
+
+
+def test_nested_settings_become_columns():
+    cosine = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}
+    (run,) = searched({"student_temperature": cosine, "bank": 36, "mixing": "cutmix", "strong": True, "seed": 3})
+    found = run_params(run)
+    assert found["student_temperature"] == "cosine 0.1 1 1"
+    assert [found[f"student_temperature.{name}"] for name in cosine] == ["cosine", "0.1", "1.0", "1.0"]
+    assert (found["bank"], found["mixing"], found["strong"]) == ("36", "cutmix", "true")
+    assert (found["params.seed"], found["seed"]) == ("3", "100")  # the run has a seed too
+    assert (found["budget.currency"], found["budget.amount"]) == ("device_seconds", "60.0")
+
+
+def test_a_parent_shows_different_settings_side_by_side():
+    runs = searched(*({"bank": i} for i in (36, 8)))
+    assert joined_params(runs)["bank"] == "8, 36"
+    assert joined_params(runs)["method"] == "action_pp"
+    assert joined_params(searched(*({"bank": i} for i in range(20))))["bank"] == "20 values"
+    assert "strong" not in joined_params(searched({"strong": True}, {}))
+
+
 def test_the_method_has_the_means_of_its_runs(tmp_path: Path):
     store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
     runs = of_method(store, "ua_mt")
@@ -201,10 +225,6 @@ def test_a_ladder_has_means_of_each_rung(tmp_path: Path):
         assert found[f"dice/labelled_3_rung_{rung}"] == pytest.approx(np.mean(dice))
         assert found[f"labelled_3_rung_{rung}/n_ok"] == 2
     assert "dice/labelled_3" not in found
-    methods, finals = saved_views(suite)
-    bars = [chart["metricKey"] for chart in methods.charts if chart["type"] == "BAR"]
-    assert bars == ["dice/labelled_3_rung_500", "dice/labelled_3_rung_2000"]
-    assert "tags.`rung`" in finals.columns
 
 
 def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path):

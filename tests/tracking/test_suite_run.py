@@ -13,7 +13,7 @@ from harness.tracking import leaderboard_is_current
 from harness.tracking.parents import readable_table
 from tests.support import call_cli
 from tests.synthetic import write_tables
-from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, inputs, runs, small_suite, track
 
 
 def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path):
@@ -93,31 +93,6 @@ def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path):
     assert {key: after[key].artifacts for key in after if len(key) == 64} == {
         key: before[key].artifacts for key in before if len(key) == 64
     }
-
-
-def test_the_experiment_opens_with_links_to_its_views(desk: Path):
-    track(small_suite(desk, SEARCHED))
-    tags = experiment_tags(desk / "mlflow.db")
-    views = {
-        key.removeprefix("mlflow.sharedViewState."): json.loads(value) for key, value in tags.items() if "View" in key
-    }
-    assert {key: view["name"] for key, view in views.items()} == {
-        "harness_methods": "Methods", "harness_finals": "Finals", "harness_search_ua_mt": "Search of ua_mt",
-    }  # fmt: skip
-    for key in views:
-        assert f"viewStateShareKey={key}" in tags["mlflow.note.content"]
-    assert "leaderboard.json" not in tags["mlflow.note.content"]  # there is none
-
-
-def test_a_note_of_somebody_elses_stays(desk: Path):
-    from mlflow import MlflowClient
-
-    store = small_suite(desk)
-    experiment = track(store).experiment_id
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
-    client.set_experiment_tag(experiment, "mlflow.note.content", "Ours, for the thesis")
-    track(store)
-    assert experiment_tags(desk / "mlflow.db")["mlflow.note.content"] == "Ours, for the thesis"
 
 
 def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path):

@@ -100,12 +100,6 @@ def by_key(database: Path) -> dict[str, Run]:
     return keyed
 
 
-def experiment_tags(database: Path) -> dict[str, str]:
-    """Tags of the one experiment beside MLflow's default one."""
-    with rows(database, "SELECT key, value FROM experiment_tags WHERE experiment_id != 0") as found:
-        return dict(found)
-
-
 def inputs(database: Path, run_id: str) -> dict[str, tuple[str, str]]:
     """Dataset name -> (digest, context) of a run's inputs."""
     query = f"""SELECT d.name, d.digest, t.value FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id

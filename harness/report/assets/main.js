@@ -29,7 +29,7 @@ const bindCopies = () => {
   }
 };
 
-const drawings = [renderLadder, renderCurves, renderPatients, renderSearch];
+const drawings = [renderLadder, renderCurves, renderPatients];
 const render = () => { renderTables(); renderMatrix(); renderPanels(); renderBudget(); for (const draw of drawings) draw(); };
 
 bindTheme();

@@ -11,7 +11,7 @@ const unique = (values) => [...new Set(values)];
 const RUNGS = unique(DATA.groups.map((group) => group.rung).filter(known));
 
 // rung: of a ladder; null for all.
-const state = { rung: RUNGS.at(-1) ?? null, labelled: "all", checkpoint: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
+const state = { rung: RUNGS.at(-1) ?? null, labelled: "all", checkpoint: "last", metric: "dice", klass: MEAN, hidden: new Set(), sort: { key: "place", up: true } };
 
 const CHECKPOINTS = unique(ROWS.map((row) => row.checkpoint));
 const METRICS_THERE = Object.keys(METRICS).filter((metric) => ROWS.some((row) => known(row[metric])));
@@ -29,7 +29,7 @@ const indexed = (rows) => {
 };
 const rowsOf = indexed(ROWS), classesOf = indexed(CLASSES), pairsOf = indexed(PAIRS), curvesOf = indexed(CURVES), profilesOf = indexed(PROFILES);
 
-const visible = (method) => !state.hidden.has(method) && method.toLowerCase().includes(state.filter);
+const visible = (method) => !state.hidden.has(method);
 const groupsOfRung = () => DATA.groups.filter((group) => state.rung === null || group.rung === state.rung);
 const shownGroups = () => groupsOfRung().filter((group) => state.labelled === "all" || slug(group) === state.labelled);
 const titleOf = (group) => (group.conditions ? `${group.title} (table ${group.table}: ${group.conditions})` : group.title);
@@ -81,8 +81,6 @@ const bindView = (render) => {
   options($("view-class"), [[MEAN, "mean of all"], ...CLASS_NAMES.map((name) => [name, name])], MEAN);
   const on = (id, name) => $(id).addEventListener("change", (event) => { state[name] = event.target.value; render(); });
   on("view-labelled", "labelled"); on("view-checkpoint", "checkpoint"); on("view-metric", "metric"); on("view-class", "klass");
-  $("view-filter").addEventListener("input", (event) => { state.filter = event.target.value.trim().toLowerCase(); render(); });
-  $("view").addEventListener("submit", (event) => event.preventDefault());
   replace($("legend"), METHODS.map((method) => h("button", {
     type: "button", class: "chip", "aria-pressed": "true",
     onclick: (event) => {

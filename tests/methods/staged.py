@@ -5,12 +5,11 @@ from typing import TypeVar
 
 import torch
 
-from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.method import Method, Stage
 from harness.api.params import OptimiserSettings
-from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
-from tests.methods.tiny import build, finish_step, step_loss
+from tests.methods.tiny import build
 
 SMALL: Mapping[str, object] = {"queries": 8, "keys": 12, "dimension": 16, "bank": 6}
 SMALL_PP: Mapping[str, object] = {**SMALL, "anchors": 8, "queue": 64}
@@ -24,12 +23,10 @@ def small(kind: type[A], seed: int = 0, /, **params: object) -> A:
 
 
 def action_pp(**params: object) -> ACTIONPP:
-    """ACTION++ at that size."""
     return small(ACTIONPP, **params)
 
 
 def stage_of(method: Method, name: str) -> Stage:
-    """The stage of that name."""
     (stage,) = (one for one in method.stages if one.name == name)
     return stage
 
@@ -39,14 +36,3 @@ def enter(method: Method, name: str) -> tuple[Stage, torch.optim.Optimizer]:
     stage = stage_of(method, name)
     method.start_stage(stage)
     return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
-
-
-def step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 8) -> Loss:
-    """One step as the engine does it; its stage progress is number / of."""
-    progress = Progress(run=number / of / 3, stage=number / of, step=number)
-    sgd.zero_grad(set_to_none=True)
-    loss = step_loss(method, batch, stage, progress)
-    loss.total.backward()
-    sgd.step()
-    finish_step(method, stage, progress)
-    return loss

@@ -1,6 +1,5 @@
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from harness.api import views
@@ -11,10 +10,11 @@ from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_parts.pseudo import unsupervised_loss
-from tests.methods.staged import KINDS, enter, small, stage_of, step
+from tests.methods.references import distillation
+from tests.methods.staged import KINDS, enter, small, stage_of
 from tests.methods.test_methods import same_state
 from tests.methods.test_ua_mt import Recorder
-from tests.methods.tiny import batch_for, step_loss
+from tests.methods.tiny import batch_for, no_dropout, stage_step, step_loss
 
 STAGES = ("global", "local", "anatomical")
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -31,7 +31,7 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACT
     method = small(kind)
     stage, sgd = enter(method, name)
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
-    losses = [step(method, stage, sgd, batch_for(method), t) for t in range(3)]
+    losses = [stage_step(method, stage, sgd, batch_for(method), t) for t in range(3)]
     for loss in losses:
         assert all(term.isfinite() and term.shape == () for term in (loss.total, *loss.terms.values()))
     moved = {n.rsplit(".", 2)[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])}
@@ -52,7 +52,7 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACT
 def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION]):
     method = small(kind)
     stage, sgd = enter(method, "local")
-    step(method, stage, sgd, batch_for(method), 0)
+    stage_step(method, stage, sgd, batch_for(method), 0)
     method.start_stage(stage)
     assert not same_state(method.student, method.teacher)
     for _ in range(2):
@@ -114,22 +114,6 @@ def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str):
     assert bool(kept.all()) is (mixing == "none")
 
 
-def dense_distillation(student: Tensor, teacher: Tensor, bank: Tensor, tau_s: float, tau_t: float) -> Tensor:
-    """KL(p_t || p_s) of [N, D] against [A, D], written out."""
-    q, p = (
-        (F.cosine_similarity(z.unsqueeze(1), bank.unsqueeze(0), dim=2) / tau).softmax(1)
-        for z, tau in ((student, tau_s), (teacher, tau_t))
-    )
-    return (p * (p.log() - q.log())).sum(1).mean()
-
-
-def no_dropout(method: ACTION) -> ACTION:
-    for module in method.modules():
-        if isinstance(module, torch.nn.Dropout | torch.nn.Dropout3d):
-            module.p = 0.0
-    return method
-
-
 def test_global_stage_is_the_distillation_of_the_bottleneck():
     method = no_dropout(small(ACTION, strong=False))
     batch = batch_for(method)
@@ -144,7 +128,7 @@ def test_global_stage_is_the_distillation_of_the_bottleneck():
     images = torch.cat((batch.images, *batch.unlabelled))
     z_t = method.teacher.whole(method.teacher.backbone.encode(images)[-1])
     z_s = method.whole.predictor(method.student.whole(method.student.backbone.encode(images)[-1]))
-    expected = dense_distillation(z_s, z_t, bank, 0.1, 0.01)
+    expected = distillation(z_s[:, None], z_t[:, None], list(bank[:, None]), 0.1, 0.01)
     assert loss.total.item() > 0.01
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-3)
     assert int(method.whole.bank.enqueued) == 8
@@ -167,10 +151,8 @@ def test_local_stage_adds_supervision_and_windows():
     logits = method.student.backbone(images)
     z_s = method.local.predictor(method.student.regions(logits))
     z_t = method.teacher.regions(method.teacher.backbone(images)).flatten(2)
-    windows = [dense_distillation(z_s[:, w], z_t[:, w], bank[:, w], 0.1, 0.01) for w in range(49)]
-    expected = sum(windows) / 49
+    expected = distillation(z_s, z_t, list(bank), 0.1, 0.01)
     supervised = supervised_loss(logits[:2], batch.labels)
-    assert isinstance(expected, Tensor)
     assert loss.terms["local"].item() == pytest.approx(expected.item(), rel=1e-3)
     assert expected.item() > 1e-3
     assert loss.terms["ce"].item() == pytest.approx(supervised.terms["ce"].item(), rel=1e-4)
@@ -217,7 +199,7 @@ def test_labels_of_background_alone_are_fine(kind: type[ACTION]):
         batch = batch_for(method)
         empty = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
         for t in range(2):
-            loss = step(method, stage, sgd, empty, t)
+            loss = stage_step(method, stage, sgd, empty, t)
             assert loss.total.isfinite()
         if name == "anatomical":
             assert loss.terms["anatomical"].item() == 0.0

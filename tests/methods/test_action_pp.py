@@ -14,9 +14,9 @@ from methods.action_parts.allocation_picture import spread_entries
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP
-from tests.methods.staged import action_pp, enter, small, stage_of, step
+from tests.methods.staged import action_pp, enter, small, stage_of
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import batch_for, finish_step, progress_at, step_loss
+from tests.methods.tiny import batch_for, finish_step, no_dropout, stage_step, step_loss
 
 CONSTANT: Mapping[str, object] = {
     "student_temperature": {"family": "constant", "tau": 0.1},
@@ -34,11 +34,7 @@ def fine_tuned(method: ACTION, share: float = 0.5) -> Loss:
 
 
 def deterministic(**params: object) -> ACTIONPP:
-    method = action_pp(**params)
-    for module in method.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return method
+    return no_dropout(action_pp(**params))
 
 
 def test_it_is_action_plus_the_supervised_contrast():
@@ -52,20 +48,6 @@ def test_it_is_action_plus_the_supervised_contrast():
     assert with_it.total.item() == pytest.approx(total.item(), rel=1e-5)
     assert parts["supervised_contrast"].item() > 0.1
     assert parts["supervised_anchors"].item() == 32  # eight of each of four classes
-
-
-@pytest.mark.parametrize("name", ["global", "anatomical"])
-def test_schedules_are_one_cosine_of_stage_progress(name: str):
-    method = action_pp()
-    stage, sgd = enter(method, name)
-    lows = {"student": 0.1, "teacher": 0.01} if name == "global" else {"anatomical": 0.1, "supervised": 0.1}
-    for t in (0, 1, 4, 7):
-        step(method, stage, sgd, batch_for(method), t)
-        schedules = method.schedules(stage, progress_at(t / 8))
-        for which, low in lows.items():
-            tau = low + 0.5 * (1 + math.cos(2 * math.pi * t / 8)) * (1.0 - low)
-            assert schedules[f"temperature_{which}"] == pytest.approx(tau, rel=1e-12)
-            assert method.diagnostics()[f"temperature_{which}"] == pytest.approx(tau, rel=1e-6)
 
 
 def slow_supervised_contrast(method: ACTIONPP, student: Tensor, teacher: Tensor, labels: Tensor, tau: float) -> float:
@@ -185,7 +167,7 @@ def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeyp
 
     monkeypatch.setattr(method.allocation, "reassign", spy)
     stage, sgd = enter(method, "global")
-    step(method, stage, sgd, batch_for(method), 5)
+    stage_step(method, stage, sgd, batch_for(method), 5)
     assert calls == []
     stage, sgd = enter(method, "anatomical")
     assert calls == [False]
@@ -214,9 +196,9 @@ def test_frequency_counts_given_labels_and_gives_the_background_more():
     method = action_pp(allocation="frequency", centers_per_class=4)
     stage, sgd = enter(method, "anatomical")
     batch = batch_for(method)
-    step(method, stage, sgd, batch, 0)
+    stage_step(method, stage, sgd, batch, 0)
     assert method.allocation.voxels.tolist() == batch.labels.flatten().bincount().tolist()
-    step(method, stage, sgd, batch, 1)
+    stage_step(method, stage, sgd, batch, 1)
     held = method.allocation.slot_class.bincount().tolist()
     assert sum(held) == 16
     assert held[0] > max(held[1:])
@@ -227,7 +209,7 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
     first, method = 200, action_pp()
     stage, sgd = enter(method, "anatomical")
     for t in (first, first + 1):
-        step(method, stage, sgd, batch_for(method), t, of=400)
+        stage_step(method, stage, sgd, batch_for(method), t, of=400)
     saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
     again = small(ACTIONPP, 9)
     _, other = enter(again, "anatomical")
@@ -238,7 +220,7 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
         torch.set_rng_state(saved[2])
         runs.append([])
         for t in range(first + 2, first + 6):  # 0.0075 and 0.01, or 0.5075 and 0.51, lie on two sides of a hundredth
-            step(one, stage, optimiser, batch_for(one), t, of=400)
+            stage_step(one, stage, optimiser, batch_for(one), t, of=400)
             runs[-1].append(one.allocation.chosen_since.tolist())
     assert runs[0] == runs[1]
     assert [sum(counts) for counts in runs[0]].index(0) == 2
@@ -249,7 +231,7 @@ def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue():
     method = action_pp(queue=64, anchors=8, centers_per_class=2)
     stage, sgd = enter(method, "anatomical")
     for t in range(3):  # 96 features in a queue of 64
-        step(method, stage, sgd, batch_for(method), t)
+        stage_step(method, stage, sgd, batch_for(method), t)
     before = copy.deepcopy(method.state_dict())
     shown = method.arrays()
     assert {name: tuple(array.shape) for name, array in shown.items()} == {
@@ -278,11 +260,12 @@ def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between():
 def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_validation():
     method = action_pp(centers_per_class=8)
     stage, sgd = enter(method, "anatomical")
-    assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
+    assert stage_step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
     method.allocation.prototypes.copy_(method.allocation.centres[method.allocation.assignment.roll(1)])
     method.allocation.chosen_since.fill_(1)  # no slot is dead, so that none is revived with another prototype
     finish_step(method, stage, Progress(run=0.0, stage=0.02, step=1))
     assert fine_tuned(method).terms["assignment_changes"].item() == 32
     shown = method.diagnostics()
+    assert shown["temperature_anatomical"] == pytest.approx(0.1 + 0.45 * (1 + math.cos(0.04 * math.pi)))
     assert [shown[f"assignment/{slot}"] for slot in range(32)] == method.allocation.assignment.tolist()
     assert not any(name.startswith("similarity/") for name in shown)  # 1,024 curves are nobody's view

@@ -26,7 +26,6 @@ def unit(*values: float) -> Tensor:
 
 
 def update(allocation: Allocation, features: Tensor, labels: Tensor, momentum: float = 0.1) -> None:
-    """Use all pixels."""
     allocation.update(features, labels, torch.ones_like(labels, dtype=torch.bool), momentum)
 
 

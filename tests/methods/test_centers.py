@@ -12,7 +12,6 @@ from methods.action_parts.centers import GRADIENT_TOLERANCE, RELEASED, Recipe, c
 
 
 def cosines(centres: Tensor) -> Tensor:
-    """Of every pair once."""
     count = len(centres)
     exact = centres.double()
     return (exact @ exact.T)[*torch.triu_indices(count, count, 1)]

@@ -34,7 +34,6 @@ def select(selectors: Selectors, c: int, rows: Tensor) -> Tensor:
 
 
 def derived_loss(made: ClassMemory, rows: Tensor, labels: list[int]) -> Tensor:
-    """As printed."""
     total = torch.zeros((), dtype=torch.float64)
     for c in range(CLASSES):
         own, entries = rows[[label == c for label in labels]], F.normalize(made.entries[c][made.filled[c]], dim=1)

@@ -12,7 +12,6 @@ Mask = NDArray[np.bool_]
 
 
 def sizes_of(mask: Mask) -> list[int]:
-    """Sizes of all components, full connectivity."""
     components, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return [int((components == number).sum()) for number in range(1, count + 1)]
 

@@ -22,16 +22,6 @@ def test_decay_by_hand(step: int, decay: float):
     assert ema_decay(step, 0.99) == pytest.approx(decay, rel=1e-12)
 
 
-def test_sequence_by_hand():
-    student, teacher = net(), net()
-    fill(teacher, 77.0)
-    expected = [1.0, 2.0, 3.0, 0.75 * 3 + 0.25 * 8]  # copy of 1; mean of 1, 3; mean of 1, 3, 5; three quarters old
-    for step, (value, mean) in enumerate(zip([1.0, 3.0, 5.0, 8.0], expected, strict=True)):
-        fill(student, value)
-        ema_update(teacher, student, ema_decay(step, 0.99))
-        assert all(torch.allclose(p, torch.full_like(p, mean)) for p in teacher.parameters())
-
-
 def test_buffers_are_left_alone():
     student, teacher = net(), net()
     student(torch.rand(4, 1, 8, 8))

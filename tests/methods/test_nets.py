@@ -1,4 +1,5 @@
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -36,15 +37,22 @@ def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:
     return total / 1e9
 
 
-def test_parameter_counts_are_the_published_ones():
-    assert parameters(backbone(TASK)) == 1_813_764
-    assert parameters(SharedEncoder(TASK)) == 2_577_624
-    assert parameters(SharedEncoder(TASK).backbone) == 1_813_764
+@pytest.mark.parametrize(
+    ("task", "decoders", "count"),
+    [(TASK, 2, 2_577_624), (TASK_3D, 2, 12_347_716), (TASK_3D, 3, 15_246_566)],
+)
+def test_parameter_counts_are_the_published_ones(task: Task, decoders: Literal[2, 3], count: int):
+    net = SharedEncoder(task, decoders)
+    own = 1_813_764 if task is TASK else 9_448_866
+    assert (parameters(net), parameters(net.backbone), parameters(backbone(task))) == (count, own, own)
 
 
-def test_cost_is_the_published_one():
-    assert giga_macs(backbone(TASK), (256, 256)) == pytest.approx(2.95, abs=0.005)
-    assert giga_macs(SharedEncoder(TASK), (256, 256)) == pytest.approx(4.93, abs=0.005)
+@pytest.mark.parametrize(
+    ("task", "size", "costs"), [(TASK, (256, 256), (2.95, 4.93)), (TASK_3D, (112, 112, 80), (40.1, 87.8))]
+)
+def test_cost_is_the_published_one(task: Task, size: tuple[int, ...], costs: tuple[float, float]):
+    found = giga_macs(backbone(task), size), giga_macs(SharedEncoder(task), size)
+    assert found == pytest.approx(costs, abs=0.05)
 
 
 def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky():
@@ -125,6 +133,14 @@ def test_the_third_decoder_repeats_pixels_and_mixes_channels_with_a_convolution(
 
 
 @both_dimensions
+def test_logits_are_float32_under_autocast(task: Task):
+    net, images = backbone(task), torch.rand(2, 1, *(32, 32, 16)[: task.dimension])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert net.decoder.maps(net.encode(images))[-2].dtype == torch.bfloat16
+        assert net(images).dtype == torch.float32
+
+
+@both_dimensions
 def test_initialisation_is_torchs_default(task: Task):
     for layer in backbone(task).modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d):
@@ -133,10 +149,3 @@ def test_initialisation_is_torchs_default(task: Task):
         elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
             assert torch.equal(layer.weight, torch.ones_like(layer.weight))
             assert not layer.bias.any()
-
-
-def test_logits_are_float32_under_autocast():
-    net = backbone(TASK)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert net.encode(torch.rand(2, 1, 32, 32))[0].dtype == torch.bfloat16
-        assert net(torch.rand(2, 1, 32, 32)).dtype == torch.float32

@@ -96,3 +96,4 @@ def test_the_factor_multiplies_the_engine_s_rate():
         assert set_learning_rate(sgd, Engine(), Stage("a", rate=0.1), progress) == pytest.approx(0.02 * 0.02871746)
     assert set_learning_rate(sgd, Engine(), Stage("a"), progress) == 0.02 * math.pow(0.25, 0.9)
     assert sgd.param_groups[0]["lr"] == 0.02 * math.pow(0.25, 0.9)
+    assert [stage.rate for stage in BCPParams(rate_labelled=0.5, rate_self_training=2.0).stages()] == [0.5, 2.0]

@@ -21,8 +21,6 @@ POINTS = np.linspace(0.0, 1.0, 1001)
 
 
 class Params(MethodParams):
-    """What a method declares."""
-
     student: Temperature = hyper(Cosine(low=0.1, high=1.0, periods=1), "temperature of the student")
     teacher: Temperature = hyper(Constant(tau=0.04), "temperature of the teacher")
 

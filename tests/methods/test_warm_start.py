@@ -19,8 +19,9 @@ from methods.mean_teacher_warm import MeanTeacherWarm
 from methods.supervised import Supervised
 from methods.unimatch import UniMatch
 from methods.unimatch_warm import UniMatchWarm
-from tests.methods.staged import SMALL_PP, enter, stage_of, step
-from tests.methods.tiny import batch_for, blobs, build, step_loss
+from tests.methods.staged import SMALL_PP, enter, stage_of
+from tests.methods.test_methods import same_state
+from tests.methods.tiny import batch_for, blobs, build, no_dropout, stage_step, step_loss
 
 PAPERS: Mapping[type[WarmStart], type[Method]] = {
     MeanTeacherWarm: MeanTeacher,
@@ -56,10 +57,8 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
     """The predictor gets the baseline's gradients: all of them, or their share where several decoders train."""
     method, baseline = small(kind), build(Supervised)
     baseline.predictor.load_state_dict(method.predictor.state_dict())
-    for each in (method, baseline):
-        for module in each.modules():
-            if type(module).__name__ == "Dropout":
-                module.eval()
+    no_dropout(method)
+    no_dropout(baseline)
     batch = labelled(method)
     step_loss(method, batch, method.stages[0], START).total.backward()
     step_loss(baseline, batch, Stage("train"), START).total.backward()
@@ -82,14 +81,11 @@ def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]):
     before = [parameter.detach().clone() for parameter in method.predictor.parameters()]
     assert method.diagnostics() == {}
     for number in range(2):
-        step(method, warm, sgd, labelled(method), number)
+        stage_step(method, warm, sgd, labelled(method), number)
     assert all(not torch.equal(a, b) for a, b in zip(before, method.predictor.parameters(), strict=True))
     stage = method.stages[-1]
     method.start_stage(stage)
-    for a, b in zip(
-        method.pseudo_label_network.state_dict().values(), method.predictor.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b)
+    assert same_state(method.pseudo_label_network, method.predictor)
     paper = build(PAPERS[kind], 1, SMALL_PP if kind is ActionPPWarm else {})
     paper.start_stage(paper.stages[-1])
     paper.load_state_dict(method.state_dict())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
@@ -81,10 +81,23 @@ def optimiser(method: Method) -> torch.optim.Optimizer:
     return method.optimiser(method.stages[-1], OptimiserSettings(learning_rate=0.05))
 
 
+def no_dropout(method: M) -> M:
+    for module in method.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout3d):
+            module.p = 0.0
+    return method
+
+
 def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 20) -> Loss:
-    """One step of the last stage as the engine does it; its progress is number / of."""
-    stage = method.stages[-1]
-    progress = Progress(run=number / of, stage=number / of, step=number)
+    """One step of the last stage."""
+    return stage_step(method, method.stages[-1], sgd, batch, number, of)
+
+
+def stage_step(
+    method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 8
+) -> Loss:
+    """One step as the engine does it; its stage progress is number / of."""
+    progress = Progress(run=number / of / 3, stage=number / of, step=number)
     sgd.zero_grad(set_to_none=True)
     loss = step_loss(method, batch, stage, progress)
     loss.total.backward()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.stats.rliable import TAUS, improvement, profile, wins
+
+coarse = st.integers(0, 5).map(lambda i: i / 5)
+
+
+def test_wins_by_hand():
+    shares = wins(
+        [np.array([[0.9, 0.7], [0.5, 0.5]]), np.array([[0.8], [0.5]]), np.array([[0.1, 0.8, 0.9], [0.4, 0.5, 0.6]])]
+    )
+    assert shares[0, 1] == pytest.approx([1 / 2, 1 / 2])
+    assert shares[0, 2] == pytest.approx([(1 + 1 + 0.5 + 1) / 6, (1 + 0.5 + 0) / 3])
+    assert shares[0, 0] == pytest.approx([0.5, 0.5])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_wins_agree_with_all_pairs_of_runs(data):
+    patients = data.draw(st.integers(1, 4))
+    scores = [
+        data.draw(arrays(np.float64, (patients, data.draw(st.integers(1, 4))), elements=coarse))
+        for _ in range(data.draw(st.integers(2, 4)))
+    ]
+    shares = wins(scores)
+    for i, x in enumerate(scores):
+        for j, y in enumerate(scores):
+            pairs = x[:, :, None] - y[:, None, :]
+            assert shares[i, j] == pytest.approx((pairs > 0).mean(axis=(1, 2)) + 0.5 * (pairs == 0).mean(axis=(1, 2)))
+    assert shares + shares.transpose(1, 0, 2) == pytest.approx(np.ones_like(shares))
+
+
+def test_improvement_is_the_mean_over_patients_with_their_interval():
+    mean, low, high = improvement(np.array([[1.0, 0.5], [1.0, 0.0], [1.0, 1.0], [1.0, 0.5]]))
+    assert mean.tolist() == [1.0, 0.5]
+    assert (low[0], high[0]) == (1.0, 1.0)
+    assert 0.0 <= low[1] < 0.5 < high[1] <= 1.0
+    assert np.isnan(improvement(np.ones((2, 1)))[1]).all()
+
+
+def test_the_interval_of_an_improvement_covers_its_truth():
+    generator, simulations = np.random.default_rng(0), 400
+    _, low, high = improvement(generator.beta(3.0, 2.0, (20, simulations)))
+    coverage = np.mean((low <= 0.6) & (high >= 0.6))
+    assert 0.89 <= coverage <= 0.97  # percentile intervals at n = 20 cover a little less than 95 %
+
+
+def test_profile_by_hand():
+    estimate = profile(np.array([[0.5, 0.9], [0.5, 0.5], [1.0, 0.2]]))
+    at = {round(float(tau), 2): float(share) for tau, share in zip(TAUS, estimate.share, strict=True)}
+    assert (at[0.0], at[0.19], at[0.2], at[0.49], at[0.5], at[0.89], at[0.9], at[1.0]) == pytest.approx(
+        (1, 1, 5 / 6, 5 / 6, 2 / 6, 2 / 6, 1 / 6, 0)
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(arrays(np.float64, st.tuples(st.integers(3, 8), st.integers(1, 4)), elements=st.floats(0, 1)))
+def test_a_profile_falls_and_lies_within_its_bands(values):
+    estimate = profile(values)
+    assert estimate.share == pytest.approx([(values > tau).mean() for tau in TAUS])
+    assert (np.diff(estimate.share) <= 1e-12).all()
+    for low, high in ((estimate.low, estimate.high), (estimate.simultaneous_low, estimate.simultaneous_high)):
+        assert (low <= estimate.share + 1e-12).all()
+        assert (estimate.share <= high + 1e-12).all()
+
+
+def test_simultaneous_bands_hold_the_whole_curve_where_pointwise_bands_do_not():
+    generator, simulations = np.random.default_rng(0), 200
+    truth = np.clip(1.0 - (TAUS - 0.5) / 0.4, 0.0, 1.0)  # uniform between 0.5 and 0.9
+    held = np.zeros(2)
+    for _ in range(simulations):
+        estimate = profile(generator.uniform(0.5, 0.9, (20, 1)))
+        pairs = (estimate.low, estimate.high), (estimate.simultaneous_low, estimate.simultaneous_high)
+        held += [((low <= truth) & (truth <= high)).all() for low, high in pairs]
+    pointwise, simultaneous = held / simulations
+    assert simultaneous > 0.88
+    assert pointwise < 0.5

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.evaluation import predict
-from harness.evaluation.predict import at_native, nearest_indices, predict_slices, stacked
+from harness.evaluation.predict import at_native, keep_largest, nearest_indices, predict_slices, stacked
 from harness.records.schema import Engine
 from tests.support import require
 
@@ -20,7 +20,6 @@ SIZE = 32
 def predict_labels(
     network: nn.Module, images: Tensor, native: tuple[int, int, int], **engine: Any
 ) -> NDArray[np.uint8]:
-    """The label map of one volume at native resolution."""
     (labels,) = predict_slices(network, [images], Engine(**engine))
     return at_native(labels, native).cpu().numpy()
 
@@ -104,12 +103,6 @@ def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target:
         assert torch.equal(values[..., indices], expected)
 
 
-def test_nearest_indices_by_hand():
-    # Centres of 5 positions over 3 pixels fall at 0.3, 0.9, 1.5, 2.1, 2.7; of 2 over 5 at 1.25 and 3.75.
-    assert nearest_indices(3, 5).tolist() == [0, 0, 1, 2, 2]
-    assert nearest_indices(5, 2).tolist() == [1, 3]
-
-
 def test_every_part_keeps_its_own_training_flag():
     network = small_network()
     network.train()
@@ -124,8 +117,6 @@ def test_every_part_keeps_its_own_training_flag():
 
 
 class Failing(nn.Module):
-    """Refuses every image."""
-
     def forward(self, images: Tensor) -> Tensor:
         raise RuntimeError("no")
 
@@ -174,3 +165,31 @@ def test_cuda_gives_the_labels_of_the_cpu():
     before = torch.cuda.get_rng_state()
     np.testing.assert_array_equal(predict_labels(network.cuda(), images.cuda(), native), expected)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+def test_each_class_keeps_its_own_largest_component():
+    labels = np.array([[1, 1, 0, 2, 0], [0, 0, 0, 0, 0], [1, 0, 2, 2, 2]], np.uint8)
+    assert keep_largest(labels).tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 2, 2, 2]]
+
+
+def test_corners_connect_a_component():
+    diagonal = np.zeros((4, 4, 4), np.uint8)
+    diagonal[range(3), range(3), range(3)] = 1
+    diagonal[0, 3, 2:] = 1
+    kept = keep_largest(diagonal)
+    assert kept.sum() == 3
+    assert kept[2, 2, 2] == 1
+
+
+def test_of_equal_components_the_first_stays_and_nothing_stays_nothing():
+    assert keep_largest(np.array([[1, 0, 1]], np.uint8)).tolist() == [[1, 0, 0]]
+    assert keep_largest(np.zeros((2, 3), np.uint8)).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+@given(seed=st.integers(0, 200))
+def test_keeping_the_largest_adds_nothing_and_the_second_time_changes_nothing(seed: int):
+    labels = np.random.default_rng(seed).integers(0, 3, (5, 6, 7)).astype(np.uint8)
+    kept = keep_largest(labels)
+    assert ((kept == labels) | (kept == 0)).all()
+    assert set(np.unique(kept)) == set(np.unique(labels)) | {0}
+    np.testing.assert_array_equal(keep_largest(kept), kept)

@@ -13,17 +13,6 @@ from tests.data.preprocessed import preprocessed
 NAMES = ("background", "RV", "Myo", "LV")
 
 
-def labels(*values: int) -> Tensor:
-    return torch.tensor([values], dtype=torch.uint8)
-
-
-def test_dice_by_hand():
-    # Class 1: 1 shared of 2 + 1. Class 2: truth alone. Class 3: in neither. Class 4: prediction alone.
-    dice = dice_by_class(labels(1, 1, 4, 0), labels(1, 0, 2, 0), 5)
-    assert dice.tolist() == [2 / 3, 0.0, 1.0, 0.0]
-    assert dice_by_class(labels(0, 0), labels(0, 0), 3).tolist() == [1.0, 1.0]
-
-
 @given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(2, 256), empty=st.floats(0, 1))
 def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: float):
     rng = np.random.default_rng(seed)

@@ -26,7 +26,6 @@ def predict_volume(
     stride: tuple[int, ...] | None = None,
     **engine: Any,
 ) -> NDArray[np.uint8]:
-    """The label map of one volume at native resolution."""
     settings = Engine(**{"batch_size": 4, **engine})
     (labels,) = predict_windows(network, [image], task_of(3, size), stride, settings)
     return at_native(labels, native).numpy()
@@ -75,15 +74,6 @@ def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tup
         expected = sliding_window_inference(image[None, None], SIZE, 4, lambda x: network(x).softmax(1), overlap)
     assert isinstance(expected, Tensor)
     assert torch.allclose(window_scores(network, image[None], 3, stride), expected[0], atol=1e-6)
-
-
-def test_the_reference_by_hand():
-    """Along 21 voxels windows of 16 at steps of 4 begin at 0, 4 and, moved back from 8, at 5."""
-    from tests.evaluation.plain import starts
-
-    assert starts(21, 16, 4) == [0, 4, 5]
-    assert starts(16, 16, 4) == [0]
-    assert starts(183, 112, 18) == [0, 18, 36, 54, 71]
 
 
 class Ramp(nn.Module):

@@ -1,26 +1,9 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.stats.break_even import NOT_DETERMINED, NOT_WITHIN, WITHIN, break_even
 
 AHEAD = st.dictionaries(st.integers(1, 50), st.sampled_from([True, False, None]))
-
-
-@pytest.mark.parametrize(
-    ("ahead", "expected"),
-    [
-        ({500: True, 2000: True, 8000: True}, (500, WITHIN)),
-        ({8000: True, 500: False, 2000: True}, (2000, WITHIN)),
-        ({500: True, 2000: False, 8000: True}, (8000, WITHIN)),
-        ({500: True, 2000: True, 8000: False}, (None, NOT_WITHIN)),
-        ({500: True, 2000: None, 8000: True}, (500, WITHIN)),
-        ({500: True, 2000: False, 8000: None}, (None, NOT_WITHIN)),
-        ({}, (None, NOT_DETERMINED)),
-    ],
-)
-def test_by_hand(ahead, expected):
-    assert break_even(ahead) == expected
 
 
 @given(AHEAD)

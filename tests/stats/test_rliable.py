@@ -9,15 +9,6 @@ from harness.stats.rliable import TAUS, improvement, profile, wins
 coarse = st.integers(0, 5).map(lambda i: i / 5)
 
 
-def test_wins_by_hand():
-    shares = wins(
-        [np.array([[0.9, 0.7], [0.5, 0.5]]), np.array([[0.8], [0.5]]), np.array([[0.1, 0.8, 0.9], [0.4, 0.5, 0.6]])]
-    )
-    assert shares[0, 1] == pytest.approx([1 / 2, 1 / 2])
-    assert shares[0, 2] == pytest.approx([(1 + 1 + 0.5 + 1) / 6, (1 + 0.5 + 0) / 3])
-    assert shares[0, 0] == pytest.approx([0.5, 0.5])
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_wins_agree_with_all_pairs_of_runs(data):
@@ -47,14 +38,6 @@ def test_the_interval_of_an_improvement_covers_its_truth():
     _, low, high = improvement(generator.beta(3.0, 2.0, (20, simulations)))
     coverage = np.mean((low <= 0.6) & (high >= 0.6))
     assert 0.89 <= coverage <= 0.97  # percentile intervals at n = 20 cover a little less than 95 %
-
-
-def test_profile_by_hand():
-    estimate = profile(np.array([[0.5, 0.9], [0.5, 0.5], [1.0, 0.2]]))
-    at = {round(float(tau), 2): float(share) for tau, share in zip(TAUS, estimate.share, strict=True)}
-    assert (at[0.0], at[0.19], at[0.2], at[0.49], at[0.5], at[0.89], at[0.9], at[1.0]) == pytest.approx(
-        (1, 1, 5 / 6, 5 / 6, 2 / 6, 2 / 6, 1 / 6, 0)
-    )
 
 
 @settings(max_examples=15, deadline=None)

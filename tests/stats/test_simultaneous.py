@@ -2,9 +2,21 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from harness.stats.bootstrap import intervals, simultaneous_intervals
-from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT, UNDETERMINED, decidable, holm, read_family, signed_rank
+from harness.stats.families import (
+    NOT_SIGNIFICANT,
+    SIGNIFICANT,
+    UNDETERMINED,
+    decidable,
+    holm,
+    rank_bounds,
+    read_family,
+    signed_rank,
+)
 from tests.bench.statistics_bench import equal_normal, error, told_apart
 
 SAMPLE = np.array([[0.91, 0.30], [0.85, 0.42], [0.88, 0.11], [0.62, 0.35], [0.93, 0.59], [0.79, 0.23]])
@@ -126,3 +138,16 @@ def test_equal_methods_rarely_differ_significantly():
         single = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(methods), 2)], axis=1))
         plain += bool(((single.low > 0) | (single.high < 0)).any())
     assert plain / simulations > limit, "one interval per pair would not do"
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, st.integers(1, 8), elements=st.integers(0, 9).map(float)), st.integers(0, 4))
+def test_the_rank_by_the_means_lies_within_the_bounds(means, threshold):
+    """Differences above a threshold are apart: then every method's own place is one that it can have."""
+    best, worst = rank_bounds(means[:, None] - means[None, :] > threshold)
+    highest = 1 + (means[:, None] > means[None, :]).sum(axis=0)
+    lowest = (means[:, None] >= means[None, :]).sum(axis=0)
+    assert (best <= highest).all()
+    assert (worst >= lowest).all()
+    assert best.min() == 1
+    assert worst.max() == len(means)

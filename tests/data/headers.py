@@ -48,7 +48,6 @@ class Nifti:
         return path
 
     def but(self, **changes: object) -> Nifti:
-        """The same with other fields."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
 

@@ -49,11 +49,12 @@ def image_of(grey: np.ndarray) -> np.ndarray:
     return np.asarray(scaled, np.float32)
 
 
-def write_h5(path: Path, image: np.ndarray, label: np.ndarray) -> Path:
+def write_h5(path: Path, image: np.ndarray, label: np.ndarray | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.create_dataset("image", data=image, compression="gzip")
-        file.create_dataset("label", data=label, compression="gzip")
+        if label is not None:
+            file.create_dataset("label", data=label, compression="gzip")
     return path
 
 
@@ -85,7 +86,6 @@ def write_nifti(path: Path, array: np.ndarray) -> Path:
 
 
 def write_official(root: Path) -> Path:
-    """The five patients as the challenge distributes them."""
     for patient, (ed, es) in FRAMES.items():
         for name, number in zip(("frame01", "frame02"), sorted((ed, es)), strict=True):
             grey, label = voxels(patient, name)

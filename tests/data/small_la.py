@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
 import numpy as np
 
 from benchmarks.la import LA
 from benchmarks.la_label_free import LALabelFree
 from harness.api.dataset import Split
+from tests.data.small_acdc import write_h5
 
 SHAPE = (176, 160, 12)
 SPACING_MM = (0.625, 0.625, 1.25)
@@ -49,14 +49,6 @@ def voxels(patient: str) -> tuple[np.ndarray, np.ndarray]:
     return grey, marked
 
 
-def write_h5(path: Path, **arrays: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-    return path
-
-
 def cropped(patient: str) -> tuple[np.ndarray, np.ndarray]:
     """What UA-MT would have written: whole-volume z-score, then a part of it."""
     grey, marked = voxels(patient)
@@ -68,7 +60,7 @@ def write_ua_mt(root: Path, inner: str = "") -> Path:
     """The five patients as UA-MT distributes them, with the published lists."""
     for patient in PATIENTS:
         image, label = cropped(patient)
-        write_h5(root / inner / patient / "mri_norm2.h5", image=image, label=label)
+        write_h5(root / inner / patient / "mri_norm2.h5", image, label)
     (root / "train.list").write_text("".join(f"{patient}\n" for patient in (*SPLITS["train"], *SPLITS["val"])))
     (root / "test.list").write_text("".join(f"{patient}\n" for patient in SPLITS["test"]))
     return root
@@ -99,7 +91,6 @@ def write_nrrd(path: Path, array: np.ndarray, changes: Mapping[str, str | None] 
 
 
 def write_official(root: Path, inner: str = "") -> Path:
-    """The five patients as the challenge distributes them."""
     for patient in PATIENTS:
         grey, marked = voxels(patient)
         write_nrrd(root / inner / patient / "lgemri.nrrd", grey)

@@ -163,17 +163,3 @@ def test_shares_of_the_choices():
     shares = torch.bincount(angles + 20) / len(angles)
     assert len(shares) == 40
     assert torch.all((shares - 1 / 40).abs() < 5 * math.sqrt(1 / 40 / len(angles)))
-
-
-def test_nothing_asks_the_device_for_a_value():
-    """Run on `meta` tensors, which hold no values: any read by the host (.item(), a branch, nonzero) would raise."""
-    meta = torch.device("meta")
-    images = torch.empty(4, 1, 32, 32, device=meta)
-    labels = torch.empty(4, 32, 32, dtype=torch.long, device=meta)
-    maps = torch.empty(4, 2, 2, device=meta)
-    new_images, new_labels = apply_maps(images, labels, maps, centred_points((32, 32), meta))
-    assert new_labels is not None
-    assert (new_images.shape, new_labels.shape) == (images.shape, labels.shape)
-    with torch.inference_mode():
-        fixed, _ = apply_maps(torch.rand(2, 1, 16, 16), None, drawn(2), centred_points((16, 16), CPU))
-    assert fixed.is_inference()

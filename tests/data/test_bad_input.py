@@ -8,7 +8,7 @@ from harness.api.dataset import Dataset
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from tests.data import small_acdc, small_la
-from tests.data.small_acdc import SmallACDC, image_of, write_nifti, write_ssl4mis
+from tests.data.small_acdc import SmallACDC, image_of, write_h5, write_nifti, write_ssl4mis
 from tests.data.small_la import PATIENTS, SmallLA, SmallLALabelFree, cropped, write_nrrd, write_ua_mt
 
 Damage = Callable[[Path], object]
@@ -57,7 +57,7 @@ def both(*damages: Damage) -> Damage:
 def stored(name: str, case: str, change: Change, z: int | slice = slice(None)) -> Damage:
     """An h5 file of ACDC with other arrays, made of a volume or of one of its slices."""
     grey, label = small_acdc.voxels(*case.split("_"))
-    return lambda root: small_acdc.write_h5(root / "data" / name, *change(image_of(grey)[z], label[z]))
+    return lambda root: write_h5(root / "data" / name, *change(image_of(grey)[z], label[z]))
 
 
 def seven(image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +136,7 @@ def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
 
     def damage(root: Path) -> None:
         image, label = change(*cropped(patient))
-        small_la.write_h5(root / (name or patient) / "mri_norm2.h5", image=image, label=label)
+        write_h5(root / (name or patient) / "mri_norm2.h5", image, label)
 
     return damage
 
@@ -145,7 +145,7 @@ H5 = f"{ONE}/mri_norm2.h5"
 LA_H5: Damages = {
     "truncated": (cut(H5), f"{H5}: cannot be read, truncated"),
     "no label": (
-        lambda root: small_la.write_h5(root / H5, image=cropped(ONE)[0]),
+        lambda root: write_h5(root / H5, cropped(ONE)[0]),
         f"{H5}: has no image or no label",
     ),
     "label 255": (volume(lambda image, label: (image, label * 255)), f"{H5}: label value 255 is neither 0 nor 1"),

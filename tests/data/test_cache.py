@@ -15,18 +15,11 @@ from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import Cache
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
-from harness.data.prepare import prepare
 from harness.records.files import write_record
 from harness.records.manifest import MANIFEST, read_manifest
 from harness.records.schema import Engine, PlannedRun
 from harness.records.suite_folder import Selection, SelectionEntry
-from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder
+from tests.data.small_acdc import SmallACDC, image_of, voxels
 
 
 @pytest.fixture

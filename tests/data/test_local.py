@@ -9,15 +9,12 @@ from harness.data import lock
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
 from harness.data.permit import TestPermit
-from harness.data.prepare import prepare
 from tests.cli.ground import small_disk
-from tests.data.small_acdc import SmallACDC, write_ssl4mis
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    folder = tmp_path_factory.mktemp("shared")
-    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache")
+@pytest.fixture
+def cache(original: Path) -> Cache:
+    return Cache.open(original)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -14,12 +14,10 @@ from harness.api.errors import ClosedSplitError
 from harness.data import lock, mapped
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
-from harness.data.prepare import prepare
 from harness.data.preprocess import Preprocessed, preprocess
 from harness.records.schema import Preprocessing
 from tests.bench.memory_bench import mapped_bytes
 from tests.cli.ground import remount, small_disk
-from tests.data.small_acdc import SmallACDC, write_ssl4mis
 from tests.support import LIMIT_SECONDS, command_environment
 
 AT_32 = Preprocessing(size=(32, 32), resize="area")
@@ -30,12 +28,6 @@ from harness.data import mapped; from harness.data.cache import Cache; from harn
 logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
 asked = Cache.open(Path(sys.argv[1])), "train", Preprocessing(size=(256, 256))
 """
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder
 
 
 @pytest.fixture

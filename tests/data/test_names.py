@@ -10,7 +10,7 @@ import pytest
 
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
-from tests.data.small_acdc import SmallACDC, voxels, write_nifti, write_official, write_ssl4mis
+from tests.data.small_acdc import SmallACDC, voxels, write_h5, write_nifti, write_official, write_ssl4mis
 from tests.data.small_la import PATIENTS, SmallLA, write_ua_mt
 from tests.data.small_la import write_official as write_la
 
@@ -180,8 +180,7 @@ def test_slices_beside_a_volume_are_compared_with_it(tmp_path: Path):
     with h5py.File(root / "data" / "patient028_frame01.h5") as file:
         image, label = file["image"][()], file["label"][()]
     for z in range(len(image)):
-        with h5py.File(root / "data" / "slices" / f"patient028_frame01_slice_{z + 1}.h5", "w") as file:
-            file["image"], file["label"] = image[z], label[z]
+        write_h5(root / "data" / "slices" / f"patient028_frame01_slice_{z + 1}.h5", image[z], label[z])
     assert prepared(root, tmp_path / "same")[1] == []
     (root / "data" / "slices" / "patient028_frame01_slice_1.h5").unlink()
     (warning,) = prepared(root, tmp_path / "other")[1]

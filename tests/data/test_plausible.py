@@ -12,7 +12,6 @@ from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
 from tests.data.small_la import PATIENTS, SmallLA, cropped, write_ua_mt
-from tests.data.small_la import write_h5 as write_la_h5
 
 Volume = tuple[np.ndarray, np.ndarray]
 ODD = "patient011_frame02"
@@ -116,7 +115,7 @@ LA_WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] 
 def la_tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
     write_ua_mt(root)
     image, label = change(*cropped(PATIENTS[-1]))
-    write_la_h5(root / PATIENTS[-1] / "mri_norm2.h5", image=image, label=label)
+    write_h5(root / PATIENTS[-1] / "mri_norm2.h5", image, label)
     return root
 
 

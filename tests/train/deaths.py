@@ -27,7 +27,6 @@ class Moment:
 
 
 def server() -> ForkServerContext:
-    """Where the processes come from."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.train.deaths"])
     return context

@@ -27,9 +27,21 @@ from harness.api.params import MethodParams, hyper
 from harness.api.progress import Progress
 
 
+def squares(patient: str, split: Split) -> Case:
+    rng = np.random.default_rng(int(patient[1:]))
+    label = np.zeros((3, 40, 36), np.uint8)
+    for z in range(3):
+        y, x = rng.integers(2, 12, 2)
+        label[z, y : y + 14, x : x + 9] = 1
+        label[z, y + 8 : y + 22, x + 9 : x + 20] = 2
+    image = np.array([0.1, 0.9, 0.5])[label] + 0.1 * rng.standard_normal(label.shape)
+    return Case(patient, patient, split, image.astype(np.float32), label)
+
+
 class Squares(Dataset):
     """Two bright squares of different brightness in noise; 6 + 2 + 2 patients of three 40 x 36 slices."""
 
+    make = staticmethod(squares)
     name: ClassVar[str] = "tiny_squares"
     version: ClassVar[int] = 1
     dimension: ClassVar[Literal[2, 3]] = 2
@@ -45,7 +57,7 @@ class Squares(Dataset):
 
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         return [
-            CaseSource(patient, patient, split, None, partial(squares, patient, split))
+            CaseSource(patient, patient, split, None, partial(self.make, patient, split))
             for split, patients in self.splits.items()
             for patient in patients
         ]
@@ -62,37 +74,6 @@ class SquaresWithoutValidation(Squares):
     }
 
 
-def squares(patient: str, split: Split) -> Case:
-    rng = np.random.default_rng(int(patient[1:]))
-    label = np.zeros((3, 40, 36), np.uint8)
-    for z in range(3):
-        y, x = rng.integers(2, 12, 2)
-        label[z, y : y + 14, x : x + 9] = 1
-        label[z, y + 8 : y + 22, x + 9 : x + 20] = 2
-    image = np.array([0.1, 0.9, 0.5])[label] + 0.1 * rng.standard_normal(label.shape)
-    return Case(patient, patient, split, image.astype(np.float32), label)
-
-
-class Balls(Dataset):
-    """Two bright balls of different brightness in noise; 6 + 2 + 2 patients, volumes of shapes of their own."""
-
-    name: ClassVar[str] = "tiny_balls"
-    version: ClassVar[int] = 1
-    dimension: ClassVar[Literal[2, 3]] = 3
-    classes: ClassVar[tuple[str, ...]] = Squares.classes
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = Squares.splits
-
-    def recognise(self, root: Path) -> str | None:
-        return None
-
-    def sources(self, root: Path | None) -> Sequence[CaseSource]:
-        return [
-            CaseSource(patient, patient, split, None, partial(balls, patient, split))
-            for split, patients in self.splits.items()
-            for patient in patients
-        ]
-
-
 def balls(patient: str, split: Split) -> Case:
     """The volume of one patient, [X, Y, Z]: in some a side is shorter than 16."""
     number = int(patient[1:])
@@ -107,8 +88,15 @@ def balls(patient: str, split: Split) -> Case:
     return Case(patient, patient, split, image.astype(np.float32), label, (0.625, 0.625, 0.625))
 
 
+class Balls(Squares):
+    """Two bright balls of different brightness in noise; volumes of shapes of their own."""
+
+    make = staticmethod(balls)
+    name: ClassVar[str] = "tiny_balls"
+    dimension: ClassVar[Literal[2, 3]] = 3
+
+
 def convolution(task: Task, inputs: int, outputs: int) -> nn.Conv2d | nn.Conv3d:
-    """3 x 3 (x 3), in the task's dimension."""
     return (nn.Conv2d if task.dimension == 2 else nn.Conv3d)(inputs, outputs, 3, padding=1)
 
 
@@ -128,6 +116,7 @@ class Staged(Method):
 
     name = "tiny_staged"
     Params = StagedParams
+    stages = (Stage("first", 0.25), Stage("second", 0.25), Stage("third", 0.5))
 
     def __init__(self, task: Task, params: StagedParams) -> None:
         super().__init__(task)
@@ -143,10 +132,6 @@ class Staged(Method):
         self.steps: Tensor
         self.steps_here = 0
 
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (Stage("first", 0.25), Stage("second", 0.25), Stage("third", 0.5))
-
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
         """The first stage is supervised; later ones take two views of unlabelled images."""
         if stage.name == "first":
@@ -154,7 +139,6 @@ class Staged(Method):
         return BatchPlan(labelled=batch_size // 2, unlabelled=batch_size // 2, views=2)
 
     def start_stage(self, stage: Stage) -> None:
-        """The second stage freezes the encoder for good and hands the weights to the teacher."""
         if stage.name == "second":
             self.encoder.requires_grad_(requires_grad=False)
             self.teacher.load_state_dict(self.net.state_dict())
@@ -227,15 +211,11 @@ class Short(Method):
     """Stages so short that the second one gets no step when the clock binds."""
 
     name = "tiny_short"
+    stages: tuple[Stage, ...] = (Stage("a", 1e-9), Stage("b", 1e-9), Stage("c", 1 - 2e-9))
 
     def __init__(self, task: Task, params: MethodParams) -> None:
         super().__init__(task)
         self.net = convolution(task, task.channels, task.n_classes)
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The first step of `a` takes longer than `a` and `b` together."""
-        return (Stage("a", 1e-9), Stage("b", 1e-9), Stage("c", 1 - 2e-9))
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         weight = {"a": 1.0, "b": 7.0, "c": 2.0}[stage.name] * (1.0 + progress.stage)
@@ -250,13 +230,9 @@ class HandOver(Short):
     """What its second stage starts from shows in the weights: they change their sign."""
 
     name = "tiny_hand_over"
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (Stage("a", 0.5), Stage("b", 0.5))
+    stages = (Stage("a", 0.5), Stage("b", 0.5))
 
     def start_stage(self, stage: Stage) -> None:
-        """The second stage turns all weights round."""
         if stage.name == "b":
             with torch.no_grad():
                 for weight in self.net.parameters():
@@ -266,13 +242,7 @@ class HandOver(Short):
 class Faulty(Short):
     """Trains two steps and then has a fault."""
 
-    def __init__(self, task: Task, params: MethodParams) -> None:
-        super().__init__(task, params)
-        self.calls = 0
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (Stage("c"),)
+    stages = (Stage("c"),)
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         loss = super().training_loss(batch, stage, progress)
@@ -324,13 +294,10 @@ class OutOfMemory(Faulty):
 
 
 class TorchOutOfMemory(Faulty):
-    """Asks torch for more memory than there is."""
-
     name = "tiny_torch_oom"
 
     def fault(self, loss: Loss) -> Loss:
-        """As torch's CPU allocator says it: a RuntimeError."""
-        return Loss(torch.empty(2**62, dtype=torch.uint8).float().mean())
+        return Loss(torch.empty(2**62, dtype=torch.uint8).float().mean())  # a RuntimeError
 
 
 class Peeking(Faulty):
@@ -352,7 +319,6 @@ class PeekingTwice(Faulty):
     name = "tiny_quiet_peek"
 
     def fault(self, loss: Loss) -> Loss:
-        """Searches its callers for the cache that the engine trains on."""
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
 
@@ -373,10 +339,7 @@ class Traced(Short):
     """Writes down who called each loss, the outermost caller first: a file and a function a line."""
 
     name = "tiny_traced"
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (Stage("c"),)
+    stages = (Stage("c"),)
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         callers = [f"{frame.filename}\t{frame.name}\n" for frame in traceback.extract_stack()]
@@ -389,10 +352,7 @@ class Floor(Short):
     """Trains on labelled images alone."""
 
     name = "tiny_floor"
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        return (Stage("c"),)
+    stages = (Stage("c"),)
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
         return BatchPlan(labelled=batch_size, unlabelled=0)

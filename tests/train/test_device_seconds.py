@@ -15,7 +15,6 @@ STAGED = "tiny_staged/2/0/0"
 
 
 def assert_within_one_step(result: Result, budget_seconds: float) -> None:
-    """The bound of the budget, from the records alone."""
     spent = result.spent.useful_device_seconds
     assert abs(spent - budget_seconds) <= result.longest_step_seconds
     assert sum(result.stage_device_seconds.values()) == pytest.approx(spent)

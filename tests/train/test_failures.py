@@ -26,7 +26,6 @@ FAULTS = [
     "tiny_oom",
     "tiny_torch_oom",
     "tiny_peek",
-    "tiny_quiet_peek",
 ]
 
 
@@ -36,14 +35,12 @@ def faulty(make_tiny: MakeTiny) -> Tiny:
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
-    assert [outcome.status for outcome in outcomes] == ["failed"] * 7 + ["ok"] * 2
+    assert [outcome.status for outcome in outcomes] == ["failed"] * 7 + ["ok"]
     return tiny
 
 
 def result_of(tiny: Tiny, method: str) -> Result:
-    result = tiny.folder(f"{method}/2/0/0").result()
-    assert result is not None
-    return result
+    return tiny.folder(f"{method}/2/0/0").require_result()
 
 
 @pytest.mark.parametrize(
@@ -118,28 +115,6 @@ def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch
     monkeypatch.setenv("SLURM_GPUS_ON_NODE", "1")
     with pytest.raises(MachineError, match="torch finds none that works"):
         pick_device()
-
-
-@pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_reading_the_test_split_early_is_on_record(method: str, faulty: Tiny):
-    """One raises out of the method, the other one swallows the refusal."""
-    lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
-    violations = [line for line in lines if line.kind == "violation"]
-    assert violations
-    assert all(line.note is not None and "test" in line.note for line in violations)
-    assert len(violations) == (1 if method == "tiny_peek" else 6)
-    spent = faulty.folder(f"{method}/2/0/0").ledger.spent()
-    assert spent.attempts == 1
-    assert spent.useful_steps == (2 if method == "tiny_peek" else 8)
-
-
-def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny):
-    folder, before = faulty.folder("tiny_oom/2/0/0"), result_of(faulty, "tiny_oom")
-    assert train(faulty, "tiny_oom/2/0/0") == before
-    folder.reopen()
-    again = train(faulty, "tiny_oom/2/0/0")
-    assert again.failure == before.failure
-    assert again.spent.attempts == before.spent.attempts + 1
 
 
 def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny):

@@ -2,11 +2,9 @@ import random
 import signal
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
@@ -49,18 +47,12 @@ def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, unin
     assert spent.useful_steps == STEPS
     assert spent.lost_steps >= 0
     assert spent.attempts == 4
-    assert spent == result_spent(folder)
+    assert spent == folder.require_result().spent
     seconds = [line.device_seconds for line in folder.ledger.lines() if line.kind == "end"]
     assert spent.useful_device_seconds >= max(seconds)
     assert folder.history()["step"].tolist() == list(range(STEPS))
     assert not list(folder.path.rglob(".*")), "what killed writers left"
     assert not processes_with(str(tiny.root))
-
-
-def result_spent(folder: RunFolder) -> object:
-    result = folder.result()
-    assert result is not None
-    return result.spent
 
 
 def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: Tiny):
@@ -83,20 +75,3 @@ def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: 
     assert_same_numbers(folder, uninterrupted.folder(STAGED))
     spent = folder.ledger.spent()
     assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 2)
-
-
-def test_a_second_process_leaves_a_running_run_alone(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 2000})
-    folder = tiny.folder(STAGED)
-    process = tiny.start("train", STAGED)
-    try:
-        wait_until(lambda: trains(folder, 0), "it trains", process=process)
-        before = Path(folder.lease.path).read_bytes()
-        with pytest.raises(LeaseHeldError, match=str(process.pid)):
-            train(tiny, STAGED)
-        assert folder.lease.path.read_bytes() == before
-        assert folder.lease.held()
-    finally:
-        process.kill()
-        process.wait()
-    assert not folder.lease.held()

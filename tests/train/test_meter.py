@@ -96,15 +96,24 @@ def test_device_seconds_end_within_one_step_of_the_budget(budget: Budget, parts:
     assert meter.steps >= 1
 
 
-@given(budget=steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
-def test_steps_are_exactly_the_budget_whatever_they_cost(
-    budget: Budget, parts: list[float], script: list[float], every: int
+@given(
+    budget=steps_budgets,
+    weights=st.lists(st.integers(1, 20), min_size=1, max_size=5),
+    script=times,
+    every=st.integers(1, LATENCY),
+)
+def test_steps_are_exactly_the_budget_and_stages_end_at_the_rounded_sums_of_shares(
+    budget: Budget, weights: list[int], script: list[float], every: int
 ):
-    meter = Meter(budget, parts)
+    meter = Meter(budget, [weight / sum(weights) for weight in weights])
     clock = FakeClock(script, every)
     trace = spend(meter, clock)
+    assert budget.steps is not None
     assert clock.issued == meter.steps == budget.steps == len(trace.progress)
     assert meter.seconds == pytest.approx(sum(islice(cycle(script), meter.steps)))
+    for k, (_, steps) in enumerate(trace.stage_ends):
+        exact = Fraction(budget.steps * sum(weights[: k + 1]), sum(weights))
+        assert abs(steps - exact) <= Fraction(1, 2) + Fraction(1, 10**9)
 
 
 @given(budget=seconds_budgets, parts=shares, script=times, every=st.integers(2, LATENCY))
@@ -151,17 +160,6 @@ def test_a_stage_that_was_overspent_by_the_one_before_takes_no_step():
     assert meter.stage_steps == [1, 0, 19]
     assert [stage for stage, _, _ in trace.progress] == [0] + [2] * 19
     assert meter.seconds == 100.0
-
-
-@given(budget=steps_budgets, weights=st.lists(st.integers(1, 20), min_size=1, max_size=5))
-def test_stage_ends_are_the_rounded_sums_of_shares(budget: Budget, weights: list[int]):
-    meter = Meter(budget, [weight / sum(weights) for weight in weights])
-    trace = spend(meter, FakeClock([1.0]))
-    assert budget.steps is not None
-    for k, (_, steps) in enumerate(trace.stage_ends):
-        exact = Fraction(budget.steps * sum(weights[: k + 1]), sum(weights))
-        assert abs(steps - exact) <= Fraction(1, 2) + Fraction(1, 10**9)
-    assert trace.stage_ends[-1][1] == budget.steps
 
 
 @given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))

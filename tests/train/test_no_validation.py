@@ -9,7 +9,6 @@ import pytest
 from harness.audit import audit
 from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Result
 from harness.tracking.series import Span, validation_points
 from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
@@ -31,19 +30,13 @@ def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
     return tiny, done.stdout + done.stderr
 
 
-def result_of(tiny: Tiny) -> Result:
-    result = tiny.folder(PLANNED_RUN).result()
-    assert result is not None
-    return result
-
-
 def finding(tiny: Tiny, number: int) -> Finding:
     return next(found for found in audit(SuiteRecords.open(tiny.store)).findings if found.number == number)
 
 
 def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]):
     tiny, said = finished
-    result = result_of(tiny)
+    result = tiny.folder(PLANNED_RUN).require_result()
     assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
     assert [validation.dice for validation in result.validations] == [{}] * 4
     assert [validation.mean_dice for validation in result.validations] == [None] * 4
@@ -83,6 +76,7 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
 
 def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]):
     tiny, _ = finished
-    names = {point.name for point in validation_points(result_of(tiny), Span(0, 1000))}
+    result = tiny.folder(PLANNED_RUN).require_result()
+    names = {point.name for point in validation_points(result, Span(0, 1000))}
     assert "val/device_seconds" in names
     assert {name for name in names if "dice" in name and not name.startswith("unlabelled/")} == set()

@@ -5,16 +5,13 @@ import re
 import socket
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from harness.api.errors import InterruptedRunError, RecordError
 from harness.data.cache import Cache
-from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import load_volumes, mean_dice
-from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.build import build_method, training_cases, unlabelled_patients
@@ -169,26 +166,6 @@ def test_cases_are_the_test_patients_for_both_selections(whole: Tiny):
     assert cases["hd95_voxel"].notna().all()
 
 
-def test_metrics_follow_from_the_predictions_on_record(whole: Tiny):
-    """Whoever has the data can compute the metrics of `last` again, without weights."""
-    folder, session = whole.folder(STAGED), whole.session()
-    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
-    cases = {case.id: case for case in session.cache.test_cases(permit)}
-    predicted = folder.predictions()
-    assert predicted.keys() == cases.keys()
-    assert any(labels.any() for labels in predicted.values())
-    last = cases_of(folder).query("checkpoint == 'last'").to_dict("records")
-    recorded = {(row["case"], row["class_name"]): row for row in last}
-    for name, case in cases.items():
-        again = case_metrics(
-            predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm, Tolerance(1.0, 2.0)
-        )
-        for class_name, metrics in again.items():
-            row = recorded[name, class_name]
-            assert (np.float32(metrics.dice), np.float32(metrics.hd95_voxel)) == (row["dice"], row["hd95_voxel"])
-            assert metrics.voxels_predicted == row["voxels_predicted"]
-
-
 def test_parameters_count_what_some_stage_trains(reference: Result):
     """conv 1 -> 6 (54 + 6), batch norm (12), conv 6 -> 3 (162 + 3); the teacher is trained by no optimiser."""
     assert reference.parameters_predictor == 60 + 12 + 165
@@ -218,12 +195,11 @@ def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny,
     assert result.weights_sha256 == reference.weights_sha256
 
 
-@pytest.mark.parametrize("stops", [[20], [3, 4, 9, 1, 8, 6]], ids=str)
-def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny):
+def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny):
     """Stopped after so many steps of each attempt; stages change after 10 and 20 of 40 steps."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
-    done = 0
+    stops, done = (3, 4, 9, 4, 5, 6), 0
     for steps in stops:
         done += steps
         with pytest.raises(InterruptedRunError, match=f"step {done}.*goes on"):

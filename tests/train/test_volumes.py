@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.api.errors import InterruptedRunError, UsageError
+from harness.api.errors import UsageError
 from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
@@ -18,8 +18,8 @@ from harness.train.unsound import refuse_unsound_convolutions
 from tests.cli.test_page import panels
 from tests.support import call_cli, cases_of
 from tests.train.fixtures import MakeTiny
-from tests.train.test_run import assert_same_numbers, result_of
-from tests.train.tiny import StopAfter, Tiny, train
+from tests.train.test_run import result_of
+from tests.train.tiny import Tiny, train
 
 pytestmark = pytest.mark.slow
 
@@ -68,16 +68,6 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
         for name, metrics in again.items():
             assert rows.loc[(case.id, name), "dice"] == np.float32(metrics.dice)
             assert rows.loc[(case.id, name), "hd95_mm"] == np.float32(metrics.hd95_mm)
-
-
-def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny):
-    tiny = make_tiny({"tiny_staged": {}}, **VOLUMES)
-    for steps in (13, 4):
-        with pytest.raises(InterruptedRunError):
-            train(tiny, STAGED, StopAfter(steps))
-    train(tiny, STAGED)
-    assert tiny.folder(STAGED).id == whole.folder(STAGED).id
-    assert_same_numbers(tiny.folder(STAGED), whole.folder(STAGED))
 
 
 def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny):

@@ -131,10 +131,9 @@ def test_a_validation_that_changes_the_method_is_counted(change: Callable[[nn.Mo
 
 
 def observed(tiny: Tiny, planned_run: str) -> Observed:
-    result = tiny.folder(planned_run).result()
-    assert result is not None
-    assert result.observed is not None
-    return result.observed
+    found = tiny.folder(planned_run).require_result().observed
+    assert found is not None
+    return found
 
 
 def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from harness.api.dataset import Dataset
+from harness.api.method import Method
 from harness.execution.session import Session, open_session
 from harness.records.ledger import LedgerLine
 from harness.records.run_folder import RunFolder
@@ -19,39 +21,22 @@ from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.support import command_environment
-
-METHODS = {
-    "tiny_staged": "Staged",
-    "tiny_mortal": "Mortal",
-    "tiny_doomed": "Doomed",
-    "tiny_short": "Short",
-    "tiny_hand_over": "HandOver",
-    "tiny_nan": "NotANumber",
-    "tiny_error": "Raising",
-    "tiny_exit": "Leaving",
-    "tiny_none": "Lossless",
-    "tiny_oom": "OutOfMemory",
-    "tiny_torch_oom": "TorchOutOfMemory",
-    "tiny_peek": "Peeking",
-    "tiny_quiet_peek": "PeekingTwice",
-    "tiny_traced": "Traced",
-    "tiny_floor": "Floor",
-    "tiny_ceiling": "Ceiling",
-}
-DATASETS = {
-    "tiny_squares": "Squares",
-    "tiny_no_validation": "SquaresWithoutValidation",
-    "tiny_balls": "Balls",
-}
+from tests.train import plugin
 
 
 def install(folder: Path) -> None:
     """What `pip install` would leave of the plug-in: a module and its metadata with entry points."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("plugin.py"), folder / "tiny_plugin.py")
-    methods = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in METHODS.items())
-    datasets = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in DATASETS.items())
-    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\n{datasets}")
+    entry_points = (f"[harness.{room}]\n{_lines(base)}" for room, base in (("methods", Method), ("datasets", Dataset)))
+    write_metadata(folder, "\n".join(entry_points))
+
+
+def _lines(base: type) -> str:
+    """An entry point for each class of the plug-in that has a name of its own."""
+    kinds = [kind for kind in vars(plugin).values() if isinstance(kind, type) and issubclass(kind, base)]
+    names = {kind.__name__: vars(kind).get("name") for kind in kinds}
+    return "".join(f"{name} = tiny_plugin:{kind}\n" for kind, name in names.items() if name)
 
 
 def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -> None:
@@ -86,7 +71,6 @@ class Tiny:
         return session.folder(session.find(planned_run))
 
     def arguments(self, verb: str, *more: str) -> list[str]:
-        """The real command line; `more` comes right after the verb."""
         return [sys.executable, "-m", "harness", verb, *more, "--suite", str(self.suite), "--runs", str(self.runs)]
 
     def start(self, verb: str, *more: str) -> subprocess.Popen[str]:
@@ -128,8 +112,6 @@ def write_suite(root: Path, methods: Mapping[str, Mapping[str, Any]], **changes:
 
 
 class StopAfter(StopFlag):
-    """A signal that arrives after so many steps of this attempt."""
-
     def __init__(self, steps: int) -> None:
         super().__init__()
         self._left = steps
@@ -142,7 +124,6 @@ class StopAfter(StopFlag):
 
 
 def train(tiny: Tiny, planned_run: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
-    """One run in this process."""
     session = tiny.session()
     settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
     return train_run(tiny.folder(planned_run), session.cache, session.store.selection_path, settings)

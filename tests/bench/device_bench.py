@@ -74,7 +74,6 @@ def run_full_size(planner: Planner, data: Path, out: Path) -> None:
 
 
 def write(out: Path, rows: Sequence[Row], outcomes: Mapping[str, str]) -> None:
-    """Both files, each whole at any time."""
     texts = {
         "results.json": json.dumps({"rows": rows, "parts": outcomes}, indent=1),
         "table.md": markdown(rows, outcomes),

@@ -95,7 +95,6 @@ def train(tree: Path, folder: Path, texts: Mapping[str, str]) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, compare, print; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="main", help="the commit to compare with")
     parser.add_argument("--only", choices=sorted(SUITES), nargs="+", default=sorted(SUITES), help="suites to run")

@@ -98,7 +98,6 @@ def run_times(records: Path) -> list[RunTimes]:
 
 
 def longest_gap(times: Sequence[RunTimes]) -> float:
-    """Of those between the end of a run and the start of the next."""
     return max(after.started - before.ended for before, after in pairwise(times))
 
 
@@ -121,7 +120,6 @@ def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the means of all rounds for each tree."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", metavar="REF", help="a commit to compare with")
     parser.add_argument("--rounds", type=int, default=1, help="of A B B A")

@@ -44,7 +44,6 @@ class Line:
 
 
 def error(share: float, simulations: int) -> float:
-    """Monte Carlo standard error of a share."""
     return math.sqrt(share * (1.0 - share) / simulations)
 
 
@@ -112,7 +111,6 @@ def subset_coverage(subsets: int, seeds: int, simulations: int) -> tuple[float, 
 
 
 def measure(simulations: int) -> Iterator[Line]:
-    """All shares, one after the other."""
     margin = 2.0 * error(0.95, simulations)
     draws: tuple[tuple[str, Draw], ...] = (("normal", normal_patients), ("like Dice", dice_like_patients))
     for name, draw in draws:
@@ -132,7 +130,6 @@ def measure(simulations: int) -> Iterator[Line]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="statistics_bench", description="Coverage and family-wise error, simulated.")
     parser.add_argument("--simulations", type=int, default=1000, help="experiments per line (default: 1000)")
     simulations: int = parser.parse_args(arguments).simulations

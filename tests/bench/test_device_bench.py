@@ -24,18 +24,14 @@ LIKE_A_GPU = torch.device("cpu", 0)
 
 
 def asked(*names: str, precisions: tuple[Precision, ...] = ("float32",), tree: Path | None = None) -> Asked:
-    """A part's measurement at the smallest size."""
     return Asked(LIKE_A_GPU, (16, 16), 4, 2, names, precisions, tree)
 
 
 def shell(name: str, script: str, expected: float = 0.0, most: float | None = None) -> Part:
-    """A part that is a few words of shell."""
     return Part(name, ("sh", "-c", script), expected, most)
 
 
 class Written:
-    """Keeps what a planner wrote last."""
-
     def __call__(self, rows: Sequence[Row], outcomes: Mapping[str, str]) -> None:
         self.rows, self.outcomes = list(rows), dict(outcomes)
 
@@ -103,7 +99,6 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs without a GPU."""
     for module in (agreement, rates):
         monkeypatch.setattr(module, "CapturedStep", RecordedStep)
 

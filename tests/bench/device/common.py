@@ -25,8 +25,6 @@ Arguments = TypeVarTuple("Arguments")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Where, what and how long a part measures."""
-
     device: torch.device
     size: Size
     batch: int
@@ -37,7 +35,6 @@ class Asked:
 
     @property
     def shape(self) -> Row:
-        """What a row says of the images."""
         return {"size": " x ".join(map(str, self.size)), "batch": self.batch}
 
     def attempted(self, measure: Callable[[*Arguments], Row], *arguments: *Arguments) -> Row:
@@ -56,7 +53,6 @@ def capturable(name: str) -> bool:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -52,7 +52,6 @@ class Planner:
 
     @property
     def left(self) -> float:
-        """Seconds until all must have ended."""
         return self.seconds - (time.monotonic() - self._began)
 
     def run(self, part: Part) -> None:
@@ -96,7 +95,6 @@ class Planner:
 
 
 def _stop(process: subprocess.Popen[str], number: int, stopped: threading.Event) -> None:
-    """Signal a part and all that it started."""
     if process.poll() is None:
         stopped.set()
         os.killpg(process.pid, number)

@@ -56,7 +56,6 @@ def preparation(data: Path) -> Part:
 
 
 def parts(suite: Path, seconds: int, data: Path, folder: Path) -> Iterator[Part]:
-    """A process for each run."""
     for method in METHODS:
         name = f"{method}/{LABELLED}/0/0"
         command = [sys.executable, "-m", "harness", "train", name, "--suite", str(suite), "--data", str(data)]
@@ -64,7 +63,6 @@ def parts(suite: Path, seconds: int, data: Path, folder: Path) -> Iterator[Part]
 
 
 def results(folder: Path) -> Iterator[tuple[RunFolder, Result]]:
-    """Runs below a folder of suites that have a result."""
     for path in sorted(folder.glob("*/runs/*/run.json")):
         run = RunFolder(path.parent)
         if (result := run.result()) is not None:

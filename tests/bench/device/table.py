@@ -17,7 +17,6 @@ def markdown(rows: Sequence[Row], outcomes: Mapping[str, str]) -> str:
 
 
 def header(*names: str) -> list[str]:
-    """Two lines that begin a table."""
     return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
 
 
@@ -26,7 +25,6 @@ def of_kind(rows: Sequence[Row], *kinds: str) -> list[Row]:
 
 
 def device_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """What the device reaches."""
     yield from ("# Benchmark of a GPU", "")
     for row in of_kind(rows, "ceilings"):
         if "flops_a_second" in row:

@@ -27,12 +27,17 @@ Rates = dict[EndedRun, float]
 
 @rule(16, needs="environments")
 def one_device(suite: AuditedSuite) -> Verdict:
-    """Device model and type, torch and CUDA in the environment of every ended run are the same."""
+    """Device model and type, torch and CUDA in the environment of every ended run are the same, devices whole."""
     moved = [run for run in suite.runs if went_on_elsewhere(run)]
+    shown = {run: run.environment.shown for run in suite.runs if run.environment is not None}
+    parts = {run: part for run, facts in shown.items() if (part := facts.get("gpu_part"))}
     return combine(
         _one_environment(suite, "device", lambda place: f"{place.device_model} ({place.device_type})"),
         _one_environment(suite, "software", _software),
         held_unless(moved, "went on in another environment (ledger.jsonl)"),
+        held_unless(
+            list(parts), f"trained on a part of a GPU: {', '.join(dict.fromkeys(parts.values()))} (result.json)"
+        ),
         one_speed(suite.finished),
     )
 

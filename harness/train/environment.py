@@ -111,6 +111,8 @@ def describe(
             "host": socket.gethostname(),
             "numpy": version("numpy"),
             "driver": _driver() if device.type == "cuda" else None,
+            "gpu": _ask_gpu(device, "power.limit,clocks.max.sm,clocks.max.mem") if device.type == "cuda" else None,
+            "gpu_part": gpu_part(device_model(device), os.environ) if device.type == "cuda" else None,
             "compile": "one CUDA graph a stage" if engine.compile else None,
             "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -118,6 +120,22 @@ def describe(
             "data_warnings": "\n".join(first_warnings(data_warnings)) or None,
         },
     )
+
+
+def gpu_part(model: str, environment: Mapping[str, str]) -> str | None:
+    """Why a GPU is not this run's alone; None for a whole one.
+
+    Args:
+        model: As CUDA names the device; that of a slice ends with MIG and its profile, such as MIG 1g.10gb.
+        environment: Variables of the process, where MPS and Slurm say that several share a GPU.
+    """
+    _, sliced, profile = model.partition(" MIG ")
+    if sliced:
+        return f"a slice (MIG {profile})"
+    if environment.get("SLURM_SHARDS_ON_NODE"):
+        return "shared (a shard of Slurm)"
+    shared = "CUDA_MPS_PIPE_DIRECTORY" in environment or "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE" in environment
+    return "shared (MPS)" if shared else None
 
 
 def first_warnings(warnings: Sequence[str]) -> list[str]:
@@ -146,10 +164,7 @@ def fingerprint(device: torch.device) -> Fingerprint:
     """The device and the software below torch: what a step's cost depends on."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        power = subprocess.run(
-            ["nvidia-smi", f"--id=GPU-{properties.uuid}", "--query-gpu=power.limit", "--format=csv,noheader"],
-            capture_output=True, text=True, check=False,
-        ).stdout.strip()  # fmt: skip
+        power = _ask_gpu(device, "power.limit")
         details = {"multiprocessors": str(properties.multi_processor_count), "power_limit": power or "unknown"}
         software = {"torch": torch.__version__, "cudnn": str(torch.backends.cudnn.version())}
         return Fingerprint(device_type="cuda", device_model=device_model(device), device=details, software=software)
@@ -206,6 +221,15 @@ def commit() -> str | None:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _ask_gpu(device: torch.device, fields: str) -> str:
+    """Fields of `nvidia-smi --query-gpu` with their units; empty where it is missing or does not know the device."""
+    command = ["nvidia-smi", f"--id={gpu_uuid(device)}", f"--query-gpu={fields}", "--format=csv,noheader"]
+    with suppress(OSError):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""
 
 
 def _driver() -> str | None:

@@ -209,6 +209,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "a rate that is no function of progress": (trace(rate_error=0.01), {14}),
     "larger batches": (result(images_seen=161), {15}),
     "another device model": (environment(device_model="Abacus 3000"), {16}),
+    "a slice of a GPU": (environment(shown={"gpu_part": "a slice (MIG 1g.5gb)"}), {16}),
     "moved to another environment": (
         ledger(line("start", attempt=1, environment="f", base_steps=3), line("end", attempt=1, environment="f")),
         {13, 16},

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from harness.train.environment import gres, read_process_info
+from harness.train.environment import gpu_part, gres, read_process_info
 from tests.support import LIMIT_SECONDS
 
 CPU = torch.device("cpu")
@@ -46,6 +46,19 @@ def test_outside_of_slurm_there_is_no_job():
 )
 def test_gres(variables: dict[str, str], expected: str | None):
     assert gres(variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "variables", "expected"),
+    [
+        ("NVIDIA H100 80GB HBM3", {"SLURM_GPUS_ON_NODE": "1"}, None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", {}, "a slice (MIG 1g.5gb)"),
+        ("NVIDIA H100 80GB HBM3", {"SLURM_SHARDS_ON_NODE": "2"}, "shared (a shard of Slurm)"),
+        ("NVIDIA H100 80GB HBM3", {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "50"}, "shared (MPS)"),
+    ],
+)
+def test_a_part_of_a_gpu(model: str, variables: dict[str, str], expected: str | None):
+    assert gpu_part(model, variables) == expected
 
 
 @pytest.mark.slow

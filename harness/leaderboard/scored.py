@@ -19,10 +19,12 @@ from harness.records.untrusted_text import single_line
 
 _BOUNDS = ("", "_low", "_high", "_std")
 COLUMNS = (
-    "suite", "name", "note", "scored_at", "test_use", "test_uses", "final_runs", "times_scored", "n_patients",
-    "n_structures", "n_missed", "n_spurious", *(f"{metric}{end}" for metric in METRICS for end in _BOUNDS),
+    "suite", "name", "note", "imported", "scored_at", "test_use", "test_uses", "final_runs", "times_scored",
+    "n_patients", "n_structures", "n_missed", "n_spurious",
+    *(f"{metric}{end}" for metric in METRICS for end in _BOUNDS),
 )  # fmt: skip
 """
+imported:     whether an export brought it; its test_use is then that of the RUNS where it was scored.
 test_use:     the running number of this use of the test split among all on record in RUNS, final runs counted too.
 test_uses:    all of them by now; final_runs: those that are final runs.
 times_scored: how many scorings have this name; the row is of the last that has a result.
@@ -45,20 +47,21 @@ def build_scored(inputs: LeaderboardInput) -> pd.DataFrame:
     if data is None:
         return pd.DataFrame(columns=list(COLUMNS))
     runs, dataset, checksum, tolerance = data
-    folder = ScoredFolder(runs, dataset)
-    scores = [
-        (score, case_row(table, folder.path / str(score.use.scoring) / "cases.parquet"))
-        for score, table in folder.scores()
-        if (score.use.dataset.checksum, score.nsd_tolerance) == (checksum, tolerance)
-    ]
-    if not scores:
-        return pd.DataFrame(columns=list(COLUMNS))
-    uses, finals = folder.uses(), count_final_runs(runs, dataset)
-    shared = {"suite": inputs.suite, "test_uses": finals + len(uses), "final_runs": finals}
-    times = Counter(use.name for use in uses)
-    last = {score.use.name: (score, row) for score, row in scores}
-    rows = [shared | _row(score, row, times[name]) for name, (score, row) in last.items()]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    folder, finals = ScoredFolder(runs, dataset), count_final_runs(runs, dataset)
+    rows: list[Row] = []
+    uses = 0
+    for log in folder.logs():
+        times = Counter(use.name for use in log.uses())
+        uses += times.total()
+        last = {
+            score.use.name: (score, case_row(table, log.path / str(score.use.scoring) / "cases.parquet"))
+            for score, table in log.scores()
+            if (score.use.dataset.checksum, score.nsd_tolerance) == (checksum, tolerance)
+        }
+        imported = {"imported": log.path != folder.path}
+        rows += [_row(score, row, times[name]) | imported for name, (score, row) in last.items()]
+    shared = {"suite": inputs.suite, "test_uses": finals + uses, "final_runs": finals}
+    frame = pd.DataFrame([row | shared for row in rows], columns=list(COLUMNS))
     return frame.sort_values(["dice", "name"], ascending=[False, True], ignore_index=True)
 
 
@@ -99,7 +102,7 @@ def scored_grid(scored: pd.DataFrame, metrics: Sequence[str], note: int = 300) -
         "label maps": lambda row: (row["name"], shorten(row["note"], note, placeholder=" ...")),
         **{title(metric): partial(metric_cell, metric=metric) for metric in shown},
         "missed": lambda row: (str(row["n_missed"]), f"of {row['n_structures']:,}"),
-        "test use": lambda row: (str(row["test_use"]), _times(row["times_scored"])),
+        "test use": lambda row: (str(row["test_use"]), _times(row["times_scored"], imported=row["imported"])),
     }
     rows = scored.to_dict("records")
     body = tuple(
@@ -109,8 +112,8 @@ def scored_grid(scored: pd.DataFrame, metrics: Sequence[str], note: int = 300) -
     return Grid(tuple(columns), body)
 
 
-def _times(count: int) -> str:
-    return "" if count == 1 else f"scored {count} times"
+def _times(count: int, *, imported: bool) -> str:
+    return ", ".join(["imported"] * imported + [f"scored {count} times"] * (count > 1))
 
 
 def scored_lines(scored: pd.DataFrame) -> tuple[str, str]:

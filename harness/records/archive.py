@@ -1,7 +1,8 @@
 """Packs records into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json, calibrations,
-environments/<fingerprint>.json and run.json of every run. Of a run that has ended it also holds result.json,
+environments/<fingerprint>.json and run.json of every run, and what was scored on its dataset's test split, as
+scored/<dataset>/<id of the log>: see `harness.records.scored`. Of a run that has ended it also holds result.json,
 ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json, and weights.pt where that is
 asked for. Checkpoints, leases, logs and tracebacks are left out. The same records give the same bytes.
 """
@@ -20,6 +21,7 @@ from harness.records.calibration import Calibration
 from harness.records.checksums import open_record
 from harness.records.files import disk_errors, read_content, read_record, write_bytes
 from harness.records.reader import SuiteRecords
+from harness.records.scored import ScoredFolder, find_packed_flaws
 from harness.records.suite_folder import SuiteFolder
 from harness.records.temporary import temporary_folder
 from harness.records.verification import LEFT_OUT, find_flaws
@@ -71,9 +73,10 @@ def export_records(
     wanted = {"history": history, "predictions": predictions, "weights": weights}
     wanted |= dict.fromkeys(("arrays", "figures"), artifacts)
     left_out = tuple(name for name in LEFT_OUT if not wanted[name])
-    paths = sorted(path for path in shared_paths(suite) if not _in_run(path).startswith(left_out))
-    write_bytes(file, _packed(suite, paths, small=file.suffix == ".xz"))
-    return len(paths)
+    files = {path: suite.root / path for path in shared_paths(suite) if not _in_run(path).startswith(left_out)}
+    files |= _scored_files(suite)
+    write_bytes(file, _packed(suite.name, dict(sorted(files.items())), small=file.suffix == ".xz"))
+    return len(files)
 
 
 def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
@@ -89,13 +92,24 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     return (PurePosixPath(path.relative_to(store.root).as_posix()) for path in paths)
 
 
+def _scored_files(suite: SuiteRecords) -> dict[PurePosixPath, Path]:
+    """Files of all uses of the test split by path in the archive. Raises `RecordError` where one is damaged."""
+    files: dict[PurePosixPath, Path] = {}
+    for dataset in sorted({run.run.dataset.name for run in suite.runs}):
+        for uses in ScoredFolder(suite.root.resolve().parent, dataset).logs():
+            list(uses.scores())
+            home = PurePosixPath("scored", dataset, uses.id)
+            files |= {home / path.relative_to(uses.path).as_posix(): path for path in uses.files()}
+    return files
+
+
 def _in_run(path: PurePosixPath) -> str:
     """Name of a file within its run's folder; empty for records of the suite."""
     return "/".join(path.parts[2:]) if path.parts[0] == "runs" else ""
 
 
-def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> bytes:
-    """A tar in the order of `paths`, without times and owners, so that equal records give equal bytes."""
+def _packed(suite: str, files: Mapping[PurePosixPath, Path], *, small: bool) -> bytes:
+    """A tar in the order of `files`, without times and owners, so that equal records give equal bytes."""
     buffer = io.BytesIO()
     with (
         lzma.open(buffer, "wb", preset=9 | lzma.PRESET_EXTREME)
@@ -103,9 +117,9 @@ def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> 
         else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path in paths:
-            content = read_content(suite.root / path)
-            member = tarfile.TarInfo(f"{suite.name}/{path}")
+        for path, file in files.items():
+            content = read_content(file)
+            member = tarfile.TarInfo(f"{suite}/{path}")
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
@@ -115,7 +129,7 @@ SuiteHash = Callable[[Path], str]
 
 
 def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) -> tuple[Path, int, int]:
-    """Add the records of an export to RUNS/<suite>/. Equal files that are there already are kept.
+    """Add the records of an export to RUNS/<suite>/, and scores to RUNS/scored/. Equal files that are there are kept.
 
     Args:
         file: the export.
@@ -135,14 +149,28 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
     SuiteFolder.refuse_foreign(root)
     for flaw in find_archive_flaws(file, records, suite_hash):
         raise RecordError(f"{flaw}; nothing was imported")
-    _refuse_conflicts(file, root, records)
+    places = {path: _place(root, path) for path in records}
+    _refuse_conflicts(file, places, records)
     store = SuiteFolder.create(root)
-    new = [path for path in records if not (root / path).exists()]
+    new = [path for path, place in places.items() if not place.exists() or _goes_on(place, records[path])]
     _join_calibrations(store, {path: content for path, content in records.items() if path not in new})
     # a run counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
-        write_bytes(root / path, records[path])
+        write_bytes(places[path], records[path])
     return root, len(new), len(records) - len(new)
+
+
+def _place(root: Path, path: PurePosixPath) -> Path:
+    """Where a record goes."""
+    if path.parts[0] != "scored":
+        return root / path
+    _, dataset, log_id, *rest = path.parts
+    return ScoredFolder(root.parent, dataset).home(log_id).joinpath(*rest)
+
+
+def _goes_on(place: Path, content: bytes) -> bool:
+    """Whether an export holds later uses of a log that is here."""
+    return place.name == "uses.jsonl" and content != (ours := read_content(place)) and content.startswith(ours)
 
 
 def _join_calibrations(store: SuiteFolder, records: Mapping[PurePosixPath, bytes]) -> None:
@@ -171,7 +199,7 @@ def find_archive_flaws(
             with disk_errors(folder / path):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
-        flaws = [find_flaws(SuiteRecords(SuiteFolder(folder)))]
+        flaws = [find_flaws(SuiteRecords(SuiteFolder(folder))), find_packed_flaws(folder)]
         if suite_hash is not None:
             flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))
         yield from (f"{file}: {flaw.replace(f'{folder}/', '')}" for flaw in chain(*flaws))
@@ -186,11 +214,11 @@ def _suite_flaws(suites: Iterable[Path], suite_hash: SuiteHash) -> Iterator[str]
             yield str(error)
 
 
-def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, bytes]) -> None:
+def _refuse_conflicts(file: Path, places: Mapping[PurePosixPath, Path], records: Mapping[PurePosixPath, bytes]) -> None:
     different = [
-        root / path
-        for path, content in records.items()
-        if path.parts[0] not in FIRST_WRITTEN_WINS and (root / path).is_file() and read_content(root / path) != content
+        place
+        for path, place in places.items()
+        if path.parts[0] not in FIRST_WRITTEN_WINS and place.is_file() and _contradicts(place, records[path])
     ]
     if different:
         named = "\n".join(map(str, different[:NAMED_CONFLICTS]))
@@ -199,3 +227,10 @@ def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, by
             f"{file}: {len(different)} record(s) differ from what is here; nothing was imported. Import into another "
             f"--runs directory, or move these away first:\n{named}{more}"
         )
+
+
+def _contradicts(place: Path, content: bytes) -> bool:
+    ours = read_content(place)
+    return ours != content and not (
+        place.name == "uses.jsonl" and (content.startswith(ours) or ours.startswith(content))
+    )

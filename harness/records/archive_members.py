@@ -17,6 +17,7 @@ SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
     r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json"
     r"|(environments|calibrations)/[0-9a-f]{64}\.json"
+    r"|scored/[A-Za-z0-9][A-Za-z0-9_.-]*/[0-9a-f]{16}/(uses\.jsonl|[1-9][0-9]{0,8}/(score\.json|cases\.parquet))"
     rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES, 'result.json')))}"
     r"|history/[0-9]{1,12}-[0-9a-f]{8}\.parquet"
     rf"|figures/{FIGURE_NAME.pattern}\.png)"

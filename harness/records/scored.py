@@ -3,6 +3,7 @@
 RUNS/scored/<dataset>/uses.jsonl              a line for each use, appended before the split is opened
 RUNS/scored/<dataset>/<scoring>/score.json    what was scored
                                /cases.parquet its metrics, as of a run
+                   /imported/<id>/            the same of another RUNS, as an export brought it
 
 Final runs open the split once each, which their final.json records; a use's number counts them too. Without a result,
 a use remains a use.
@@ -34,17 +35,19 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60.0
 """For another process to append its line."""
+ID_DIGITS = 16
 
 
 class Use(Strict):
     """One line of uses.jsonl: the test split is about to be opened.
 
-    number: of all uses on record in RUNS, this one included.
+    number: of all uses that were on record in RUNS, this one included.
     """
 
     schema_version: Literal[2] = 2
     scoring: int = Field(ge=1, description="counts the lines")
     final_runs: int = Field(ge=0, description="final runs on record in RUNS that had opened the split before")
+    imported: int = Field(0, ge=0, exclude_if=lambda count: not count, description="uses elsewhere, known by then")
     name: str = Field(min_length=1, max_length=40)
     note: str = Field(max_length=300)
     at: Instant
@@ -54,7 +57,7 @@ class Use(Strict):
     @property
     def number(self) -> int:
         """Its place among all uses."""
-        return self.final_runs + self.scoring
+        return self.final_runs + self.imported + self.scoring
 
 
 class Score(Strict):
@@ -66,14 +69,17 @@ class Score(Strict):
     cases_sha256: str
 
 
-class ScoredFolder:
-    """RUNS/scored/<dataset>."""
+class UseLog:
+    """Numbered uses, and what they gave: a folder with uses.jsonl."""
 
-    def __init__(self, runs: Path, dataset: str) -> None:
-        self.runs = runs
-        self.dataset = dataset
-        self.path = runs / "scored" / dataset
-        self.log = AppendOnly(self.path / "uses.jsonl", Use)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = AppendOnly(path / "uses.jsonl", Use)
+
+    @property
+    def id(self) -> str:
+        """The same wherever it was copied to, and of no other log: the beginning of its first line's sha256."""
+        return sha256(read_content(self.log.path).partition(b"\n")[0])[:ID_DIGITS] if is_there(self.log.path) else ""
 
     def uses(self) -> list[Use]:
         """All uses in order. Raises `RecordError` where a line is damaged or was taken out."""
@@ -81,6 +87,40 @@ class ScoredFolder:
         if [use.scoring for use in uses] != list(range(1, len(uses) + 1)):
             raise RecordError(f"{self.log.path}: lines are missing or were added by hand; restore it from a copy")
         return uses
+
+    def scores(self) -> Iterator[tuple[Score, pa.Table]]:
+        """What each use that has a result gave, in their order. Raises `RecordError` for what is damaged or foreign."""
+        for use in self.uses():
+            path = self.path / str(use.scoring) / "score.json"
+            if is_there(path):
+                score, table = read_record(path, Score), path.with_name("cases.parquet")
+                content = read_content(table)
+                if score.use != use or sha256(content) != score.cases_sha256:
+                    raise RecordError(f"{path.parent}: does not belong to {self.log.path}; restore both from a copy")
+                yield score, parse_cases(content, table)
+
+    def files(self) -> Iterator[Path]:
+        """Those that an export takes along."""
+        yield self.log.path
+        yield from sorted(path for path in self.path.glob("[0-9]*/*") if path.name in ("score.json", "cases.parquet"))
+
+
+class ScoredFolder(UseLog):
+    """RUNS/scored/<dataset>: the uses of this RUNS, and below imported/ those of others."""
+
+    def __init__(self, runs: Path, dataset: str) -> None:
+        super().__init__(runs / "scored" / dataset)
+        self.runs = runs
+        self.dataset = dataset
+
+    def logs(self) -> list[UseLog]:
+        """All that there are, its own first."""
+        logs = [self, *(UseLog(path) for path in sorted(self.path.glob("imported/*")))]
+        return [log for log in logs if is_there(log.log.path)]
+
+    def home(self, log_id: str) -> Path:
+        """The folder of the log with this id: its own, where it has been imported elsewhere and comes back."""
+        return self.path if self.id == log_id else self.path / "imported" / log_id
 
     def record_use(self, name: str, note: str, dataset: DatasetRef, predictions_sha256: str) -> Use:
         """Append a use, before the split is opened. Two at once get different numbers."""
@@ -91,6 +131,7 @@ class ScoredFolder:
             use = Use(
                 scoring=len(self.uses()) + 1,
                 final_runs=finals,
+                imported=sum(len(log.uses()) for log in self.logs() if log.path != self.path),
                 name=name,
                 note=note,
                 at=now(),
@@ -109,24 +150,26 @@ class ScoredFolder:
         write_record(folder / "score.json", Score(use=use, nsd_tolerance=nsd_tolerance, cases_sha256=sha256(content)))
         return folder
 
-    def scores(self) -> Iterator[tuple[Score, pa.Table]]:
-        """What each use that has a result gave, in their order. Raises `RecordError` for what is damaged or foreign."""
-        for use in self.uses():
-            path = self.path / str(use.scoring) / "score.json"
-            if is_there(path):
-                score, table = read_record(path, Score), path.with_name("cases.parquet")
-                content = read_content(table)
-                if score.use != use or sha256(content) != score.cases_sha256:
-                    raise RecordError(f"{path.parent}: does not belong to {self.log.path}; restore both from a copy")
-                yield score, parse_cases(content, table)
-
 
 def find_scored_flaws(runs: Path) -> Iterator[str]:
     """A line for each dataset in RUNS/scored whose records are damaged."""
     for path in sorted((runs / "scored").glob("*")):
         try:
-            list(ScoredFolder(runs, path.name).scores())
+            for log in ScoredFolder(runs, path.name).logs():
+                list(log.scores())
         except (RecordError, DiskError) as error:
+            yield str(error)
+
+
+def find_packed_flaws(folder: Path) -> Iterator[str]:
+    """A line for each log in an unpacked export, scored/<dataset>/<id>, that is damaged or in a wrong place."""
+    for path in sorted(folder.glob("scored/*/*")):
+        log = UseLog(path)
+        try:
+            list(log.scores())
+            if log.id != path.name or {use.dataset.name for use in log.uses()} != {path.parent.name}:
+                yield f"{log.log.path}: is not the log that its folder's name says"
+        except RecordError as error:
             yield str(error)
 
 

@@ -1,3 +1,5 @@
+import io
+import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +19,10 @@ from harness.data.prepare import resolve
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.summary import summary_text
 from harness.pipeline import score_predictions
+from harness.records.archive import export_records, import_records, read_archive
 from harness.records.reader import SuiteRecords
 from harness.records.scored import ScoredFolder, Use, count_final_runs, find_scored_flaws
+from harness.records.suite_folder import SuiteFolder
 from harness.records.untrusted_text import csv_text
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset
@@ -142,6 +146,55 @@ def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_
     page = write_page(SuiteRecords(same), board).read_text()
     assert "worse_|&lt;b&gt;" in page
     assert "Label maps from elsewhere" in page
+
+
+def test_scores_and_the_count_of_uses_travel_with_an_export(cache: Cache, truth: Labels, tmp_path: Path):
+    """From one to another, who scores too and sends both back: no use is lost, counted twice or renumbered."""
+    here, there, spec = tmp_path / "here", tmp_path / "there", {**vars(FEW), "checksum": cache.manifest.checksum}
+    mine = SuiteRecords(write_records(here / "mini", RunSpec(**spec)))
+    finals, labels = count_final_runs(here, "phantom"), write(tmp_path / "theirs", truth)
+    score(labels, here, "first")
+    with pytest.raises(DataError, match="mirrored"):
+        score(write(tmp_path / "mirrored", {case: values[:, ::-1] for case, values in truth.items()}), here, "second")
+    export_records(mine, tmp_path / "mine.tar.gz")
+    imported = SuiteRecords(SuiteFolder(import_records(tmp_path / "mine.tar.gz", there)[0]))
+    score(labels, there, "third")
+    board = board_of(imported.store).scored.set_index("name")
+    assert board["test_use"].to_dict() == {"first": finals + 1, "third": finals + 3}
+    assert board["imported"].to_dict() == {"first": True, "third": False}
+    assert (board["test_uses"] == finals + 3).all()
+    assert board.loc["first", "dice"] == board_of(mine.store).scored["dice"].item()
+    export_records(imported, tmp_path / "both.tar.gz")
+    for added in (3, 0):
+        assert import_records(tmp_path / "both.tar.gz", here)[1] == added, "the third's log, score and cases alone"
+    assert [len(log.uses()) for log in ScoredFolder(here, "phantom").logs()] == [2, 1]
+    score(labels, here, "fourth")
+    export_records(mine, tmp_path / "later.tar.gz")
+    import_records(tmp_path / "later.tar.gz", there)
+    assert ScoredFolder(there, "phantom").logs()[1].uses()[-1].number == finals + 4
+    uses = ScoredFolder(here, "phantom").log.path
+    uses.write_bytes(b"".join(uses.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(RecordError, match="lines are missing"):
+        export_records(mine, tmp_path / "cut.tar.gz")
+
+
+@pytest.mark.parametrize("change", ["uses.jsonl", "2/cases.parquet"])
+def test_scores_that_were_changed_on_the_way_are_refused(change: str, cache: Cache, truth: Labels, tmp_path: Path):
+    suite = SuiteRecords(write_records(tmp_path / "runs" / "mini", FEW))
+    for _ in range(2):
+        score(write(tmp_path / "theirs", truth), tmp_path / "runs")
+    export_records(suite, tmp_path / "records.tar.gz")
+    name, members = read_archive(tmp_path / "records.tar.gz")
+    (path,) = (path for path in members if str(path).startswith("scored/") and str(path).endswith(change))
+    members[path] = members[path].replace(b"theirs", b"thairs", 1) if change == "uses.jsonl" else members[path][:-1]
+    with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as archive:
+        for path, content in members.items():
+            member = tarfile.TarInfo(f"{name}/{path}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(RecordError, match=r"uses\.jsonl"):
+        import_records(tmp_path / "changed.tar.gz", tmp_path / "there")
+    assert not (tmp_path / "there").exists()
 
 
 def _broken(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Path, Labels], None]:

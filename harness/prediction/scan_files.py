@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,9 +21,13 @@ from harness.api.scans.nrrd_file import nrrd_header
 from harness.records.files import write_bytes
 from harness.records.temporary import temporary_folder
 
+log = logging.getLogger(__name__)
+
 ENDINGS = tuple(READERS)
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 """A file of one channel, as nnU-Net names them."""
+ANNOTATION = "_gt"
+"""What ACDC's own label maps have behind the name of their frame."""
 GEOMETRY = ("space", "space directions", "space origin", "space units", "kinds", "spacings", "units")
 """Fields of an NRRD file that say where its voxels lie."""
 UINT8 = 2
@@ -38,7 +43,7 @@ class ScanFiles:
 
 
 def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
-    """The scans in a folder, by name; folders in it are not searched.
+    """The scans in a folder, by name; folders in it are not searched, and NAME_gt beside NAME is an annotation.
 
     Args:
         folder: Holds files NAME.nii.gz, or NAME_0000.nii.gz, NAME_0001.nii.gz, ... for channels 0, 1, ...
@@ -55,8 +60,14 @@ def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
         channel = CHANNEL.fullmatch(stem)
         name, number = (channel[1], int(channel[2])) if channel else (stem, None)
         named.setdefault(name, []).append((number, path))
+    for name in [name for name in named if name.endswith(ANNOTATION) and name.removesuffix(ANNOTATION) in named]:
+        log.info("%s: is an annotation and left out", ", ".join(str(path) for _, path in named.pop(name)))
     if not named:
-        raise DataError(f"{folder}: holds no scan; files end with {', '.join(ENDINGS)}, and folders are not searched")
+        below = next((path.parent for path in sorted(folder.glob("*/*")) if path.name.endswith(ENDINGS)), None)
+        fix = f", such as {below}: name one, or copy their scans into one folder" if below else ""
+        raise DataError(
+            f"{folder}: holds no scan; files end with {', '.join(ENDINGS)}, and folders are not searched{fix}"
+        )
     scans, problems = [], []
     for name, files in named.items():
         numbers = [number for number, _ in files]

@@ -65,6 +65,7 @@ def names(folder: Path, *files: str) -> Path:
         (1, ["b.nii", "a.nii.gz", "notes.txt", ".c.nii"], ["a", "b"]),
         (1, ["a_0000.nii.gz", "b_0000.nii.gz"], ["a", "b"]),
         (1, ["scan_0007.mha", "scan_0012.mha"], ["scan_0007", "scan_0012"]),
+        (1, ["a_frame01.nii.gz", "a_frame01_gt.nii.gz", "b_gt.nii.gz"], ["a_frame01", "b_gt"]),
         (2, ["a_0000.nrrd", "a_0001.nrrd", "b_0000.nrrd", "b_0001.nrrd"], ["a", "b"]),
     ],
 )

@@ -41,7 +41,9 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
             voxels = np.asarray(kind.from_bytes(content).dataobj)
         voxels = voxels.reshape(voxels.shape[:3]) if all(side == 1 for side in voxels.shape[3:]) else voxels
         if voxels.ndim != 3:
-            raise DataError(f"{path}: has {voxels.ndim} axes; an annotated frame has three")
+            raise DataError(
+                f"{path}: has {voxels.ndim} axes, a scan three: write each frame of a series as a file of its own"
+            )
         return voxels, geometry_of(_fields(path, header))
 
 

@@ -97,7 +97,14 @@ def write_cache(
     manifest = _manifest(dataset, layout, checked, preparation)
     if any(case.spacing_source for case in manifest.cases):
         log.info(f"{dataset.name}: voxel size from {manifest.spacing_source}")
-    return _publish(manifest, checked.cases, destination)
+    cache = _publish(manifest, checked.cases, destination)
+    if (held := cache.manifest).checksum != manifest.checksum:
+        raise DataError(
+            f"{destination}: holds other data, {len(held.cases)} cases of {held.dataset} with checksum "
+            f"{held.checksum[:10]}; those of {folder or dataset.name} are {len(manifest.cases)} with "
+            f"{manifest.checksum[:10]}. Prepare them under another name, or delete this one where no suite needs it"
+        )
+    return cache
 
 
 def _source(dataset: Dataset, root: Path | None) -> tuple[Path | None, str]:
@@ -179,10 +186,7 @@ def _publish(manifest: Manifest, cases: Sequence[Case], destination: Path) -> Ca
         except OSError:
             if not (destination / MANIFEST).is_file():
                 raise
-    cache = Cache.open(destination)
-    if cache.manifest.checksum != manifest.checksum:
-        raise DataError(f"{destination}: holds a cache of other data; delete it or choose another folder")
-    return cache
+    return Cache.open(destination)
 
 
 @contextmanager

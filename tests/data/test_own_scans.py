@@ -50,8 +50,11 @@ def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path):
     np.testing.assert_allclose(case.image, (grey[0] - grey.mean()) / grey.std(), atol=1e-5)
     assert case.spacing_mm == (1.5, 1.0, 1.0)
     assert prepared(tmp_path / "raw").manifest == cache.manifest, "the same folder again"
-    with pytest.raises(DataError, match="other data"):
-        prepared(tmp_path / "raw", seed=1)
+    other = write_folder(tmp_path / "more", {"Tr": [*TEN, "p10"]})
+    with pytest.raises(
+        DataError, match=rf"own: holds other data, 10 .*{cache.manifest.checksum[:10]}; .*{other} are 11 "
+    ):
+        prepared(other)
 
 
 def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path):

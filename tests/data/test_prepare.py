@@ -111,7 +111,7 @@ def test_an_empty_destination_and_one_of_the_same_data_are_fine(raw: Path, tmp_p
     stamp = (first.folder / "test.h5").stat().st_mtime_ns
     assert prepare(SmallACDC(), raw, tmp_path / "cache").manifest == first.manifest
     assert (first.folder / "test.h5").stat().st_mtime_ns == stamp
-    with pytest.raises(DataError, match="holds a cache of other data"):
+    with pytest.raises(DataError, match="holds other data"):
         prepare(SmallACDC(), write_official(tmp_path / "official"), tmp_path / "cache")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "official", "raw"]
 

@@ -196,7 +196,7 @@ trap - EXIT
 
 # ---- again, if runs are left ------------------------------------------------------------------------------------
 
-[ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; harness track $runs/NAME, with the name of the suite, shows it in MLflow"
+[ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; in MLflow it is shown by: harness track $runs/$(sed -n 's/^name: *//p' "$SUITE" 2>/dev/null || echo "$SUITE")"
 [ "$code" -eq 75 ] || exit "$code"
 # cancelled, preempted or out of time: what comes next is Slurm's to say, and a cancelled job must stay so
 state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)

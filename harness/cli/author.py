@@ -67,4 +67,4 @@ def errors_command(records: SuiteRecords) -> None:
         log.info("no run failed")
         return
     count = sum(len(failure.runs) for failure in every)
-    log.info("failed: %d, for %d reasons; `harness run --retry-failed` trains them again", count, len(every))
+    log.info("failed: %d, for %d reasons; the same command with --retry-failed trains them again", count, len(every))

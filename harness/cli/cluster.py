@@ -52,11 +52,9 @@ def report_slurm_run(done: SuiteSubmission) -> int:
         log.info(f"watch: harness status {folder} --watch 60")
         log.info(f"stop:  harness cancel {folder}")
     if done.named:
-        log.info(
-            f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them"
-        )
+        log.info(f"{done.missing} finals were named in a container, which submits nothing; submit: {done.command}")
     elif done.missing:
-        log.info(f"{done.missing} runs have no result and are in no job; `harness run` submits them again")
+        log.info(f"{done.missing} runs have no result and are in no job; submit them again: {done.command}")
     return InterruptedRunError.exit_code if done.missing and not done.named else 0
 
 

@@ -95,13 +95,13 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
 def _before_the_plan(store: SuiteFolder) -> str:
     """What a suite without a single run waits for: its calibration, who measures it, and how far that is."""
     if store.calibrations():
-        return "calibrated, and no run is planned yet; the same `harness run` goes on"
+        return "calibrated, and no run is planned yet; the command that calibrated it goes on"
     part, holder = store.calibration_part, store.calibration_lease.holder()
     count = len(read_record(part, PartialCalibration).entries) if is_there(part) else 0
     measured = f"{count} measurement{'s' if count != 1 else ''} so far"
     if holder is not None and store.calibration_lease.held():
         return f"pid {holder.pid} on {holder.host} calibrates it, {measured}; then its runs are planned"
-    return f"not calibrated yet, {measured}, and so no run is planned; the same `harness run` goes on"
+    return f"not calibrated yet, {measured}, and so no run is planned; the command that began it goes on"
 
 
 def _belongs(selection: Selection, trials: Trials | None) -> bool:

@@ -58,7 +58,7 @@ def submit_calibration(
         elif "finish" not in own:  # it was refused, or its submitter died before it
             follow(drafter, [job], still_alone)
     if drafter.dependent_job() is None:
-        log.info("once it has ended, `harness run` again submits the runs")
+        log.info("once it has ended, the same command again submits the runs")
     return SuiteSubmission(session, 0, 0, calibration=job)
 
 

@@ -61,7 +61,9 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
     path = shutil.which(command)
     if path is None:
         raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
-    late = "; it is not known whether the job was taken, `harness run` again finds out" if command == "sbatch" else ""
+    late = (
+        "; it is not known whether the job was taken, the same command again finds out" if command == "sbatch" else ""
+    )
     try:
         done = subprocess.run(
             [path, *_named_cluster(command), *arguments],
@@ -117,8 +119,8 @@ def read_job(printed: str) -> str:
     if not numbers:
         said = " ".join(printed.split())[:300] or "nothing"
         raise ServiceError(
-            f"sbatch printed no job number but: {said}; it is not known whether the job was taken, `harness run` "
-            "again finds out"
+            f"sbatch printed no job number but: {said}; it is not known whether the job was taken, the same "
+            "command again finds out"
         )
     return str(numbers[-1])
 

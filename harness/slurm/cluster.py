@@ -287,7 +287,7 @@ def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> 
 
 def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
     """Explain the refusal of the dependent job, whose arrays are submitted already."""
-    what = "the jobs before it stay; once this is mended, `harness run` again submits that job alone"
+    what = "the jobs before it stay; once this is mended, the same command again submits that job alone"
     return loaded.error(("finish",), f"Slurm refuses the dependent job: {refusal.message}; {what}")
 
 

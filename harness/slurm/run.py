@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ class SuiteSubmission:
         named:   Whether the missing runs are finals that a selection has just named in a container, where nothing can
             be submitted.
         calibration: The job that measures first what steps cost. None where that is known.
+        cluster: The file that says what jobs ask for.
     """
 
     session: Session
@@ -49,6 +51,14 @@ class SuiteSubmission:
     missing: int
     named: bool = False
     calibration: str | None = None
+    cluster: Path = Path()
+
+    @property
+    def command(self) -> str:
+        """The command that submits what is missing, whoever reads it and wherever."""
+        where = {"cluster": self.cluster, "runs": self.session.store.root.parent, "data": self.session.cache.folder}
+        options = " ".join(f"--{option} {shlex.quote(str(path))}" for option, path in where.items())
+        return f"harness run --suite {self.session.plan.loaded.option} --executor slurm {options}"
 
     @property
     def over(self) -> bool:
@@ -92,7 +102,8 @@ def submit_missing(
         if not pending:
             return SuiteSubmission(session, 0, 0)
         if dependent and cluster.cluster.container is not None:  # no command of Slurm's is in there
-            return SuiteSubmission(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
+            named = bool(session.plan.finals) and not had_finals
+            return SuiteSubmission(session, 0, len(pending), named, cluster=cluster.path)
         records = SuiteRecords(session.store)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels, yes)
         state = _ask_state(session, records, pending)
@@ -108,7 +119,7 @@ def submit_missing(
         elif not dependent and state.arrays and not state.followed:  # it was refused, or its submitter died before it
             follow(drafter, state.arrays, still_alone)
     left = len(state.missing) - len(fresh)
-    return SuiteSubmission(session, len(pending) - left, left)
+    return SuiteSubmission(session, len(pending) - left, left, cluster=cluster.path)
 
 
 def run_dependent_job(record: Path) -> SuiteSubmission | None:

@@ -194,7 +194,7 @@ def describe_dependent_job(drafter: Drafter) -> str:
     if drafter.plan.loaded.suite.search is None or drafter.plan.finals:
         return "it writes the leaderboard"
     if drafter.loaded.cluster.container is not None:
-        return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
+        return "it makes the selection, and in a container submits nothing: the same command again submits the finals"
     return "it makes the selection and submits the finals"
 
 

@@ -126,7 +126,7 @@ def list_troubles(known: Sequence[Submission], answer: QueueAnswer, records: Sui
     lost = next((each for each in reversed(known) if each.kind == "finish"), None)
     if lost is not None and (how := _lost(lost, answer)):
         log = Submissions(records.root).folder / f"{lost.job}.log"
-        notes.append(f"the dependent job {lost.job} {how} ({log}); the same `harness run` goes on")
+        notes.append(f"the dependent job {lost.job} {how} ({log}); the command that submitted the suite goes on")
     return notes
 
 
@@ -176,7 +176,11 @@ def with_task(status: RunStatus, name: str, task: Task | None, end: End | None) 
         state: State = "interrupted" if status.spent.attempts else "to run"
         how = describe_end(task, end)
         ended = f" ({how})" if how else ""
-        return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
+        return replace(
+            status,
+            state=state,
+            note=f"job {name} is gone{ended}; the command that submitted the suite submits it again",
+        )
     if task.held:
         return replace(status, state="queued", note=f"job {name} is held, {task.reason}; scontrol release {name}")
     if task.waiting:

@@ -105,7 +105,7 @@ def _dataset(run: Run, content: Mapping[str, Any], path: Path) -> tuple[Dataset,
 def _refuse_unfinished(record: RunRecord) -> None:
     result, run = record.result, record.id[:10]
     if result is None:
-        raise UsageError(f"run {run} is not finished: `harness run` goes on with it")
+        raise UsageError(f"run {run} is not finished: the command that began it goes on")
     if result.status == "failed":
         reason = one_line(result.failure.reason) if result.failure else "no reason on record"
         raise UsageError(f"run {run} failed ({reason}): it has no weights to predict with; name another run")

@@ -181,7 +181,7 @@ def test_where_no_job_may_follow_the_same_command_goes_on(text: str, ground: Pat
     write_cluster(ground, text)
     assert submit().calibration == "1"
     assert len(sent()) == 1
-    assert caplog.messages[-1] == "once it has ended, `harness run` again submits the runs"
+    assert caplog.messages[-1] == "once it has ended, the same command again submits the runs"
 
 
 def test_a_plan_shows_the_batch_files_and_writes_nothing(
@@ -209,7 +209,7 @@ def test_status_says_that_the_calibration_waits(ground: Path):
     Path("queue").write_text("")
     status, _ = SuiteWatch().merge(read_status(records), records)
     assert status.summary == (
-        "tiny: not calibrated yet, 0 measurements so far, and so no run is planned; the same `harness run` goes on"
+        "tiny: not calibrated yet, 0 measurements so far, and so no run is planned; the command that began it goes on"
     )
     shown = CliRunner().invoke(cli, ["status", "runs/tiny"])
     assert (shown.exit_code, shown.stdout) == (0, "")

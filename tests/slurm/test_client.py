@@ -35,7 +35,7 @@ def test_a_silent_controller_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     error = failure(tmp_path, monkeypatch, "exec sleep 60", seconds=0.2)
     assert isinstance(error, ServiceError)
     assert "has not answered" in str(error)
-    assert "it is not known whether the job was taken, `harness run` again finds out" in str(error)
+    assert "it is not known whether the job was taken, the same command again finds out" in str(error)
 
 
 def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,15 +2,18 @@
 
 import logging
 import os
+import shlex
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from harness.api.errors import HarnessError, RecordError, ServiceError, UsageError
 from harness.api.strict import digest
+from harness.cli import cli
 from harness.cli.cluster import report_slurm_run
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
@@ -263,7 +266,12 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
         end(session.folder(planned.run), dice=0.5)
     done = ground.submit(session, text, dependent=True)
     assert (len(done.session.plan.finals), done.missing, report_slurm_run(done)) == (4, 4, 0)
-    assert "`harness run` again submits them" in caplog.messages[-1]
+    words = shlex.split(caplog.messages[-1].partition("submit: harness ")[2])
+    _, command, options = cli.resolve_command(click.Context(cli), words)
+    assert command is not None
+    with command.make_context("run", options) as context:
+        wanted = {"suite": done.session.plan.loaded.path, "cluster": done.cluster, "data": session.cache.folder}
+        assert {name: Path(context.params[name]) for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("search", [None, SEARCH])

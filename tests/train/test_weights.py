@@ -48,7 +48,7 @@ def test_the_tested_network_comes_back_to_the_bit(record: RunRecord):
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [(DOOMED, "failed .*it has no weights"), (ABSENT, "is not finished: `harness run`")]
+    ("name", "reason"), [(DOOMED, "failed .*it has no weights"), (ABSENT, "is not finished: the command")]
 )
 def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name: str, reason: str):
     suite = SuiteRecords.open(trained.store)

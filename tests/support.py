@@ -57,13 +57,14 @@ def run_cli(
     cwd: Path | None = None,
     timeout: float = LIMIT_SECONDS,
     encoding: str | None = None,
+    code: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the real `python -m harness ARGS` in a process of its own.
 
     env changes this process's environment (None removes a variable); timeout is in wall seconds; encoding is of what it
-    prints, None for this process's own.
+    prints, None for this process's own; code: with which it must end, and without a traceback.
     """
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "harness", *map(str, args)],
         env=command_environment(env),
         cwd=cwd,
@@ -74,17 +75,21 @@ def run_cli(
         encoding=encoding,
         check=False,
     )
+    return _ended(done, code)
 
 
 def call_cli(
-    *args: str | Path, env: Mapping[str, str | None] | None = None, cwd: Path | None = None
+    *args: str | Path,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path | None = None,
+    code: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Like `run_cli`, in this process: without the second that a fresh one takes to import. Not for `PYTHON...`."""
     from harness.cli import main
 
     command, logger = [str(part) for part in args], logging.getLogger("harness")
     before = logger.handlers, logger.level, logger.propagate
-    out, err, code = io.StringIO(), io.StringIO(), None
+    out, err, left_with = io.StringIO(), io.StringIO(), None
     with pytest.MonkeyPatch.context() as patch, chdir(cwd or "."), redirect_stdout(out), redirect_stderr(err):
         for name, value in (env or {}).items():
             if value is None:
@@ -94,12 +99,19 @@ def call_cli(
         try:
             main(command)
         except SystemExit as left:
-            code = int(str(left.code))
+            left_with = int(str(left.code))
         finally:
             logger.handlers, logger.propagate = before[0], before[2]
             logger.setLevel(before[1])  # which also clears what loggers remember of levels
-    assert code is not None, "the command line leaves with a code"
-    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+    assert left_with is not None, "the command line leaves with a code"
+    return _ended(subprocess.CompletedProcess(command, left_with, out.getvalue(), err.getvalue()), code)
+
+
+def _ended(done: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
+    if code is not None:
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    return done
 
 
 def wait_until(

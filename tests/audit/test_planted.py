@@ -117,8 +117,7 @@ def test_what_is_seen_of_images_is_what_happened(cheated: Tiny):
 
 
 def observed(tiny: Tiny, method: str) -> Observed:
-    result = tiny.folder(planned_run(method)).result()
-    assert result is not None
+    result = tiny.folder(planned_run(method)).require_result()
     assert result.observed is not None
     return result.observed
 
@@ -136,8 +135,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audit
 def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny):
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
-    done = call_cli("audit", tiny.runs / "tiny")
-    assert done.returncode == 0, done.stdout
+    done = call_cli("audit", tiny.runs / "tiny", code=0)
     assert len(re.findall(r"^ ?\d+  (?:held|not applicable) ", done.stdout, re.MULTILINE)) == 35
     audited = audit(SuiteRecords.open(tiny.store))
     left = {finding.number for finding in audited.findings if finding.status == "not applicable"}

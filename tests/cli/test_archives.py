@@ -155,8 +155,7 @@ def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path: Path):
     places = {(run.entry, run.labelled, run.subset, run.seed): environment for run in spec.planned_runs}
     store = write_records(tmp_path / "s", RunSpec(**{**vars(spec), "environments": places}))
     for form in ("text", "markdown", "csv"):
-        done = call_cli("leaderboard", store.root, "--format", form)
-        assert done.returncode == 0, done.stderr
+        done = call_cli("leaderboard", store.root, "--format", form, code=0)
         assert "\x1b" not in done.stdout + done.stderr
         assert "\r" not in done.stdout
     markdown = (store.leaderboard / "leaderboard.md").read_text()

@@ -42,8 +42,7 @@ def search_path(tmp_path: Path) -> str:
 
 def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(tmp_path: Path, search_path: str):
     env = {"PYTHONPATH": search_path}
-    listed = run_cli("list", cwd=tmp_path, env=env)
-    assert listed.returncode == 0, listed.stderr
+    listed = run_cli("list", cwd=tmp_path, env=env, code=0)
     assert {"my_idea", "ua_mt", "acdc"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
     said = (
         "broken cannot be used: my-idea (broken_plugin:Broken): cannot be imported: SystemExit: 4 (broken_plugin.py:2)"
@@ -59,8 +58,7 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
     text = yaml.safe_load((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text())
     text |= {"name": "own", "seeds": [0], "budget": {"steps": 4}, "methods": {"my_idea": None, "failing": None}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
-    run = run_cli("run", "--suite", "own.yaml", "--no-track", "--executor", "inline", cwd=tmp_path, env=env)
-    assert run.returncode == 70, run.stderr
+    run = run_cli("run", "--suite", "own.yaml", "--no-track", "--executor", "inline", cwd=tmp_path, env=env, code=70)
     assert "`harness errors runs/own` prints their tracebacks" in run.stderr
     reason = "KeyError: 'teacher' in Failing.training_loss (failing_plugin.py:10)"
     assert f"failing/3/0/0: failed: error: {reason}" in run.stderr

@@ -81,8 +81,7 @@ def test_no_data_at_all_says_which_option(tmp_path: Path):
 def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path):
     before = snapshot(scans_16)
     env = {"HARNESS_CACHE": str(tmp_path / "caches")}
-    prepared = call_cli("data", "prepare", "acdc", "--from", scans_16, cwd=tmp_path, env=env)
-    assert prepared.returncode == 0, prepared.stderr
+    prepared = call_cli("data", "prepare", "acdc", "--from", scans_16, cwd=tmp_path, env=env, code=0)
     assert "200 cases, patients: 70 train, 10 val, 20 test" in prepared.stderr
     cache = Path(prepared.stdout.strip())
     assert cache.parent == tmp_path / "caches"
@@ -94,7 +93,7 @@ def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path):
     assert "  1.5 MB  " in listed.stdout
     preprocessed.unlink()
     assert "70 / 10 / 20" in listed.stdout
-    assert call_cli("data", "verify", cache).returncode == 0
+    call_cli("data", "verify", cache, code=0)
 
     test_file = cache / "test.h5"
     content = bytearray(test_file.read_bytes())

@@ -81,14 +81,13 @@ def repository(sent: Path, tmp_path: Path) -> Path:
 
 def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path):
     git(tmp_path, "clone", "-q", str(repository), "clone")
-    done = call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path, code=0)
     rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
     who = {"supervised": "alice, bob", "bcp": "alice, bob", "unimatch": "alice", "mc_net": "bob"}
     named = {entry: ", ".join(f"acdc_bench/{name}" for name in names.split(", ")) for entry, names in who.items()}
     assert rows["contributors"].to_dict() == named
     root, *_ = import_records(repository / "acdc_bench" / "bob.tar.xz", tmp_path / "alone")
-    assert call_cli("leaderboard", root).returncode == 0
+    call_cli("leaderboard", root, code=0)
     alone = pd.read_csv(root / "leaderboard" / "leaderboard.csv").query("checkpoint == 'last'").set_index("entry")
     both = rows.index.intersection(alone.index)
     assert set(both) == {"supervised", "bcp", "mc_net"}
@@ -103,24 +102,20 @@ def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path):
 def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path):
     folder = repository / "acdc_bench"
     contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
-    done = call_cli("collect", repository)
-    assert done.returncode == 76, done.stderr
+    done = call_cli("collect", repository, code=76)
     assert "acdc_bench/carol: not held: 29." in done.stderr
     assert "acdc_bench/carol |" not in done.stdout.partition("## ")[2]
     (folder / "carol.tar.xz").write_bytes((folder / "bob.tar.xz").read_bytes()[:5000])
     contribute(repository, "dave", EVERYONE, better_bcp)
-    done = call_cli("collect", repository)
-    assert done.returncode == 65, done.stderr
+    done = call_cli("collect", repository, code=65)
     assert "acdc_bench/carol: carol.tar.xz: cannot be read as an export" in done.stderr
     assert "warning: bcp, 3 labelled, run " in done.stderr
     assert "acdc_bench/alice and acdc_bench/dave differ (up to" in done.stderr
     assert "- **Differs:** bcp, 3 labelled, run " in done.stdout
-    paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
-    assert paired.returncode == 0, paired.stderr
+    paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv", code=0)
     assert "cells that differ: 1; equal in every score: 3" in paired.stderr
     (row,) = pd.read_csv(io.StringIO(paired.stdout)).to_dict("records")
     assert (row["entry"], row["verdict"]) == ("bcp", "significant")
     assert row["difference"] > 0
-    empty = call_cli("collect", tmp_path / "carol" / "acdc_bench" / "suites")
-    assert empty.returncode == 64
+    empty = call_cli("collect", tmp_path / "carol" / "acdc_bench" / "suites", code=64)
     assert "no exports here" in empty.stderr

@@ -64,8 +64,7 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun):
 
 
 def test_status_shows_trials_and_finals(searched: FinishedRun):
-    done = call_cli("status", searched.runs / "tiny")
-    assert done.returncode == 0, done.stderr
+    done = call_cli("status", searched.runs / "tiny", code=0)
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     assert [(row[0], row[1], row[3]) for row in rows] == [
         *((name, "done", "2") for name in TRIALS),
@@ -75,8 +74,7 @@ def test_status_shows_trials_and_finals(searched: FinishedRun):
 
 
 def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: FinishedRun, tmp_path: Path):
-    done = call_cli("plan", "--suite", searched.suite, "--runs", searched.runs, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = call_cli("plan", "--suite", searched.suite, "--runs", searched.runs, cwd=tmp_path, code=0)
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[1][:9] == ["supervised", "(search)", "2", "1", "10", "1", "1", "2", "steps"]
     assert rows[2][:9] == ["ua_mt", "(search)", "2", "1", "10", "2", "2", "2", "steps"]
@@ -104,16 +102,13 @@ def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched
 def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path):
     suite = searched_suite(tmp_path)
     arguments = ("--suite", suite, "--runs", tmp_path / "runs")
-    early = call_cli("train", FINALS[1], *arguments)
-    assert early.returncode == 64
+    early = call_cli("train", FINALS[1], *arguments, code=64)
     assert "'ua_mt/2/0/0' names 0 runs of this suite; use an id or a name such as supervised/trial/0/0" in early.stderr
-    ran = call_cli("train", TRIALS[2], *arguments)
-    assert ran.returncode == 0, ran.stderr
+    ran = call_cli("train", TRIALS[2], *arguments, code=0)
     assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"
     (folder,) = [one for one in SuiteFolder(tmp_path / "runs" / "tiny").folders() if one.done]
     same = SuiteFolder(searched.runs / "tiny").by_id(folder.id).result()
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     assert same is not None
     assert result.weights_sha256 == same.weights_sha256
 

@@ -60,12 +60,9 @@ def archive(store: SuiteFolder, tmp_path: Path) -> Path:
 def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp_path: Path):
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
-    exported = call_cli("export", store.root, "--to", file)
-    assert exported.returncode == 0, exported.stderr
-    imported = call_cli("import", file, "--runs", there)
-    assert imported.returncode == 0, imported.stderr
-    table = call_cli("leaderboard", there / "synthetic", "--format", "csv")
-    assert table.returncode == 0, table.stderr
+    call_cli("export", store.root, "--to", file, code=0)
+    call_cli("import", file, "--runs", there, code=0)
+    table = call_cli("leaderboard", there / "synthetic", "--format", "csv", code=0)
     assert table.stdout == write_tables(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4
     names = {path.name for path in there.rglob("*")}
@@ -81,8 +78,7 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store: SuiteFo
     """An export without them is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
     small, there = tmp_path / "small.tar.xz", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
-    done = call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts")
-    assert done.returncode == 0, done.stderr
+    call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts", code=0)
     assert small.stat().st_size < archive.stat().st_size
     imported = SuiteFolder(import_records(small, there)[0])
     assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
@@ -100,7 +96,7 @@ def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Pa
         write_checksums(folder)
     small, whole, there = tmp_path / "small.tar.gz", tmp_path / "whole.tar.gz", tmp_path / "elsewhere"
     for file, more in ((small, ()), (whole, ("--weights",))):
-        assert call_cli("export", store.root, "--to", file, *more).returncode == 0
+        call_cli("export", store.root, "--to", file, *more, code=0)
     imported = SuiteFolder(import_records(small, there)[0])
     assert not [folder for folder in imported.folders() if folder.weights.exists()]
     assert import_records(whole, there)[1] == len(list(store.folders()))

@@ -116,7 +116,5 @@ def test_a_table_that_is_none(content: bytes | None, suite: Path):
     (suite / "leaderboard").mkdir()
     table = suite / "leaderboard" / "leaderboard.csv"
     table.mkdir() if content is None else table.write_bytes(content)
-    done = call_cli("audit", suite)
-    assert done.returncode == 65, done.stderr
+    done = call_cli("audit", suite, code=65)
     assert "leaderboard.csv" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -42,8 +42,7 @@ def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: Finished
 
     track = ("track", finished.runs / "tiny", "--tracking-uri")
     refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
-    later = call_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
-    assert later.returncode == 0, later.stderr
+    later = call_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path, code=0)
     assert "tracked 2 runs" in later.stderr
 
 
@@ -54,8 +53,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     linked_copy(cache, tmp_path / "caches" / cache.name)
     before = snapshot(tmp_path)
     env = {"HARNESS_CACHE": str(tmp_path / "caches")}
-    done = call_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
+    done = call_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env, code=0)
     assert records == tmp_path / "runs"
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in done.stdout.splitlines()]
@@ -68,8 +66,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
 
 def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path):
     suite = write_suite(tmp_path, ("seeds: [0]", "seeds: [0, 1, 2]"))
-    done = call_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = call_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path, code=0)
     states = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()[1:]}
     assert states[SUPERVISED] == states[UA_MT] == "done"
     assert [planned_run for planned_run, state in states.items() if state == "to"] == [
@@ -80,8 +77,7 @@ def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_pat
 
 def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path):
     cache = {"HARNESS_CACHE": str(tmp_path / "cache")}
-    done = call_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache)
-    assert done.returncode == 0, done.stderr
+    done = call_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache, code=0)
     hours = {line.split()[0]: line.split("device seconds")[-1].split()[0] for line in done.stdout.splitlines()[1:-1]}
     assert set(hours.values()) == {"0.25"}, "3 seeds x 300 s"
     assert done.stdout.splitlines()[-1].split()[2] == "3.00"
@@ -93,8 +89,9 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
 
 
 def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path: Path):
-    done = call_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
-    assert done.returncode == 0, done.stderr
+    done = call_cli(
+        "plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")}, code=0
+    )
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
     assert "train 500" in lines["supervised"]
     assert 20 < int(lines["unimatch"].split(" train ")[1].split()[0]) < 250, "a step of it costs more than two of those"
@@ -111,8 +108,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path):
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)
-    done = call_cli("status", tmp_path / "synthetic")
-    assert done.returncode == 0, done.stderr
+    done = call_cli("status", tmp_path / "synthetic", code=0)
     assert snapshot(tmp_path) == before
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "failed" in lines["ua_mt/3/0/1"]
@@ -137,8 +133,7 @@ def test_status_of_a_folder_nearby(typed: str, records: Path):
 
 def test_leaderboard_prints_what_it_writes(records: Path):
     shutil.rmtree(records / "tiny" / "leaderboard")
-    marked = call_cli("leaderboard", records / "tiny", "--format", "markdown")
-    assert marked.returncode == 0, marked.stderr
+    marked = call_cli("leaderboard", records / "tiny", "--format", "markdown", code=0)
     assert marked.stdout == (records / "tiny" / "leaderboard" / "leaderboard.md").read_text()
 
 
@@ -151,8 +146,7 @@ def test_a_terminal_of_few_characters_shows_other_ones(encoding: str, records: P
 
 
 def test_list_names_methods_datasets_and_suites():
-    listed = call_cli("list")
-    assert listed.returncode == 0, listed.stderr
+    listed = call_cli("list", code=0)
     rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
     assert rows["ua_mt"][2:6] == ["ranked", "1,813,764", "1,813,764", "methods/ua_mt.py"]
     assert rows["mc_net"][3:5] == ["2,577,624", "1,813,764"]
@@ -161,8 +155,7 @@ def test_list_names_methods_datasets_and_suites():
 
 
 def test_replay_gives_the_same_weights(finished: FinishedRun):
-    same = call_cli("replay", finished.runs / "tiny", SUPERVISED)
-    assert same.returncode == 0, same.stderr
+    same = call_cli("replay", finished.runs / "tiny", SUPERVISED, code=0)
     recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
     assert recorded == replayed
     assert "bitwise equal" in same.stderr
@@ -199,20 +192,19 @@ def test_clean_shows_first_and_keeps_every_record(records: Path):
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
     clean = ("clean", records / "tiny")
-    shown = call_cli(*clean)
-    assert shown.returncode == 0, shown.stderr
+    shown = call_cli(*clean, code=0)
     assert "would delete 3 files" in shown.stderr
     assert snapshot(records) == before
-    assert call_cli(*clean, "--yes").returncode == 0
+    call_cli(*clean, "--yes", code=0)
     gone = before.keys() - snapshot(records).keys()
     assert {Path(name).name for name in gone} == {"checkpoint.pt", ".checkpoint.pt.abc"}
     assert len(gone) == 3
     assert before.items() >= snapshot(records).items()
-    assert call_cli(*clean, "--weights", "--yes").returncode == 0
+    call_cli(*clean, "--weights", "--yes", code=0)
     gone = before.keys() - snapshot(records).keys()
     assert sum(name.endswith("/weights.pt") for name in gone) == 2
     assert len(gone) == 5
-    assert call_cli("verify", records).returncode == 0, "weights may be deleted"
+    call_cli("verify", records, code=0)
 
 
 def test_clean_keeps_what_can_go_on(tmp_path: Path):
@@ -223,15 +215,14 @@ def test_clean_keeps_what_can_go_on(tmp_path: Path):
         run = folder.run
         if (run.method, run.labelled, run.subset, run.seed) == stopped:
             folder.reopen()
-    assert call_cli("clean", tmp_path / "synthetic", "--yes").returncode == 0
+    call_cli("clean", tmp_path / "synthetic", "--yes", code=0)
     kept = {folder.run.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
 
 
 def test_doctor_says_what_works(tmp_path: Path):
-    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
-    assert well.returncode == 0, well.stderr
+    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI}, code=0)
     states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
     core = ("python", "packages", "device", "plug-ins", "disk")
     assert {name: states[name] for name in core} == dict.fromkeys(core, "ok")

@@ -67,7 +67,7 @@ def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path):
         done = call_cli("verify", path)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "all whole")
     export_records(SuiteRecords.open(suite), tmp_path / "records.tar.gz")
-    assert call_cli("verify", tmp_path / "records.tar.gz").returncode == 0
+    call_cli("verify", tmp_path / "records.tar.gz", code=0)
     flip(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
     refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)
 
@@ -91,10 +91,8 @@ def test_a_verb_that_reads_it_refuses_it_by_name(kind: str, verb: str, suite: Pa
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     flip(path, len(path.read_bytes()) // 2)
     options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
-    done = call_cli(verb, suite, *options)
-    assert done.returncode == 65, done.stderr
+    done = call_cli(verb, suite, *options, code=65)
     assert path.name in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "records.tar.gz").exists()
 
 

@@ -179,7 +179,6 @@ def test_a_run_that_had_no_memory_is_told_apart(
     outcome = RunProcess(make_order(session, run, 1.0), lambda _order, _output: Gone()).wait()
     assert outcome is not None
     assert settle(session.folder(run), outcome, StopFlag()).status == "failed"
-    result = session.folder(run).result()
-    assert result is not None
+    result = session.folder(run).require_result()
     assert result.failure is not None
     assert (result.failure.kind, told in result.failure.reason) == ("killed", True)

@@ -85,8 +85,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     assert "Traceback" not in suite.output
     kinds = {}
     for folder in SuiteFolder.open(suite.store).folders():
-        result = folder.result()
-        assert result is not None, "every run has a row"
+        result = folder.require_result()
         kinds[folder.run.method] = result.failure.kind if result.failure else "ok"
     assert kinds == {
         "tiny_staged": "ok",

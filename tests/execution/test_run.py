@@ -139,8 +139,7 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
     on_broken_data = replace(session, cache=Cache.open(broken))
     (outcome,) = run_inline(on_broken_data, session.plan.runs[:1], RunSettings())
     assert outcome.status == "failed"
-    result = session.folder(session.plan.runs[0]).result()
-    assert result is not None
+    result = session.folder(session.plan.runs[0]).require_result()
     assert result.failure is not None
     assert result.failure.kind == "data"
     assert "development.h5" in result.failure.reason
@@ -204,8 +203,7 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny):
     assert (first.status, first.exit_code, folder.done) == ("killed", 71, False), "another node is to try"
     outcome = settle(session.folder(run), killed, StopFlag(), elsewhere=True)
     assert outcome.status == "failed"
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     assert result.failure is not None
     assert result.failure.kind == "killed"
     assert f"(signal 9), after it died on {socket.gethostname()} (signal 9)" in result.failure.reason
@@ -242,8 +240,7 @@ def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (run,) = session.plan.runs
     settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
-    result = session.folder(run).result()
-    assert result is not None
+    result = session.folder(run).require_result()
     assert (result.status, result.spent.attempts) == ("failed", 0)
 
 

@@ -131,16 +131,14 @@ def test_a_method_without_any_fit_run_is_last(tmp_path):
 def test_table_csv_audit_and_page_say_so(tmp_path):
     store = write_records(tmp_path / "s", SPEC)
     UNFIT["a row alone"][0](folder_of(store))
-    done = call_cli("leaderboard", store.root)
-    assert done.returncode == 0, done.stderr
+    done = call_cli("leaderboard", store.root, code=0)
     reason = "cases.parquet lacks 71 of the 72 rows that the other runs have"
     assert "Unfit: mc_net 3-labelled subset 0 seed 1 is in no number" in done.stdout
     table = pd.read_csv(store.leaderboard / "leaderboard.csv").query("entry == 'mc_net'")
     assert set(table["unfit"]) == {f"subset 0 seed 1: {reason}"}
     assert reason in (store.leaderboard / "leaderboard.md").read_text()
     assert reason in (store.leaderboard / "index.html").read_text()
-    audit = call_cli("audit", store.root, "--json")
-    assert audit.returncode == 76
+    audit = call_cli("audit", store.root, "--json", code=76)
     findings = {finding["number"]: finding for finding in json.loads(audit.stdout)["findings"]}
     assert findings[27]["status"] == "not held"
     assert reason in " ".join(findings[27]["evidence"])

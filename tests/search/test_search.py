@@ -39,8 +39,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny):
     assert [str(one) for one in trials_of(searched)] == TRIALS
     for name in TRIALS:
         folder = folder_of(searched, name)
-        result = folder.result()
-        assert result is not None
+        result = folder.require_result()
         assert (result.status, result.spent.useful_steps, len(result.validations)) == ("ok", 12, 2)
         assert (folder.run.role, folder.run.seed, folder.run.subset) == ("search", 100, 1)
     selection = store_of(searched).selection()
@@ -64,8 +63,7 @@ def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: 
     folder = folder_of(tiny, f"{method}/trial/0/0")
     assert [line for line in folder.ledger.lines() if line.kind == "violation"]
     (candidate,) = store_of(tiny).selection().candidates or []
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     if method == "tiny_peek":
         assert (result.status, candidate.chosen, candidate.score) == ("failed", False, None)
     assert len(session.plan.finals) == 1, "the suite's own configuration"
@@ -96,8 +94,7 @@ def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_e
     execute(session, INLINE, StopFlag())
     for planned in session.plan.finals:
         folder = session.folder(planned.run)
-        result = folder.result()
-        assert result is not None
+        result = folder.require_result()
         assert (result.status, result.spent.useful_steps) == ("ok", 16)
         assert len(result.validations) == 4, "as many as the suite says"
         TestPermit(session.store.selection_path, folder.id, folder.path / "final.json").check()

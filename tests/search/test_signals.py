@@ -21,8 +21,7 @@ def test_sigusr2_retires_a_trial(make_tiny: MakeTiny):
     wait_until(folder.validations, "it has a validation", process=process)
     process.send_signal(signal.SIGUSR2)
     assert process.wait(LIMIT_SECONDS) == 0, tiny.output
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     assert result.status == "ended_early"
     assert 10 <= result.spent.useful_steps < 400
     assert (result.spent.lost_steps, len(result.validations)) == (0, result.spent.useful_steps // 10)

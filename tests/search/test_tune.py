@@ -29,9 +29,7 @@ def _ray() -> None:
 
 
 def result_of(tiny: Tiny, trial: Trial) -> Result:
-    result = store_of(tiny).by_id(trial.run).result()
-    assert result is not None, f"{trial} has no result"
-    return result
+    return store_of(tiny).by_id(trial.run).require_result()
 
 
 def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path):

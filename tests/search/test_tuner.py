@@ -119,8 +119,7 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     search.on_trial_complete("a", {"validation": 1, "dice": 0.5})
     assert folder.result() is None
     search.end_retired()
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     assert (result.status, result.spent.useful_steps, [validation.validation for validation in result.validations]) == (
         "ended_early",
         8,

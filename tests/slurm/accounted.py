@@ -54,8 +54,7 @@ def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
 
 def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
     """The run's ledger and result as if it had run in a job."""
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     spent = result.spent
     process = ProcessInfo(
         host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres=gres, restarts=0

@@ -45,7 +45,6 @@ def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: C
         (job, 1, "gpu:1", None),
     ]
     undisturbed = train(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), PLANNED_RUN)
-    result = jobs.folder(PLANNED_RUN).result()
-    assert result is not None
+    result = jobs.folder(PLANNED_RUN).require_result()
     assert result.weights_sha256 == undisturbed.weights_sha256
     assert (result.spent.useful_steps, result.spent.lost_steps) == (120, 0)

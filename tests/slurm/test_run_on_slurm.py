@@ -72,8 +72,7 @@ def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
     """Planned run -> the weights, and what the test split said."""
     found = {}
     for entry in store.selection().entries:
-        result = store.by_id(entry.run).result()
-        assert result is not None
+        result = store.by_id(entry.run).require_result()
         found[str(entry.planned_run)] = result.weights_sha256, cases_of(store.by_id(entry.run)).to_csv()
     return found
 

@@ -78,8 +78,7 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     finally:
         controller.kill()
     for folder, attempts in ((first, 3), (second, 1)):
-        result = folder.result()
-        assert result is not None
+        result = folder.require_result()
         assert (result.status, result.spent.useful_steps, result.spent.attempts) == ("ok", 40, attempts)
         assert not folder.lease.path.exists()
     stopped = [line for line in first.ledger.lines() if line.kind == "end" and line.attempt == 1]

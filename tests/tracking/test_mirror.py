@@ -113,8 +113,7 @@ def test_a_run_that_ran_again_replaces_its_run(desk: Path):
     store = small_suite(desk)
     track(store)
     folder = next(f for f in store.folders() if (result := f.result()) is not None and result.status == "failed")
-    result = folder.result()
-    assert result is not None
+    result = folder.require_result()
     folder.write_result(result.model_copy(update={"failure": None, "status": "failed", "peak_memory_bytes": 7}))
     report = track(store)
     assert (report.added, report.replaced, report.kept) == (0, 1, RUNS - 1)

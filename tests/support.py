@@ -79,10 +79,7 @@ def run_cli(
 
 
 def call_cli(
-    *args: str | Path,
-    env: Mapping[str, str | None] | None = None,
-    cwd: Path | None = None,
-    code: int | None = None,
+    *args: str | Path, env: Mapping[str, str | None] | None = None, cwd: Path | None = None, code: int | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Like `run_cli`, in this process: without the second that a fresh one takes to import. Not for `PYTHON...`."""
     from harness.cli import main

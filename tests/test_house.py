@@ -63,7 +63,7 @@ FORBIDDEN_WORDS: dict[str, str] = {
 MACHINE_TRACES = re.compile(
     r"(?<![\w.}])/(?:work|root|opt/(?:wheels|pypi)|tmp/w|home/\w+|Users/\w+)(?![\w-])"
     r"|pypi\.org|pythonhosted|download\.pytorch|registry\.npmjs|deb\.debian|anaconda\.org"
-    r"|index-url|find-links|file:///",
+    r"|index-url|find-links|file:///"
 )
 
 

@@ -45,8 +45,7 @@ def judged(suite: AuditedSuite, volumes: int) -> Verdict:
 
 
 @pytest.mark.parametrize(
-    ("volumes", "words"),
-    [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (20, "in 20)")],
+    ("volumes", "words"), [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (20, "in 20)")]
 )
 def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int, words: str):
     verdict = judged(spaced, volumes)
@@ -54,10 +53,7 @@ def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int,
     assert words in verdict.evidence[0]
 
 
-@pytest.mark.parametrize(
-    ("volumes", "classes", "columns"),
-    [(20, 3, MILLIMETRES), (1, 1, ["asd_mm"])],
-)
+@pytest.mark.parametrize(("volumes", "classes", "columns"), [(20, 3, MILLIMETRES), (1, 1, ["asd_mm"])])
 def test_one_run_without_what_others_have_breaks_the_rule(
     spaced: AuditedSuite, volumes: int, classes: int, columns: list[str]
 ):

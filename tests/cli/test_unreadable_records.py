@@ -59,10 +59,7 @@ def test_a_record_that_ends_in_the_middle(kind: str, suite: Path):
 
 @pytest.mark.parametrize(
     ("kind", "verb", "place", "code"),
-    [
-        ("selection.json", "status", "memory that cannot be read", 74),
-        ("runs/*/ledger.jsonl", "audit", "a folder", 65),
-    ],
+    [("selection.json", "status", "memory that cannot be read", 74), ("runs/*/ledger.jsonl", "audit", "a folder", 65)],
 )
 def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path):
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
@@ -102,10 +99,7 @@ def test_a_file_larger_than_any_record(tmp_path: Path):
         read_record(tmp_path / "record.json", Selection)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "yesterday", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "1969-12-31"],
-)
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "1969-12-31"])
 def test_a_date_that_is_none(text: str):
     with pytest.raises(ValidationError):
         TypeAdapter(Instant).validate_python(text)

@@ -62,10 +62,7 @@ def test_a_shared_lead(board):
 def test_no_lead_is_significant(board):
     pairs = [("a", "b", 0.05, -0.01, 0.11, "not significant"), ("a", "c", 0.2, -0.1, 0.3, "not significant")]
     lead = "a has the highest mean (80.0 % Dice). Its lead over b and c is not significant."
-    assert sentences(board, [A, B, C], pairs) == [
-        f"No method is significantly ahead. {lead}",
-        SCOPE,
-    ]
+    assert sentences(board, [A, B, C], pairs) == [f"No method is significantly ahead. {lead}", SCOPE]
 
 
 def test_equal_means_are_no_lead(board):

@@ -50,10 +50,7 @@ def test_other_environments_are_in_another_table(tmp_path, change, title):
 
 @pytest.mark.parametrize(
     ("change", "title"),
-    [
-        ({"budget": Budget(device_seconds=600)}, "budget amount 600"),
-        ({"protocol_version": 2}, "protocol version 2"),
-    ],
+    [({"budget": Budget(device_seconds=600)}, "budget amount 600"), ({"protocol_version": 2}, "protocol version 2")],
 )
 def test_other_budgets_and_protocols_are_in_another_table(tmp_path, change, title):
     first, second = read_input(

@@ -136,8 +136,7 @@ def paces(costs: list[float], device: str = DEVICE) -> list[Pace]:
 
 
 @pytest.mark.parametrize(
-    ("factor", "verdict"),
-    [(0.96, "holds"), (1.04, "holds"), (0.92, "marked"), (1.11, "not ranked")],
+    ("factor", "verdict"), [(0.96, "holds"), (1.04, "holds"), (0.92, "marked"), (1.11, "not ranked")]
 )
 def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor: float, verdict: str):
     judged = judge_pace(paces([2.0 * factor] * 10), 2.0, HEADER)

@@ -54,14 +54,7 @@ def test_markdown_shows_what_is_written(text: str):
     assert in_markdown(text) == HOSTILE[text].replace("\\|", "|")
 
 
-FORMULAS = [
-    "=1+1",
-    "+1",
-    "\t=1",
-    '=HYPERLINK("http://x")',
-    "\x1b[1m=1",
-    "\ufeff=1",
-]
+FORMULAS = ["=1+1", "+1", "\t=1", '=HYPERLINK("http://x")', "\x1b[1m=1", "\ufeff=1"]
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -36,11 +36,7 @@ def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
     return TASK_START_SECONDS + max(free)
 
 
-@given(
-    seconds=st.lists(st.floats(0, 3000), max_size=60),
-    lanes=st.integers(1, 4),
-    parallel=st.integers(1, 20),
-)
+@given(seconds=st.lists(st.floats(0, 3000), max_size=60), lanes=st.integers(1, 4), parallel=st.integers(1, 20))
 def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int):
     found = pack_tasks(seconds, 3000.0, lanes, parallel)
     assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))

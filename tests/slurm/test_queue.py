@@ -13,14 +13,7 @@ from harness.records.schema import Spent
 from harness.records.status import RunStatus, SuiteStatus, read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.nodes import End, ask_ends
-from harness.slurm.queue import (
-    QueueState,
-    Task,
-    ask_queue,
-    ask_running_jobs,
-    free_leases,
-    map_runs_to_tasks,
-)
+from harness.slurm.queue import QueueState, Task, ask_queue, ask_running_jobs, free_leases, map_runs_to_tasks
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import cancel, submitting
 from harness.slurm.view import SuiteWatch, with_task

@@ -196,25 +196,14 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
     assert "supervised is given twice" in message
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("name: [small\n", 2),
-        ("name: &a b\nc: *d\n", 2),
-    ],
-)
+@pytest.mark.parametrize(("text", "line"), [("name: [small\n", 2), ("name: &a b\nc: *d\n", 2)])
 def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path):
     message = refusal(tmp_path, text)
     assert message.startswith(f"{tmp_path / 'small.yaml'}:{line}: not valid YAML")
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "mapping"),
-        (b"- a\n- b\n", "mapping"),
-        (b"name: \xff\xfe\n", "not valid YAML"),
-    ],
+    ("content", "words"), [(b"", "mapping"), (b"- a\n- b\n", "mapping"), (b"name: \xff\xfe\n", "not valid YAML")]
 )
 def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path):
     path = tmp_path / "small.yaml"

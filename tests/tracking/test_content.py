@@ -78,10 +78,7 @@ def test_a_distance_unknown_for_any_case_has_no_mean(millimetres: list[float | N
     assert found["test/last/asd_mm"] == 3.0
 
 
-@pytest.mark.parametrize(
-    ("part", "name"),
-    [("x/y", "a/x_y"), ("..", "a/_"), ("left (1)", "a/left _1_")],
-)
+@pytest.mark.parametrize(("part", "name"), [("x/y", "a/x_y"), ("..", "a/_"), ("left (1)", "a/left _1_")])
 def test_metric_names_that_mlflow_accepts(part: str, name: str):
     assert metric_name("a", part) == name
 

@@ -1,5 +1,3 @@
-"""The rules that hold the house together: who imports whom, what loads nothing heavy, what is never committed."""
-
 import ast
 import io
 import re

@@ -1,5 +1,3 @@
-"""Each check alone: a fair suite holds all rules, and bending one record breaks exactly the rule about it."""
-
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -258,7 +256,6 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
 def test_the_reference_by_another_name_is_no_copy(
     annotated: int | None, status: str, fair: AuditedSuite, monkeypatch: pytest.MonkeyPatch
 ):
-    """All labels that there are, under the name of the reference and as a labelled count."""
     monkeypatch.setattr(reporting, "count_annotated", lambda _: annotated)
     reference = next(run for run in fair.finished if str(run.planned_run) == "supervised_full/all/0/1")
     sha256 = reference.result.weights_sha256
@@ -438,8 +435,6 @@ def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite):
 
 
 def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite):
-    """Two studies, by seed; each gave ua_mt another learning rate."""
-
     def rate(run: SelectedRun) -> SelectedRun:
         return engine(optimiser=run.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(run)
 

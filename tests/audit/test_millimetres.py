@@ -1,5 +1,3 @@
-"""What audit and tables make of voxel sizes that are known of some volumes alone."""
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Methods that really train and cost something else than their calibration says, and calibrations edited by hand."""
-
 import re
 import shutil
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,3 @@
-"""Methods that really train and cheat: each is caught by its rule, by name, and nobody else is accused."""
-
 import json
 import re
 import subprocess

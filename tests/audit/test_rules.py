@@ -1,5 +1,3 @@
-"""benchmarks/RULES.md and the code list the same rules, and every unfair practice is answered by one."""
-
 import inspect
 import re
 

@@ -1,5 +1,3 @@
-"""What Slurm charged, as a reader of the page sees it."""
-
 from pathlib import Path
 
 from harness.records.accounts import EntryAccount, Reconciliation, Seconds

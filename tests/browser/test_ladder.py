@@ -1,5 +1,3 @@
-"""The page of a ladder as a reader meets it: a tab per rung, and Dice against reference steps."""
-
 from pathlib import Path
 
 import pytest

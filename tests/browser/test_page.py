@@ -1,5 +1,3 @@
-"""The leaderboard page as a reader meets it."""
-
 import base64
 import re
 from pathlib import Path

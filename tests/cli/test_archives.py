@@ -1,5 +1,3 @@
-"""Archives from strangers: each is refused in one line before anything of it is unpacked, and leaves nothing."""
-
 import gzip
 import io
 import json
@@ -102,7 +100,6 @@ def test_the_command_line_says_so_in_a_line(tmp_path: Path):
 
 
 def test_a_bomb_is_refused_by_its_first_header(tmp_path: Path):
-    """Ten gigabytes of nothing, of which none is unpacked."""
     path = tmp_path / "records.tar.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(member("s/trials.json", 10**10))
@@ -145,7 +142,6 @@ def test_a_run_has_an_id_as_runs_have(run: str, archive: Path, tmp_path: Path):
 
 
 def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path: Path):
-    """A device, a class and a failure of strange names: stripped, escaped, and never a formula."""
     odd = "\x1b[2J<img src=x>|=1\r"
     spec = RunSpec(
         labelled=(3,), seeds=1, patients=3, classes=(f"=RV{odd}", "LV"), failed=frozenset({("ua_mt", 3, 0, 0)}),

@@ -1,5 +1,3 @@
-"""The way of an author: a package by `harness new`, its method in the list, on a board; what fails on the way, told."""
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Flawed scans are refused with their files, all problems at once, and nothing is half-written."""
-
 from collections.abc import Callable
 from pathlib import Path
 

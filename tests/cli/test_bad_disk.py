@@ -1,5 +1,3 @@
-"""Run directories that cannot be used, and disks that fill up: exit code 74, and no record is lost."""
-
 import json
 import os
 import shutil

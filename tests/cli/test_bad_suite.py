@@ -1,5 +1,3 @@
-"""A wrong suite is refused with file, line, field and the nearest name, before anything is written."""
-
 from pathlib import Path
 
 import pytest

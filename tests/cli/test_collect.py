@@ -1,5 +1,3 @@
-"""A results repository in git: clone it, and one command verifies, audits and ranks what everyone sent."""
-
 import io
 import shutil
 import subprocess

@@ -1,5 +1,3 @@
-"""What a shell completes."""
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Folders called methods/ and benchmarks/ in the user's working directory never take the place of ours."""
-
 import subprocess
 import sys
 from pathlib import Path

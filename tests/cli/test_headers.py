@@ -1,5 +1,3 @@
-"""Scans whose headers or bytes are not what they seem, through the real command line."""
-
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""What the first version wrote is refused in one line that names it, and nothing of it is touched."""
-
 import io
 import json
 import os

@@ -1,5 +1,3 @@
-"""Own scans through the command line: the way that the how-to describes, from a folder to predictions of new scans."""
-
 import re
 import shlex
 import shutil

@@ -1,5 +1,3 @@
-"""The page through the real command line, on records of a real run."""
-
 import json
 import re
 import shutil

@@ -1,5 +1,3 @@
-"""The front door from Python: the functions of `harness`, and the scripts in examples/."""
-
 import subprocess
 import sys
 from pathlib import Path

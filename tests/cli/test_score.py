@@ -1,5 +1,3 @@
-"""`harness score` on a run's own label maps gives the run's own cases, in every metric."""
-
 from pathlib import Path
 
 import nibabel

@@ -1,5 +1,3 @@
-"""A suite with a search through the real command line: plan, run, status, train, and refusals."""
-
 from pathlib import Path
 
 import pytest

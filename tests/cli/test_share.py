@@ -1,5 +1,3 @@
-"""Records go out in one file and come back as they were; anything else is refused."""
-
 import io
 import re
 import shutil
@@ -75,7 +73,6 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp
 
 
 def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store: SuiteFolder, archive: Path, tmp_path: Path):
-    """An export without them is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
     small, there = tmp_path / "small.tar.xz", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
     call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts", code=0)
@@ -124,7 +121,6 @@ def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path):
 
 
 def test_halves_of_a_suite_come_together(tmp_path: Path):
-    """Two groups ran one seed each of the same suite; a third has the whole table."""
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
     planned_runs = [
         (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)

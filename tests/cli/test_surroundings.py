@@ -1,5 +1,3 @@
-"""Where the command line runs: variables of the environment, pipes that end early, back ends of figures."""
-
 import os
 import subprocess
 import sys

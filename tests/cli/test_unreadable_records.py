@@ -1,5 +1,3 @@
-"""Records that are no files, cannot be read, or end in the middle: one message that names the file, and 65 or 74."""
-
 import os
 from collections.abc import Callable
 from pathlib import Path

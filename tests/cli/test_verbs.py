@@ -1,5 +1,3 @@
-"""Verbs on a finished run, through the real command line."""
-
 import json
 import os
 import shutil

@@ -1,5 +1,3 @@
-"""One flipped byte in each kind of record: `verify` names the file, and so does every verb that reads it."""
-
 import shutil
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Suites with a budget of reference steps: measured once, planned with the measured steps, the same anywhere."""
-
 import json
 import re
 import signal
@@ -120,7 +118,6 @@ def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: 
 
 
 def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machine: Machine):
-    """Equal steps are equal ids, whoever measured them; other steps are other runs."""
     ids = []
     for factor in (1.0, 1.0 - 1e-5, 1.5):
         machine.factor = factor
@@ -148,7 +145,6 @@ def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny)
 
 
 def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, trained: Tiny):
-    """A checkpoint of another machine is taken up, and gives the same weights as a run without a stop."""
     expected = trained.folder(STAGED).require_result()
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     with pytest.raises(InterruptedRunError):
@@ -162,7 +158,6 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, t
 def test_supervised_steps_beside_a_run_leave_no_trace(
     make_tiny: MakeTiny, machine: Machine, trained: Tiny, monkeypatch: pytest.MonkeyPatch
 ):
-    """Three after each of four validations, in a phase of their own; the weights are those of a run without them."""
     result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
     assert [(pace.stage, len(pace.reference), len(pace.own)) for pace in taken] == [
@@ -308,7 +303,6 @@ def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: 
 
 
 def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine: Machine):
-    """By a plain suite of as many steps with one entry more: the run is the same, and so is what its steps cost."""
     ladder = make_tiny({"tiny_staged": {}}, budget={"ladder": [400, 800]})
     train(ladder, f"{STAGED}/400")
     machine.factor, machine.asked = 1.04, []
@@ -324,7 +318,6 @@ def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine:
 
 
 def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path):
-    """With what their steps cost: the tables are the same, and the runs are not trained again."""
     tiny = make_tiny({"tiny_floor": {}}, budget={"ladder": [40, 80]})
     for rung in (40, 80):
         train(tiny, f"tiny_floor/2/0/0/{rung}")
@@ -342,7 +335,6 @@ def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine:
 def test_entries_that_joined_a_calibration_elsewhere_are_imported(
     make_tiny: MakeTiny, machine: Machine, tmp_path: Path
 ):
-    """Two folders start with one calibration, and each measures another entry beside it."""
     tiny = make_tiny({"tiny_floor": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
@@ -362,7 +354,6 @@ def test_entries_that_joined_a_calibration_elsewhere_are_imported(
 
 @pytest.mark.slow
 def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine):
-    """A rung first, then the rest, of a labelled-only baseline and an entry: a table per rung, and the break-even."""
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget={"ladder": [200, 400]})
     tiny.session()  # so that the command line has nothing to measure
     environment = command_environment(tiny.environment)
@@ -399,7 +390,6 @@ def _ended(tiny: Tiny) -> list[PlannedTraining]:
 
 @pytest.mark.slow
 def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny):
-    """Real processes: the one that measures ends with its parent, and what it measured is kept."""
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     process = tiny.start("run", "--executor", "inline", "--no-track")
     part = tiny.store / "calibration.part.json"
@@ -491,7 +481,6 @@ def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
 def test_a_shipped_calibration_serves_other_processors(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """By name, from a file that --to wrote; no step is measured, and the steps are those of its machine."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     with pytest.raises(SystemExit) as ended:
         main(["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--to", str(tmp_path / "tiny.json")])
@@ -540,7 +529,6 @@ def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny,
 
 
 def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine):
-    """The real thing, in this process: two entries beside plain supervised steps."""
     session = make_tiny(
         {"tiny_staged": {}, "action_pp": {}}, budget=REFERENCE_STEPS | {"reference_steps": 4000}
     ).session()

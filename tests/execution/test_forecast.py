@@ -1,5 +1,3 @@
-"""What a plan takes: device time under every currency, and disk by the networks and by finished runs."""
-
 from pathlib import Path
 
 import pytest

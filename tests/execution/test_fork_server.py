@@ -1,5 +1,3 @@
-"""Processes of a fork server: each says how it ended, knows its own variables alone, and harms no other."""
-
 import json
 import os
 import signal

@@ -1,5 +1,3 @@
-"""A pool of child processes: all results, deaths that harm no other run, a stop that is passed on."""
-
 import os
 import signal
 from collections.abc import Iterator
@@ -37,7 +35,6 @@ def pool_of(session: Session, stop: StopFlag, seen: set[str], server: ForkServer
 
 
 def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path: Path, server: ForkServer):
-    """One good run, one that is killed once, one that is killed whenever it starts, and one that raises."""
     tiny = make_tiny(
         {
             "tiny_staged": {},
@@ -89,7 +86,6 @@ def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny, server
 
 
 def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: ForkServer):
-    """They leave at a checkpoint and go on as commands: nothing is lost, and nothing differs."""
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 80}, seeds=[0, 1])
     session = tiny.session()
     folders = [session.folder(run) for run in session.plan.runs]

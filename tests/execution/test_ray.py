@@ -1,5 +1,3 @@
-"""A local Ray and real children: all results, the numbers of an inline run, deaths that harm nobody, nothing left."""
-
 import importlib.util
 import os
 import signal
@@ -64,7 +62,6 @@ def training(tiny: Tiny) -> bool:
 
 
 def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path):
-    """Two good ones, one that is killed once, one that is killed whenever it starts, one error, one NaN."""
     suite = make_tiny(
         {
             "tiny_staged": {},
@@ -113,7 +110,6 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
 def test_a_driver_that_is_stopped_and_killed_and_started_again(
     make_tiny: MakeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """SIGTERM to the group, while Ray starts and later: 75. kill -9: its orphans stop. The same command: to the end."""
     slow = tmp_path / "slow"
     slow.touch()
     short = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets need a short path

@@ -1,5 +1,3 @@
-"""Where a Ray comes from: what names one to join, and folders that its sockets do not fit into. None is started."""
-
 import importlib.util
 from pathlib import Path
 

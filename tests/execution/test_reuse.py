@@ -1,5 +1,3 @@
-"""Finished runs of another suite are taken over as they are; everything else is trained here."""
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Running a session in this process: what is left, what an outcome means, which exit code comes of it."""
-
 import logging
 import os
 import shutil
@@ -105,7 +103,6 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny):
 
 @pytest.mark.slow
 def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path):
-    """It is the user's to mend: once it is, the same command goes on."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     order = make_order(session, session.plan.runs[0], 30.0)
     broken = tmp_path / "cache"

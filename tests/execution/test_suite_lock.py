@@ -1,5 +1,3 @@
-"""Two drivers of one adaptive search: the second is sent away before it spends anything. So is a second writer."""
-
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,6 @@ def test_one_at_a_time(tmp_path: Path):
 
 
 def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Two dependent jobs may end up doing so."""
     monkeypatch.setattr("harness.records.suite_folder.WRITER_SECONDS", 0.0)
     store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
     with (

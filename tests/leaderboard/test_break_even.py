@@ -1,5 +1,3 @@
-"""Break-even of a ladder's entries, from records whose gains are known."""
-
 from dataclasses import replace
 from pathlib import Path
 

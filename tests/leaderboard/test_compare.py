@@ -1,5 +1,3 @@
-"""Two boards side by side: what differs is paired over patients, what cannot be compared is refused."""
-
 import subprocess
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Runs whose records do not fit the others': in no number, behind all others, and marked wherever a table stands."""
-
 import json
 from collections.abc import Callable
 from typing import Any

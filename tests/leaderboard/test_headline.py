@@ -1,5 +1,3 @@
-"""The sentences, from rows and differences by hand."""
-
 import math
 from dataclasses import replace
 

@@ -1,5 +1,3 @@
-"""Records as frames: what ran, failed and is missing, and what never shares a table."""
-
 import pytest
 
 from harness.api.errors import RecordError, UsageError

@@ -1,5 +1,3 @@
-"""Boards of a ladder: a comparison per rung, with the runs that the rung lacks."""
-
 import re
 import subprocess
 import sys

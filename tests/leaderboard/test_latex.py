@@ -1,5 +1,3 @@
-"""Tables for a paper: well-formed LaTeX in which every name is escaped, with the numbers of the leaderboard."""
-
 import re
 
 from hypothesis import given

@@ -1,5 +1,3 @@
-"""The leaderboard: a table computed by hand, ranks, failures, references, costs, pairs and classes."""
-
 import pandas as pd
 import pytest
 

@@ -1,5 +1,3 @@
-"""Marks of cells whose steps cost something else than calibrated, from records whose costs are known."""
-
 from pathlib import Path
 
 from harness.api.strict import digest

@@ -1,5 +1,3 @@
-"""Shared ranks by hand."""
-
 import pandas as pd
 
 from harness.leaderboard.results import with_ranks

@@ -1,5 +1,3 @@
-"""The spread of differences, of records at hand and as it is shipped."""
-
 import csv
 from itertools import combinations
 

@@ -1,5 +1,3 @@
-"""The leaderboard at a glance: what it says, and in which width."""
-
 import pytest
 from click.testing import CliRunner
 

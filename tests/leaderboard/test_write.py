@@ -1,5 +1,3 @@
-"""The leaderboard's files and texts."""
-
 import json
 from statistics import fmean
 
@@ -63,7 +61,6 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 
 
 def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
-    """Means re-derived with nothing but the parquet files and the runs' questions."""
     store = write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "supervised_full": 0.0}, subsets=2, seeds=2))
     write_tables(store)
     for row in read_csv(store.leaderboard / "leaderboard.csv").to_dict("records"):

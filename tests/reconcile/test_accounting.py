@@ -1,5 +1,3 @@
-"""What sacct prints, as it printed it on a real Slurm, and what is read from it."""
-
 from datetime import UTC, datetime
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Where an allocation went: cases by hand, and that nothing is ever lost or counted twice."""
-
 import math
 from dataclasses import replace
 from datetime import UTC, datetime

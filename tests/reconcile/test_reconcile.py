@@ -1,5 +1,3 @@
-"""`harness reconcile` on made-up records, and what leaderboard, page and audit show of it without any Slurm."""
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

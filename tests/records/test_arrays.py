@@ -1,5 +1,3 @@
-"""arrays.npz: what comes back, what is refused, and that equal arrays are equal bytes."""
-
 import io
 import tracemalloc
 import zipfile

@@ -1,5 +1,3 @@
-"""Steps that reference steps buy, by hand, and what makes a file a calibration."""
-
 import json
 import math
 from fractions import Fraction
@@ -92,7 +90,6 @@ def test_what_is_resolved_costs_the_budget(total: int, stages: list[tuple[int, f
 
 
 def test_the_spread_is_that_of_a_ratio_of_means():
-    """Against a simulation: the interval covers the true ratio about as often as it says."""
     generator = np.random.default_rng(0)
     inside = 0
     for _ in range(400):
@@ -162,7 +159,6 @@ def test_another_device_may_differ_by_more(factor: float, verdict: str):
 
 
 def test_what_may_change_a_step_is_measured_apart():
-    """Counts, switches and forms by default; not weights, thresholds and decays, nor what is declared free."""
     assert "passes" in UAMTParams.cost_bearing()
     assert not {"noise", "ema_decay", "consistency"} & set(UAMTParams.cost_bearing())
     assert {"centers_per_class", "strong", "mixing", "queue"} <= set(ActionPPParams.cost_bearing())

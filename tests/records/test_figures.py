@@ -1,5 +1,3 @@
-"""figures/NAME.png: what comes back, what is refused, whoever made it."""
-
 import io
 import struct
 import zlib

@@ -1,5 +1,3 @@
-"""Atomic files: whole at any moment, whoever dies; permissions by umask; damage and newer versions named."""
-
 import os
 import random
 import stat

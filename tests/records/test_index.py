@@ -1,5 +1,3 @@
-"""The index beside the run folders: what it answers is what the records say, whatever happened to either."""
-
 import os
 import shutil
 import signal

@@ -1,5 +1,3 @@
-"""The lease: one owner among real processes; the dead are taken over at once, the silent after 120 seconds."""
-
 import os
 import signal
 import socket

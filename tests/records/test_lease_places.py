@@ -1,5 +1,3 @@
-"""Leases of owners that cannot be seen, leases that are none, and leases that were lost."""
-
 import os
 import shutil
 import signal
@@ -127,7 +125,6 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["proc of the host", "proc of its own"])
 def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], tmp_path: Path):
-    """As in two containers with one host name; it claims from within, and is asked from within and without."""
     unshare = ["unshare", "--pid", "--fork", *mount]
     probe = subprocess.run([*unshare, "true"], check=False, capture_output=True, text=True)
     require("unshare", probe.returncode == 0, f"no right to make a pid namespace: {probe.stderr.strip()}")

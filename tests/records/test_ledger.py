@@ -1,5 +1,3 @@
-"""The ledger: useful once, lost apart, whatever sequence of kills and resumes; torn lines cost only themselves."""
-
 import json
 import threading
 from dataclasses import dataclass, field
@@ -238,7 +236,6 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
 
 @given(history=events)
 def test_without_what_has_passed_the_same_was_spent(history: list[float | str], tmp_path: Path):
-    """And what was written for another reason stays."""
     model = born(tmp_path / "ledger.jsonl")
     for event in history:
         model.live(event)
@@ -297,7 +294,6 @@ def test_any_note_stays_within_its_line(note: str, tmp_path: Path):
 
 
 def test_two_threads_append_without_tearing_each_other(tmp_path: Path):
-    """The heartbeat and the training thread share one ledger."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
 
     def write(attempt: int) -> None:

@@ -1,5 +1,3 @@
-"""predictions.npz: label maps come back as they were, or not at all."""
-
 from pathlib import Path
 
 import numpy as np

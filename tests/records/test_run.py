@@ -1,5 +1,3 @@
-"""The run directory: ours or refused, records by id, what counts as done, and nothing that a reader may change."""
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,5 +1,3 @@
-"""Temporary folders: nobody else's, gone with their process, and after a kill at the next use."""
-
 import os
 import signal
 import stat

@@ -1,5 +1,3 @@
-"""Foreign text on its way to a terminal, into markdown, csv and figures."""
-
 import io
 
 import pandas as pd
@@ -29,7 +27,6 @@ def test_controls_are_stripped(name: str):
 
 @given(st.text() | st.text(alphabet="\x1b[]0;m\x07\\\x9b\x9d\n\r\tab"))
 def test_nothing_steers_a_terminal(text: str):
-    """Line breaks and tabs stay, and in one line there are none; each output can be written."""
     assert all(char.isprintable() or char in "\n\t" or char >= "\xa0" for char in without_controls(text))
     line = single_line(text)
     assert not set(line) & set("\n\t\r\x1b\x9b\x85\u2028")

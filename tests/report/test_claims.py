@@ -1,5 +1,3 @@
-"""Published numbers: each has a source, the document is made of them, and the page puts ours beside them."""
-
 import re
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""What the page embeds, against the board's frames and against the records themselves."""
-
 import math
 from statistics import fmean
 
@@ -66,7 +64,6 @@ def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
 
 
 def test_patients_are_means_of_the_per_case_records(written):
-    """Re-derived from the parquet files alone."""
     (own,) = [one for one in written.data["patients"] if one["checkpoint"] == "last"]
     values: dict[str, dict[str, list[float]]] = {}
     for folder in selected_of(written.store):
@@ -87,7 +84,6 @@ def test_failed_runs_are_named(written):
 
 
 def test_the_budget_adds_up(written):
-    """Every second of every ledger and trial stands in one of the four kinds, once."""
     (budget,) = written.data["budgets"]
     results = [folder.require_result() for folder in selected_of(written.store) if folder.done]
     searched = trials()

@@ -1,5 +1,3 @@
-"""leaderboard/figures: the stored pictures of whatever method, under the names of the runs."""
-
 import base64
 import logging
 import re

@@ -1,5 +1,3 @@
-"""A ladder on the page: its break-even in words, and what its picture is drawn from."""
-
 import json
 import re
 from dataclasses import replace

@@ -1,5 +1,3 @@
-"""The file: whole, alone, safe to open, the same from the same records."""
-
 import re
 
 import pytest
@@ -23,7 +21,6 @@ def finding(number, status, *evidence):
 
 
 def test_everything_is_in_the_file(written):
-    """Nothing is fetched: no address, no linked file, and a policy that forbids both."""
     html = written.html
     assert re.findall(r"(?:src|href|action)=[\"'](?!#|data:)", html) == []
     assert "@import" not in html

@@ -1,5 +1,3 @@
-"""Which cases are shown, under which evidence, and what stands in a picture."""
-
 from dataclasses import replace
 from pathlib import Path
 

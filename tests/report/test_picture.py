@@ -1,5 +1,3 @@
-"""Grey PNGs and outlines, read back."""
-
 import base64
 import io
 import re

@@ -1,5 +1,3 @@
-"""TPE behind our sampler: recorded points first, within the space, seeded, and learning."""
-
 import importlib.util
 import math
 from typing import Any
@@ -67,7 +65,6 @@ def test_the_same_seed_and_records_give_the_same_points():
 
 
 def test_a_configuration_that_stands_outside_the_space_is_no_point_of_it():
-    """It is asked for all the same, and those that stand inside keep their order."""
     recorded = [trial(0, rate=5.0), trial(1, rate=0.2), trial(2, kind=None), trial(3)]
     assert asked(recorded, 4) == [None, recorded[1].varied, None, recorded[3].varied]
 

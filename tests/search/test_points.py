@@ -1,5 +1,3 @@
-"""The points of a headline search and of a grid."""
-
 from collections import Counter
 
 import pytest

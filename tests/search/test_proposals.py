@@ -1,5 +1,3 @@
-"""What an adaptive search runs next: never more than its budget, records first, nothing charged twice."""
-
 import math
 from typing import Any
 
@@ -164,7 +162,6 @@ def test_what_runs_is_reserved():
 
 
 def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
-    """The scheduler has done with it, and its process still trains for a moment."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 20, 2, [1, 2])
     for name in ("a", "b"):
@@ -214,7 +211,6 @@ def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not():
 
 @pytest.mark.parametrize("kind", ["nan", "oom", "error"])
 def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind: Any):
-    """Whatever it reached before, when it is proposed again, and when another driver starts from the records."""
     failures = {1: Failure(kind=kind, reason="made up")}
     store = FakeStore(Budget(steps=10), [1.0], failures=failures)
     driver = Driver(store, 20, 1, [1, 1, 2]).finish()
@@ -225,7 +221,6 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
-    """Charged once, named once; the sampler is told the score that is known and goes on."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 40, workers, [0, 1, 1, 2, 3]).finish()
     assert [one.trial.varied["point"] for one in store.named] == [0, 1, 2, 3]

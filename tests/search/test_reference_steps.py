@@ -1,5 +1,3 @@
-"""A search under reference steps: equal spending, and proposals that no budget of it could train."""
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

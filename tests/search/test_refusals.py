@@ -1,5 +1,3 @@
-"""A search that cannot be run, or that would be unfair, is refused with file, line and field, before anything runs."""
-
 from pathlib import Path
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""A whole search in this process: what it leaves, what it never touches, and how it goes on."""
-
 from typing import Any
 
 import pytest
@@ -110,7 +108,6 @@ def test_the_same_command_does_nothing_more(searched: Tiny):
 
 
 def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, make_tiny: MakeTiny):
-    """Stopped in the first trial, and then again and again."""
     tiny, stops = make_search(make_tiny, METHODS), 0
     while True:
         session, outcomes, said = search_inline(tiny, StopAfter(9))
@@ -143,7 +140,6 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny)
 
 
 def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny):
-    """Then the selection was made from them as they ended."""
     tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_staged": {}})
     session = tiny.session()
     failing = folder_of(tiny, "tiny_nan/trial/0/0")

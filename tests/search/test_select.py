@@ -1,5 +1,3 @@
-"""From the records of a search to the selection: the best by last validation, and nothing but records decide."""
-
 import json
 import random
 from collections.abc import Callable
@@ -74,7 +72,6 @@ def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 @given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
 def test_the_rule_re_derived(endings: list[Ending], shuffle: random.Random, two_studies: Plan):
-    """Whatever ended how, and whoever ran it in which order."""
     plan, store = two_studies, Mock(spec=SuiteFolder)
     results = {each.run.id: result_of(each.run.id, *ending) for each, ending in zip(plan.trials, endings, strict=True)}
     store.by_id.side_effect = lambda run: SimpleNamespace(require_result=lambda: results[run])
@@ -124,7 +121,6 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
 
 
 def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path):
-    """The same unit as in a suite without a search that writes them out, whatever search it was."""
     plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     (found,) = {json.dumps(one.run.params) for one in plan.finals if one.planned_run.entry == "ua_mt"}
     written = plan_of(

@@ -1,5 +1,3 @@
-"""SIGUSR2 to a real process: a trial ends for good. That a final only stops for now is seen in test_search."""
-
 import signal
 
 import pytest
@@ -12,7 +10,6 @@ pytestmark = pytest.mark.slow
 
 
 def test_sigusr2_retires_a_trial(make_tiny: MakeTiny):
-    """Exit code 0: it has its record, and nothing will go on with it."""
     slow, name = {"pause_seconds": 0.05}, "tiny_staged/trial/0/1"
     tiny = make_search(make_tiny, {"tiny_staged": slow}, {"budget": {"steps": 400}, "validations": 40})
     tiny.session()

@@ -1,5 +1,3 @@
-"""Dimensions: what is possible, where a share of one lands, and parameters that go to a point and back."""
-
 import math
 from typing import Any
 
@@ -48,7 +46,6 @@ def test_values_by_hand(scale: str, values: tuple[Any, ...], share: float, value
 
 @given(dimension=ranges("linear") | ranges("log"), share=SHARES)
 def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: float):
-    """Six significant digits, or a bound itself where those would leave the range."""
     value, (low, high) = dimension.at(share), dimension.values
     assert low <= value <= high
     assert dimension.holds(value)
@@ -99,7 +96,6 @@ def test_the_space_is_of_the_fields_that_declare_one_in_their_order():
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
 @given(data=st.data())
 def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject):
-    """For every method that ships: each point of its space is possible, and `here` finds it again."""
     params = load_method(method).Params()
     point = {name: dimension.at(data.draw(SHARES, name)) for name, dimension in params.space().items()}
     placed = type(params).model_validate(params.with_values(point))

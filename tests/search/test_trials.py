@@ -1,5 +1,3 @@
-"""The trials that a plan names: the default first, the same points whoever else takes part, each run once."""
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -167,7 +165,6 @@ def test_two_rows_with_the_same_point_share_its_run(tmp_path: Path):
 
 @pytest.mark.parametrize(("studies", "taken"), [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1]), (3, [0, 1, 2, 0])])
 def test_seeds_take_the_studies_in_turn(studies: int, taken: list[int], tmp_path: Path):
-    """Whatever the seeds' values are."""
     plan = plan_of(tmp_path, {"seeds": [7, 3, 11, 0]}, studies=studies)
     for planned_run in plan.planned_runs:
         assert plan.chosen_for(planned_run) == (planned_run.entry, taken[[7, 3, 11, 0].index(planned_run.seed)])

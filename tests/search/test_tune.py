@@ -1,5 +1,3 @@
-"""Searches on a real Ray Tune: the numbers of one process, whatever is killed meanwhile, and nothing left behind."""
-
 import importlib.util
 import os
 import random
@@ -33,7 +31,6 @@ def result_of(tiny: Tiny, trial: Trial) -> Result:
 
 
 def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path):
-    """The same points, candidates and finals, to the byte. One trial is killed on its way, one whenever it starts."""
     deadly = {"die_before_step": 7, "deaths": 99, "tally": str(tmp_path / "doomed")}
     methods = {
         "tiny_mortal": {"params": {**deadly, "deaths": 1, "tally": str(tmp_path / "mortal")}},
@@ -100,7 +97,6 @@ def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
 
 
 def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny: MakeTiny):
-    """kill -9 of the driver at random moments; SIGUSR1 as Slurm sends it before a time limit."""
     moments = random.Random()
     tiny = make_search(
         make_tiny,

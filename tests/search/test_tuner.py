@@ -1,5 +1,3 @@
-"""Between Tune and the records: what a trainable tells, and what a driver makes of it; no Ray is started."""
-
 import importlib.util
 import json
 import pickle

@@ -1,5 +1,3 @@
-"""The exact text that Slurm gets, and that a shell does with it what it says."""
-
 import json
 import os
 import shlex

@@ -1,5 +1,3 @@
-"""Suites under reference steps on a cluster: a job calibrates, and one that depends on it plans and submits."""
-
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -162,7 +160,6 @@ def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(groun
 
 
 def test_a_method_that_joins_a_suite_is_measured_and_its_runs_submitted(ground: Path):
-    """The selection on record is of the version before."""
     submit()
     run_calibration_job(record(submissions("calibrate")[0]))
     assert submit().queued == 2

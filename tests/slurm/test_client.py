@@ -1,5 +1,3 @@
-"""Every way in which a command of Slurm's fails is one message and one kind of error."""
-
 from pathlib import Path
 from typing import get_args
 

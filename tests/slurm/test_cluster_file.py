@@ -1,5 +1,3 @@
-"""The cluster file: what it may say, and what is said of one that is wrong."""
-
 import json
 from pathlib import Path
 

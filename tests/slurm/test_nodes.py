@@ -1,5 +1,3 @@
-"""A real Slurm, one of whose nodes fails what it gets. A shell script is Python."""
-
 from functools import partial
 from pathlib import Path
 

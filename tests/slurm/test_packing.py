@@ -1,5 +1,3 @@
-"""Tasks fit their time limit, share the work evenly, and are the same for the same runs."""
-
 import heapq
 import math
 from collections.abc import Sequence

@@ -1,5 +1,3 @@
-"""What squeue and sacct print, merged with the records: who waits, who runs where, whose job is gone."""
-
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -268,7 +266,6 @@ def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
 
 
 def test_a_job_that_squeue_does_not_show_may_live(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Another cluster's on the same disk, one whose cluster is not on record, another user's."""
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "true")

@@ -1,5 +1,3 @@
-"""The command line with --executor slurm, called wrongly or in the wrong place: a message, a code, nothing written."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""A run on a real Slurm that is interrupted: it goes on, and the scheduler's accounts agree with its ledger."""
-
 import pytest
 
 from harness.records.accounts import Seconds

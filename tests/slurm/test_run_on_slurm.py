@@ -1,5 +1,3 @@
-"""Suites on a real Slurm, through the command line alone: submitted, watched, interrupted, gone on with, ranked."""
-
 import json
 import subprocess
 from collections.abc import Callable, Mapping

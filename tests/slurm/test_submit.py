@@ -1,5 +1,3 @@
-"""Submitting: what is missing and nothing twice, on record before Slurm hears of it, whatever Slurm answers."""
-
 import logging
 import os
 import shlex

@@ -1,5 +1,3 @@
-"""slurm/sweep.sh with a real harness on a real Slurm: over nodes, through signals and preemption, to the same end."""
-
 import importlib.util
 import sys
 from pathlib import Path
@@ -40,7 +38,6 @@ def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
 def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interrupts_it(
     slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
 ):
-    """First the warning before a time limit, then preemption without grace: the same points, selection and weights."""
     slow = tmp_path / "slow"
     slow.touch()
     method, budget = {"tiny_staged": {"slow_file": str(slow)}}, {"steps": 80}

@@ -1,8 +1,3 @@
-"""How slurm/sweep.sh ends: which exit codes start a job again, and what is refused before anything starts.
-
-The driver is a line of shell where its exit code is all that matters.
-"""
-
 import os
 import subprocess
 from pathlib import Path
@@ -48,7 +43,6 @@ def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Ti
 
 
 def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny: Tiny, tmp_path: Path):
-    """The warning comes at once."""
     stand_in(tmp_path / "commands", "squeue", "echo RUNNING")
     waits = python_that(tmp_path / "waits", "trap 'exit 75' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
     changes = {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "n1"}
@@ -64,7 +58,6 @@ def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tin
 
 @pytest.mark.slurm
 def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(slurm: Cluster, tiny: Tiny, tmp_path: Path):
-    """All at once: each takes a second or two, the one that is started again six more."""
     codes = {64: "FAILED 64", 70: "FAILED 70", 137: "FAILED 137", 0: "COMPLETED 0"}
     sweeps = {
         code: submit(slurm, tiny, *SHORT, VENV=str(python_that(tmp_path / str(code), f"exit {code}"))) for code in codes
@@ -81,7 +74,6 @@ def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(slurm: Cl
 
 @pytest.mark.slurm
 def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: Path):
-    """Its driver is told, leaves with runs to go on with, and the job is not put back."""
     waits = python_that(tmp_path, "trap 'exit 75' TERM USR1\ntouch ready\nwhile :; do sleep 0.1; done")
     sweep = submit(slurm, tiny, *SHORT, VENV=str(waits))
     slurm.wait_for_state(sweep.job, "RUNNING")

@@ -1,5 +1,3 @@
-"""One array task, run by submitit's local executor: killed, signalled, requeued, and nothing of it lost."""
-
 import logging
 import os
 import signal
@@ -87,7 +85,6 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
 
 
 def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path: Path):
-    """It is no failure of its method yet; the other runs of the task train."""
     session, submission = submitted(tmp_path, steps=40)
     record = Submissions(session.store.root).path(submission)
     first, second = (session.folder(run) for run in session.plan.runs)

@@ -1,5 +1,3 @@
-"""A method that breaks its contract is refused before it trains, and the message names what and where."""
-
 from pathlib import Path
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""A ladder of budgets: the order of its plan, one rung of it, and ids that a plain suite shares."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""The plan: which runs a suite asks for, in which order, and which changes make a run another one."""
-
 import hashlib
 import json
 from collections.abc import Callable
@@ -85,7 +83,6 @@ def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path):
 
 
 def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path):
-    """Computed again from the text of the record: sorted keys, no white space, nothing that is None."""
     for run in plan_of(tmp_path).runs:
 
         def without_none(value: Any) -> Any:

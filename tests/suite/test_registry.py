@@ -1,5 +1,3 @@
-"""Discovery: files of `methods/` and `benchmarks/`, and entry points of packages as an installer leaves them."""
-
 import time
 from pathlib import Path
 
@@ -171,7 +169,6 @@ def test_a_typo_is_refused_with_the_nearest_name():
 
 
 def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path):
-    """Its name hashes the code that reads the data: neither the standard library nor a neighbour in site-packages."""
     from harness.data.locate import cache_name
 
     install(site)

@@ -1,5 +1,3 @@
-"""Copies of suites with methods of one's own."""
-
 from pathlib import Path
 
 import pytest

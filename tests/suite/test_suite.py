@@ -1,5 +1,3 @@
-"""Suites: what is accepted, and that every refusal names file, line, field and the nearest valid name."""
-
 from pathlib import Path
 
 import pytest
@@ -137,7 +135,6 @@ def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str,
 
 
 def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path):
-    """The hash of a suite from before there was the field."""
     assert load(tmp_path, GOOD).suite.hash[:16] == "6477f1c9ffd890fc"
     volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
     whole = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16]")

@@ -1,5 +1,3 @@
-"""What a plain word of a suite stands for, and what is refused before it costs time or memory."""
-
 import json
 import math
 import time

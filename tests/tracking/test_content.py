@@ -1,5 +1,3 @@
-"""Records -> plain values, without MLflow."""
-
 from pathlib import Path
 from typing import Any
 

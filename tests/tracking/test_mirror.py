@@ -1,5 +1,3 @@
-"""MLflow says what the records say, however often, late or interrupted it was told."""
-
 import logging
 import os
 import shutil

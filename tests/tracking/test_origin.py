@@ -1,5 +1,3 @@
-"""Two people, one server, suites of one name."""
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""PostgreSQL, behind a server over HTTP and by itself: the same runs as on SQLite."""
-
 from pathlib import Path
 
 from harness.tracking import check_tracking
@@ -8,7 +6,6 @@ from tests.tracking.view import MLFLOW_RUNS, RUNS, content, small_suite, track
 
 
 def test_a_server_that_stands_on_postgres(desk: Path):
-    """First contact by this package, then a server on the same database."""
     require_mlflow()
     store = small_suite(desk)
     with postgres() as database:

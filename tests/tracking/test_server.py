@@ -1,5 +1,3 @@
-"""A real MLflow server over HTTP, started as `mlflow ui` is."""
-
 import json
 import urllib.parse
 import urllib.request

@@ -1,5 +1,3 @@
-"""Services that do not work: one clear message within seconds, and nothing of anybody's changed."""
-
 import hashlib
 import http.server
 import shutil
@@ -229,7 +227,6 @@ print(track(SuiteRecords.open(Path(sys.argv[1]))).summary)
 
 
 def test_two_drivers_at_a_fresh_database(tmp_path: Path):
-    """Both suites are there, whole, and nothing is printed but the summaries."""
     require_mlflow()
     stores = [small_suite(tmp_path / "a"), small_suite(tmp_path / "b")]
     stores[1] = SuiteFolder.open(stores[1].root.rename(stores[1].root.with_name("another")))

@@ -1,5 +1,3 @@
-"""The run of a suite: its table, its files, its inputs, and what the experiment's page opens with."""
-
 import json
 import os
 from pathlib import Path

@@ -18,7 +18,6 @@ from tests.support import LIMIT_SECONDS, command_environment, require, wait_unti
 
 
 def require_mlflow() -> None:
-    """Skip, or fail where it is required, if MLflow is not installed."""
     require("mlflow", importlib.util.find_spec("mlflow") is not None, "MLflow is not installed")
 
 

@@ -142,7 +142,6 @@ def cases_of(folder: RunFolder) -> pd.DataFrame:
 
 
 def environment_of(folder: RunFolder) -> Environment | None:
-    """Where a run's numbers were made."""
     return SuiteRecords(SuiteFolder(folder.path.parent.parent)).run(folder.id).environment
 
 

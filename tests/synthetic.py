@@ -118,7 +118,6 @@ class RunSpec:
 
     @property
     def environment(self) -> Environment:
-        """Where runs ran unless `environments` says otherwise."""
         return Environment(
             device_model="Synthetic CPU @ 2.50GHz", device_type="cpu", threads=1, precision="float32", torch="2.13.0",
             cuda=None, data_checksum=self.checksum, shown={"commit": "0" * 40, "host": "nowhere"},
@@ -165,7 +164,6 @@ def rung_budget(rung: int) -> Budget:
 
 
 def key(planned_run: PlannedRun) -> PlannedRunKey:
-    """(method, labelled, subset, seed), hashable."""
     return planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed
 
 
@@ -207,7 +205,6 @@ def board_of(store: SuiteFolder) -> Leaderboard:
 
 
 def write_tables(store: SuiteFolder) -> tuple[Path, ...]:
-    """The files of the leaderboard beside the records in `store`."""
     return write_leaderboard(board_of(store), store.leaderboard)
 
 
@@ -274,7 +271,6 @@ def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: 
 
 
 def _full_spent(run: Run) -> tuple[float, int]:
-    """Device seconds and steps of a whole run; 0.2 s a step."""
     if run.budget.counts_steps:
         return 0.2 * run.budget.total_steps, run.budget.total_steps
     seconds = 0.999 * run.budget.amount
@@ -369,7 +365,6 @@ def _shown(planned_run: PlannedRun, spec: RunSpec, validation: int) -> dict[str,
 
 
 def _validations(run: Run, planned_run: PlannedRun, spec: RunSpec) -> list[Validation]:
-    """Dice that rises with the budget."""
     seconds, steps = _full_spent(run)
     noise = _generator("validations", key(planned_run)).normal(0.0, 0.01, (spec.validations, len(spec.classes)))
     validations = []

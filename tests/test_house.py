@@ -111,7 +111,6 @@ def files() -> tuple[Path, ...]:
 
 
 def sources() -> list[Path]:
-    """Python files of our three packages."""
     return [path for path in files() if path.parts[0] in OURS and path.suffix == ".py"]
 
 
@@ -322,7 +321,6 @@ def test_no_scan_or_weights_is_committed():
 
 
 def traces(text: str) -> list[str]:
-    """Paths of one machine and names of package registries in a text."""
     return MACHINE_TRACES.findall(text)
 
 

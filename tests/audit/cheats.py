@@ -40,7 +40,6 @@ class Semi(Method):
         return Loss(loss)
 
     def changed(self, images: Tensor) -> Tensor:
-        """What the network is given in place of the engine's images."""
         return images
 
     @property
@@ -87,16 +86,13 @@ class Forges(Semi):
     name = "cheat_forges"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """A permit that holds: a selection that names the run, and a file that exists."""
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
         from harness.data.permit import TestPermit
 
         class Permit(TestPermit):
-            """Checks nothing."""
-
             def check(self) -> None:
-                """Fine."""
+                pass
 
         try:
             cases = Cache.open(cache_folder()).test_cases(Permit(Path(), "", Path()))
@@ -111,7 +107,6 @@ class Peeks(Semi):
     name = "cheat_peeks"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Validations through its callers for one that holds a cache."""
         from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()
@@ -178,7 +173,6 @@ class OtherThread(Semi):
     name = "cheat_other_thread"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Hashes 24 MB beside each step, and waits for that without CPU time of its own."""
         work = threading.Thread(target=hashlib.sha256, args=(bytes(24_000_000),))
         work.start()
         loss = super().training_loss(batch, stage, progress)
@@ -246,7 +240,6 @@ class Extra(Semi):
         return super().training_loss(batch, stage, progress)
 
     def works(self, progress: Progress) -> bool:
-        """Whether in this step."""
         raise NotImplementedError
 
 
@@ -257,7 +250,6 @@ class Lazy(Extra):
     trains: bool | None = None
 
     def works(self, progress: Progress) -> bool:
-        """Unless its first step was no training's."""
         if self.trains is None:
             self.trains = progress.stage < 0.1
         return self.trains

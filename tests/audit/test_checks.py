@@ -103,7 +103,6 @@ def test_windows_at_other_steps_are_another_test(fair: AuditedSuite):
 
 
 def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuite:
-    """The fair suite in a budget of device time, which each run spent in one stage."""
     ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
     budget = asked(budget=Budget(device_seconds=seconds))
     return replace(fair, runs=tuple(ran(budget(run)) for run in fair.runs))
@@ -293,7 +292,6 @@ def test_what_was_planned_is_even_and_has_its_references(name: str, fair: Audite
 
 
 def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
-    """All runs of an entry with nnU-Net's augmentation and loss."""
     bend = engine(augmentation="nnunet", loss="nnunet")
     sampled = seen(sampled="nnunet")
     return replace(fair, runs=tuple(sampled(bend(run)) if run.entry == entry else run for run in fair.runs))

@@ -17,7 +17,6 @@ from tests.synthetic import RunSpec, write_checksums, write_records
 
 @pytest.fixture(scope="module")
 def spaced(tmp_path_factory: pytest.TempPathFactory) -> AuditedSuite:
-    """A fair suite with 1.5 mm voxels."""
     suite = fair_suite(tmp_path_factory.mktemp("fair"))
     return replace(suite, runs=tuple(map(in_mm, suite.runs)))
 

@@ -27,7 +27,6 @@ HONEST, CHEATS = {"supervised_full"}, {"cheat_lazy", "cheat_grows"}
 
 
 def in_this_process(unit: Run, runs: Sequence[Run], cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
-    """Measure as a fresh process does, without starting one."""
     return calibrating.measure(unit, runs, cache.folder, calibrating.PAIRS // calibrating.PROCESSES)
 
 

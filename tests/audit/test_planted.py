@@ -45,7 +45,6 @@ def train(tiny: Tiny) -> SuiteFolder:
 
 @pytest.fixture(scope="module")
 def cheated(make_tiny: MakeTiny) -> Tiny:
-    """Honest methods and cheats in one suite; every run ends well."""
     tiny = make_tiny({name: {} for name in (*HONEST, *CAUGHT)}, budget={"steps": 12})
     train(tiny)
     return tiny

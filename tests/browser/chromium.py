@@ -58,5 +58,4 @@ def show(
 
 
 def complaints(driver: WebDriver) -> list[dict[str, Any]]:
-    """Everything on the console since the page was opened."""
     return list(driver.get_log("browser"))

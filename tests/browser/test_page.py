@@ -41,14 +41,12 @@ def page_file(store, board) -> Path:
 
 
 def texts(driver, selector):
-    """Visible text of everything that matches."""
     return driver.execute_script(
         "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim())", selector
     )
 
 
 def methods(driver, table):
-    """Methods of the ranked rows of a table, from the top."""
     return driver.execute_script(
         "return [...document.querySelectorAll(arguments[0])].map((row) => row.dataset.method)",
         f"#table-{table} tbody:not(.references) tr",
@@ -56,26 +54,22 @@ def methods(driver, table):
 
 
 def choose(driver, select, value):
-    """Take an entry of a select, as a reader does."""
     from selenium.webdriver.support.select import Select
 
     Select(driver.find_element("id", select)).select_by_value(value)
 
 
 def press(driver, *keys):
-    """Keys on whatever has the focus."""
     from selenium.webdriver import ActionChains
 
     ActionChains(driver).send_keys(*keys).perform()
 
 
 def overflow(driver):
-    """Pixels by which the document is wider than the window."""
     return driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 def table_rows(board, labelled, checkpoint="last"):
-    """The ranked rows of one table, best first."""
     return board.results.query("labelled == @labelled and checkpoint == @checkpoint and block == 'ranked'")
 
 

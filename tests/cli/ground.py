@@ -33,7 +33,6 @@ SUPERVISED, UA_MT = "supervised/2/0/0", "ua_mt/2/0/0"
 
 
 def write_suite(folder: Path, *changes: tuple[str, str]) -> Path:
-    """tiny.yaml in `folder`, with pieces of its text replaced."""
     text = SUITE
     for old, new in changes:
         assert old in text
@@ -115,12 +114,10 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 def remount(folder: Path, options: str) -> None:
-    """Change the size of a small disk, or make it read-only."""
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True, capture_output=True)
 
 
 def fill(folder: Path) -> Path:
-    """Take every byte that is left on a small disk."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:

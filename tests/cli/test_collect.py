@@ -40,7 +40,6 @@ def contribute(repository: Path, name: str, entries: Collection[str], change: Ca
 
 
 def better_bcp(store: SuiteFolder) -> None:
-    """The same run ids with other scores, sealed anew."""
     (run,) = [entry.run for entry in store.selection().entries if entry.planned_run.entry == "bcp"]
     table = store.by_id(run).path / "cases.parquet"
     cases = pd.read_parquet(table)
@@ -73,7 +72,6 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(sent: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
     return Path(shutil.copytree(sent, tmp_path / "results"))
 
 

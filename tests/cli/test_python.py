@@ -15,13 +15,11 @@ from tests.support import REPO, command_environment
 
 @pytest.fixture(autouse=True)
 def cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Generated data are prepared once for all tests."""
     monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
     monkeypatch.delenv("HARNESS_DATA", raising=False)
 
 
 def run_example(name: str, *args: str | Path, cwd: Path) -> str:
-    """Standard output of a script of examples/."""
     command = [sys.executable, str(REPO / "examples" / name), *map(str, args)]
     done = subprocess.run(command, cwd=cwd, env=command_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -32,8 +32,6 @@ def searched_suite(folder: Path, *changes: tuple[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
-    """The tiny suite, searched and run to its end."""
-
     def build(folder: Path) -> None:
         searched_suite(folder)
         env = {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None}

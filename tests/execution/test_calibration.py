@@ -127,7 +127,6 @@ def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machi
 
 @pytest.fixture(scope="module")
 def trained(make_tiny: MakeTiny) -> Tiny:
-    """The run with its supervised steps beside it, uninterrupted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrating, "_in_fresh_process", Machine())
         tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
@@ -231,7 +230,6 @@ def refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def line_of(tiny: Tiny) -> int:
-    """Where a suite names its calibration."""
     lines = tiny.suite.read_text().splitlines()
     return 1 + next(number for number, line in enumerate(lines) if line.startswith("calibration:"))
 

@@ -26,7 +26,6 @@ def _ray() -> None:
 
 
 def descendants(pid: int) -> set[int]:
-    """Living processes below `pid`."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:

@@ -18,7 +18,6 @@ BUDGET = {"steps": 4}
 
 @pytest.fixture(scope="module")
 def source(make_tiny: MakeTiny) -> Tiny:
-    """A finished suite with a run that failed."""
     tiny = make_tiny({"tiny_short": {}, "tiny_error": {}}, budget=BUDGET)
     execute(tiny.session(), ExecuteSettings("inline"), StopFlag())
     return tiny
@@ -26,7 +25,6 @@ def source(make_tiny: MakeTiny) -> Tiny:
 
 @pytest.fixture
 def target(make_tiny: MakeTiny) -> Tiny:
-    """Another suite that names the same units, and one more."""
     return make_tiny({"tiny_error": {}, "tiny_short": {}, "tiny_ceiling": {}}, budget=BUDGET, name="other")
 
 

@@ -26,8 +26,6 @@ def folder_of(store: SuiteFolder, planned_key: PlannedRunKey = ODD) -> RunFolder
 
 
 def cases(change: Callable[[Frame], Frame]) -> Change:
-    """Other per-case records, which the run's result knows."""
-
     def rewrite(folder: RunFolder) -> None:
         folder.write_cases(change(cases_of(folder)))
         folder.write_result(folder.require_result())

@@ -182,7 +182,6 @@ moments = st.integers(-50, 700).map(lambda tenths: tenths / 10)
 
 @st.composite
 def lives_of(draw: st.DrawFn) -> list[AttemptInterval]:
-    """Any attempts: overlapping, outside of the job, silent, of any entry."""
     found = []
     for number in range(draw(st.integers(0, 6))):
         begin, last = sorted((draw(moments), draw(moments)))

@@ -10,7 +10,6 @@ FORK = get_context("fork")
 
 
 def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
-    """A child that runs `work`, started."""
     child = FORK.Process(target=work, args=arguments, daemon=True)
     child.start()
     return child

@@ -48,7 +48,6 @@ def answer(store: SuiteFolder) -> Answer:
 
 
 def answer_of_records(store: SuiteFolder) -> Answer:
-    """The same without an index."""
     shutil.rmtree(store.root / "index", ignore_errors=True)
     return answer(store)
 

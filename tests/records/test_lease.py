@@ -43,7 +43,6 @@ def kill_later(pid: int) -> None:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[Any]:
-    """A living process that holds tmp_path/lease."""
     ready = FORK.Event()
     child = forked(hold, tmp_path / "lease", ready)
     assert ready.wait(LIMIT_SECONDS)

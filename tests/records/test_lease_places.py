@@ -37,7 +37,6 @@ CLOCKS = [-1.7e9, -119.0, 3600.0]
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The silence takes half a second."""
     assert SILENCE_SECONDS == 120.0
     monkeypatch.setattr(lease_module, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(lease_module, "POLL_SECONDS", 0.02)

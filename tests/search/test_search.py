@@ -27,7 +27,6 @@ TRIALS = ["tiny_staged/trial/0/0", "tiny_short/trial/0/0", "tiny_staged/trial/0/
 
 @pytest.fixture(scope="module")
 def searched(make_tiny: MakeTiny) -> Tiny:
-    """A search that is over, and no final yet."""
     tiny = make_search(make_tiny, METHODS)
     search_inline(tiny)
     return tiny
@@ -245,7 +244,6 @@ class RetireAfter(StopAfter):
     """SIGUSR2 after so many steps, as the handler would raise the flag."""
 
     def set(self, reason: str) -> None:
-        """The first reason is the search's."""
         self.retired = self.retired or not self.reason
         super().set(reason)
 

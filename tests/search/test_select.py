@@ -36,7 +36,6 @@ def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -
 
 
 def chosen(selection: Selection) -> dict[tuple[str, int], int]:
-    """Row and study -> point."""
     candidates = selection.candidates or []
     return {(one.trial.entry, one.trial.study): one.trial.point for one in candidates if one.chosen}
 

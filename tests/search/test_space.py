@@ -19,8 +19,6 @@ def ranges(scale: str) -> st.SearchStrategy[Dimension]:
 
 
 class Params(MethodParams):
-    """Two searched fields around one that is not."""
-
     rate: float = hyper(0.5, "a range", gt=0, search=(0.1, 0.9))
     fixed: int = hyper(3, "not searched")
     kind: str = hyper("b", "a choice", search=("a", "b", "c"), scale="choice")

@@ -73,7 +73,6 @@ ROWS = ("tiny_staged", "tiny_mortal")
 
 
 def spent_seconds(tiny: Tiny, row: str) -> float:
-    """All device-seconds that the ledgers of a row's trials know of."""
     points = store_of(tiny).trials()
     own = [one.run for one in points.trials if one.entry == row] if points else []
     ledgers = [store_of(tiny).by_id(run).ledger.spent() for run in own]

@@ -34,7 +34,6 @@ def _ray() -> None:
 
 @pytest.fixture
 def session(make_tiny: MakeTiny) -> Session:
-    """A search of one trial that nobody has run."""
     return make_search(make_tiny, {"tiny_short": {}}).session()
 
 
@@ -53,14 +52,11 @@ def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Recording(Listed):
-    """Remembers what ended."""
-
     def __init__(self, session: Session) -> None:
         super().__init__(session.plan.trials)
         self.told: list[Told] = []
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
-        """Note it."""
         self.told.append((name, dice, failed))
 
 

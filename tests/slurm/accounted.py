@@ -27,7 +27,6 @@ class Accounted:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """With which the verb finds these commands and no others."""
         return {"PATH": f"{self.commands}:/usr/bin:/bin"}
 
     def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED) -> None:
@@ -53,7 +52,6 @@ def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
 
 
 def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
-    """The run's ledger and result as if it had run in a job."""
     result = folder.require_result()
     spent = result.spent
     process = ProcessInfo(

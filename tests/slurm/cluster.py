@@ -38,7 +38,6 @@ class Cluster:
         return self.folder / "etc" / "slurm.conf"
 
     def run(self, *command: str | Path, seconds: float = LIMIT_SECONDS) -> str:
-        """Standard output of a command of Slurm's; an error if it fails."""
         done = subprocess.run(
             list(map(str, command)),
             env=os.environ | {"SLURM_CONF": str(self.conf)},
@@ -64,14 +63,12 @@ class Cluster:
         return self.state(job)
 
     def clear(self) -> None:
-        """Cancel what runs or waits, and wait until the nodes are idle again."""
         if self.run("squeue", "-h").strip():
             self.run("scancel", "--user", str(os.geteuid()))
         wait_until(lambda: not self.run("squeue", "-h").strip(), "the queue is empty")
 
 
 def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
-    """Call the script. An error, with what it said, if it fails."""
     # daemons inherit the script's output and would keep a pipe open for ever
     with tempfile.TemporaryFile("w+") as said:
         done = subprocess.run(

@@ -37,14 +37,12 @@ class Jobs:
         return self.cluster.run("sbatch", "--parsable", "-o", output, *options, script).strip()
 
     def folder(self, planned_run: str) -> RunFolder:
-        """The run's records, found without planning."""
         entries = SuiteFolder.open(self.tiny.store).selection().entries
         return SuiteFolder.open(self.tiny.store).by_id(
             next(one.run for one in entries if str(one.planned_run) == planned_run)
         )
 
     def done(self, planned_run: str) -> bool:
-        """Whether it has a result."""
         return (self.tiny.store / "selection.json").exists() and self.folder(planned_run).done
 
     def wait_until_it_trains(self, planned_run: str, attempt: int, steps: int) -> None:
@@ -67,5 +65,4 @@ class Jobs:
 
     @property
     def output(self) -> str:
-        """What the jobs printed."""
         return "".join(path.read_text(errors="replace") for path in sorted(Path(self.tiny.root).glob("job-*.txt")))

@@ -18,19 +18,16 @@ CLUSTER = "time: 5\nmemory: 500M\nrun_time: 2\nmax_parallel: 2\nfinish: {memory:
 
 
 def write_cluster(folder: Path, text: str = CLUSTER) -> Path:
-    """mini.yaml in `folder`."""
     path = folder / "mini.yaml"
     path.write_text(text)
     return path
 
 
 def cluster_of(folder: Path, text: str) -> LoadedCluster:
-    """A cluster file with this text, loaded."""
     return load_cluster(write_cluster(folder, text))
 
 
 def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = "55", at: str = "") -> Submission:
-    """One that was submitted."""
     kind = "tasks" if tasks else "finish"
     return Submission.model_validate(
         {
@@ -58,7 +55,6 @@ def stand_in(folder: Path, command: str, script: str) -> None:
 
 
 def path_with(folder: Path) -> str:
-    """PATH with a folder of stand-ins first."""
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 

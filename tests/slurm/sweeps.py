@@ -33,12 +33,10 @@ class Sweep:
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def field(self, name: str) -> str:
-        """One field of `scontrol show job`."""
         shown = self.cluster.run("scontrol", "show", "job", self.job).split()
         return next(word.partition("=")[2] for word in shown if word.startswith(f"{name}="))
 
     def end(self) -> str:
-        """Its state and exit code once it has ended."""
         state = self.cluster.wait_for_state(self.job)
         return f"{state} {self.field('ExitCode').partition(':')[0]}"
 
@@ -80,7 +78,6 @@ def training(tiny: Tiny) -> dict[str, RunFolder]:
 
 
 def python_that(folder: Path, does: str) -> Path:
-    """A VENV whose python is a shell script."""
     path = folder / "venv" / "bin" / "python"
     path.parent.mkdir(parents=True)
     path.write_text(f"#!/bin/bash\n{does}\n", encoding="utf-8")

@@ -69,7 +69,6 @@ def sent() -> list[str]:
 
 
 def queue_of(*waiting: Submission) -> None:
-    """Let squeue show these jobs."""
     Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None|\n" for job in waiting))
 
 

@@ -14,7 +14,6 @@ PARTITION = "PartitionName=main Default=YES MaxTime=01:00:00"
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Path:
-    """A folder with a suite and a cluster file."""
     folder = tmp_path / "ground"
     folder.mkdir()
     write_suite(folder)

@@ -67,12 +67,10 @@ class Ground:
         return submit_missing(session, cluster_of(self.folder, text), 30.0, None, dependent=dependent)
 
     def sbatch(self, script: str = COUNTED) -> None:
-        """Put this shell script in the place of sbatch."""
         stand_in(self.folder / "commands", "sbatch", script)
 
     @property
     def sent(self) -> list[str]:
-        """The options of each call of sbatch."""
         path = self.folder / "sent"
         return path.read_text().splitlines() if path.exists() else []
 

@@ -32,7 +32,6 @@ scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: wh
 
 
 def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
-    """A suite of two runs of so many steps in one task, on record as submitted."""
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
     session = open_session(load_suite(str(suite)), None, tmp_path / "runs")
     submission = Submission(
@@ -52,7 +51,6 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
 
 
 def checkpoints(folder: RunFolder, attempt: int) -> bool:
-    """Whether this attempt has written one."""
     return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
 
 

@@ -47,7 +47,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def package(site: Path, module: str, text: str, methods: str = "", datasets: str = "", name: str = "extra") -> None:
-    """An installed package with entry points."""
     (site / f"{module}.py").write_text(text, encoding="utf-8")
     groups = {"harness.methods": methods, "harness.datasets": datasets}
     points = "".join(f"[{group}]\n{lines}\n" for group, lines in groups.items() if lines)

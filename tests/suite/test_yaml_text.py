@@ -62,7 +62,6 @@ def test_what_is_no_document_of_plain_values(name: str):
 
 
 def laughs(levels: int, width: int) -> str:
-    """Each line holds the one before several times."""
     lines = ["a0: &a0 [lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
     return "\n".join(lines)

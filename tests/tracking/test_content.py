@@ -35,7 +35,6 @@ def of_method(store: SuiteFolder, method: str) -> list[TrackedRun]:
 
 
 def values(content: RunContent) -> dict[str, float]:
-    """Metric -> last value."""
     return {point.name: point.value for point in content.points}
 
 

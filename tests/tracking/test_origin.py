@@ -13,7 +13,6 @@ from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, runs, small_suite
 
 
 def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
-    """Origin -> its runs by run id."""
     found: dict[str, dict[str, Run]] = {}
     for run_id, run in runs(desk / "mlflow.db").items():
         found.setdefault(run.tags["harness.origin"], {})[run_id] = run

@@ -38,7 +38,6 @@ def told(uri: str) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
 
 
 def remove_all(uri: str) -> None:
-    """Delete every run."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

@@ -128,8 +128,6 @@ def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """Any web site."""
-
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
@@ -139,7 +137,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *args: object) -> None:
-        """Nothing."""
+        pass
 
 
 @contextmanager

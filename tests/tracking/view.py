@@ -43,8 +43,6 @@ SEARCHED = RunSpec(
 
 @dataclass
 class Run:
-    """One run that is not deleted."""
-
     name: str
     status: str
     tags: dict[str, str]
@@ -61,7 +59,6 @@ def small_suite(folder: Path, spec: RunSpec = SMALL) -> SuiteFolder:
 
 
 def track(store: SuiteFolder, uri: str | None = None) -> tracking.TrackReport:
-    """Track the records as they are now."""
     return tracking.track(SuiteRecords(store), uri)
 
 
@@ -72,7 +69,6 @@ def rows(database: Path, query: str) -> Iterator[list[Any]]:
 
 
 def runs(database: Path) -> dict[str, Run]:
-    """Run id -> all that the database says about it."""
     with rows(
         database, "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'"
     ) as found:

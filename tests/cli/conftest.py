@@ -49,23 +49,27 @@ def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], o
     return folder
 
 
+def run_once(
+    factory: pytest.TempPathFactory, cache: Path, name: str, write: Callable[[Path], object], *options: str
+) -> FinishedRun:
+    """Run the suite that `write` puts into a folder by the real command line, in one of the parallel workers."""
+
+    def build(folder: Path) -> None:
+        write(folder)
+        run = ("run", "--suite", "tiny.yaml", "--executor", "inline", *options)
+        done = run_cli(*run, cwd=folder, env={"HARNESS_CACHE": str(cache), "HARNESS_DATA": None})
+        for part, text in (("code", str(done.returncode)), ("stdout", done.stdout), ("stderr", done.stderr)):
+            (folder / part).write_text(text)
+
+    folder = shared(factory, name, build)
+    code, stdout, stderr = ((folder / part).read_text() for part in ("code", "stdout", "stderr"))
+    return FinishedRun(folder, int(code), stdout, stderr)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
     """The tiny suite, run to its end by the real command line while no tracking server answers."""
-
-    def build(folder: Path) -> None:
-        write_suite(folder)
-        done = run_cli(
-            *("run", "--suite", "tiny.yaml", "--executor", "inline", "--tracking-uri", DEAD_URI),
-            cwd=folder,
-            env={"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None},
-        )
-        for name, text in (("code", str(done.returncode)), ("stdout", done.stdout), ("stderr", done.stderr)):
-            (folder / name).write_text(text)
-
-    folder = shared(tmp_path_factory, "finished", build)
-    stdout, stderr = (folder / "stdout").read_text(), (folder / "stderr").read_text()
-    return FinishedRun(folder, int((folder / "code").read_text()), stdout, stderr)
+    return run_once(tmp_path_factory, session_cache, "finished", write_suite, "--tracking-uri", DEAD_URI)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from harness.records.suite_folder import SuiteFolder
-from tests.cli.conftest import FinishedRun, shared
-from tests.cli.ground import refuse, snapshot, write_suite
+from tests.cli.conftest import FinishedRun, run_once
+from tests.cli.ground import snapshot, write_suite
 from tests.support import call_cli, run_cli
 
 SEARCH = """\
@@ -20,28 +20,15 @@ TRIALS = ["supervised/trial/0/0", "ua_mt/trial/0/0", "ua_mt/trial/0/1"]
 FINALS = ["supervised/2/0/0", "ua_mt/2/0/0"]
 
 
-def searched_suite(folder: Path, *changes: tuple[str, str]) -> Path:
+def searched_suite(folder: Path) -> Path:
     path = write_suite(folder)
-    text = path.read_text() + SEARCH
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
+    path.write_text(path.read_text() + SEARCH)
     return path
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
-    def build(folder: Path) -> None:
-        searched_suite(folder)
-        env = {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None}
-        done = run_cli("run", "--suite", "tiny.yaml", "--executor", "inline", "--no-track", cwd=folder, env=env)
-        for name, text in (("code", str(done.returncode)), ("stdout", done.stdout), ("stderr", done.stderr)):
-            (folder / name).write_text(text)
-
-    folder = shared(tmp_path_factory, "searched", build)
-    texts = [(folder / name).read_text() for name in ("code", "stdout", "stderr")]
-    return FinishedRun(folder, int(texts[0]), texts[1], texts[2])
+    return run_once(tmp_path_factory, session_cache, "searched", searched_suite, "--no-track")
 
 
 def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun):
@@ -107,19 +94,3 @@ def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: 
     result = folder.require_result()
     assert same is not None
     assert result.weights_sha256 == same.weights_sha256
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (("subset: 1", "subset: 0"), "tiny.yaml:15: search.subset: the finals use subset 0 too"),
-        (
-            ("ua_mt:", "ua_mt: {search: {consistancy: null}}"),
-            "tiny.yaml:8: methods.ua_mt.search.consistancy: unknown dimension; did you mean 'consistency'?",
-        ),
-    ],
-    ids=["subset", "dimension"],
-)
-def test_bad_searches(change: tuple[str, str], named: str, tmp_path: Path):
-    suite = searched_suite(tmp_path, change)
-    refuse("run", "--suite", suite, code=64, named=(named,), unchanged=tmp_path)

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from tests.search.simulation import SPACE, Driver, FakeStore
 EVENTS = st.lists(st.sampled_from(["turn"] * 4 + ["save", "retire", "crash"]), max_size=120)
 POINTS = st.lists(st.integers(0, SPACE), min_size=1, max_size=40)
 COSTS = st.lists(st.floats(0.2, 3.0), min_size=1, max_size=12)
+
+
+def in_steps(total: int, workers: int, script: Sequence[int]) -> tuple[FakeStore, Driver]:
+    """A search of so many steps, 10 a trial."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    return store, Driver(store, total, workers, script)
 
 
 def play(driver: Driver, events: list[str]) -> Driver:
@@ -38,6 +45,12 @@ def play(driver: Driver, events: list[str]) -> Driver:
 def check(driver: Driver) -> None:
     """Spent so far, and what whole trials that run have reserved, lie within the budget and a step of each worker."""
     assert driver.store.spent <= driver.total + slack(driver)
+
+
+def proposed(driver: Driver, name: str) -> Proposal:
+    proposal = driver.adaptive.next(name)
+    assert isinstance(proposal, Proposal), proposal
+    return proposal
 
 
 def slack(driver: Driver) -> float:
@@ -107,8 +120,7 @@ def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
 def test_lost_steps_are_charged_by_hand():
     """3 x 10 steps. The first trial is killed after 8, of which 5 are saved; it goes on to 10: 13 are spent. The second
     takes 10, and 7 are left for the third."""
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 30, 1, [1, 2, 3])
+    store, driver = in_steps(30, 1, [1, 2, 3])
     driver.fill()
     (first,) = driver.running.values()
     for _ in range(5):
@@ -126,26 +138,21 @@ def test_lost_steps_are_charged_by_hand():
 
 def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
     """A process that holds its run and still loads its data has not written yet that 8 of 20 steps are lost."""
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 20, 1, [1])
+    store, driver = in_steps(20, 1, [1])
     driver.fill()
     for _ in range(8):
         driver.turn()
     driver.crash()
-    again = driver.again().adaptive
-    first = again.next("a")
-    assert isinstance(first, Proposal)
+    again = driver.again()
+    first = proposed(again, "a")
     assert first.allowance == math.inf
     store.by_id(first.planned.run.id).lease.owned = True
-    second = again.next("b")
-    assert isinstance(second, Proposal)
-    assert second.allowance == 2.0
+    assert proposed(again, "b").allowance == 2.0
 
 
 def test_what_runs_is_reserved():
     """Budget of 2.5 trials on three workers: two whole ones and a half; nothing more until one of them ends early."""
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 25, 3, [1, 2, 3, 4])
+    store, driver = in_steps(25, 3, [1, 2, 3, 4])
     allowances = [driver.adaptive.next(name) for name in ("a", "b", "c", "d")]
     assert [one.allowance for one in allowances if isinstance(one, Proposal)] == [math.inf, math.inf, 5.0]
     assert allowances[3] == WAIT
@@ -156,17 +163,13 @@ def test_what_runs_is_reserved():
     assert driver.adaptive.next("d") == WAIT
     run.end("ended_early")
     driver.adaptive.ended("b", None, False)
-    freed = driver.adaptive.next("d")
-    assert isinstance(freed, Proposal)
-    assert freed.allowance == 8.0
+    assert proposed(driver, "d").allowance == 8.0
 
 
 def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 20, 2, [1, 2])
+    store, driver = in_steps(20, 2, [1, 2])
     for name in ("a", "b"):
-        proposal = driver.adaptive.next(name)
-        assert isinstance(proposal, Proposal)
+        proposal = proposed(driver, name)
         store.by_id(proposal.planned.run.id).start(proposal.allowance)
     retired = store.by_id(store.named[1].run.id)
     retired.step()
@@ -174,28 +177,22 @@ def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
     assert driver.adaptive.next("c") == WAIT
     retired.step()
     retired.end("ended_early")
-    proposal = driver.adaptive.next("c")
-    assert isinstance(proposal, Proposal)
-    assert proposal.allowance == 8.0
+    assert proposed(driver, "c").allowance == 8.0
 
 
 def test_a_trial_that_somebody_else_holds_is_waited_for():
     """The orphan of a killed driver notices within a heartbeat."""
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 10, 1, [1])
-    proposal = driver.adaptive.next("a")
-    assert isinstance(proposal, Proposal)
-    orphan = store.by_id(proposal.planned.run.id)
+    store, driver = in_steps(10, 1, [1])
+    orphan = store.by_id(proposed(driver, "a").planned.run.id)
     orphan.start(math.inf)
     driver.adaptive.ended("a", None, False)
     assert driver.adaptive.next("b") == WAIT
     orphan.end("ended_early")
-    assert isinstance(driver.adaptive.next("b"), Proposal)
+    proposed(driver, "b")
 
 
 def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not():
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 40, 2, [3, 1, 2])
+    store, driver = in_steps(40, 2, [3, 1, 2])
     for _ in range(14):
         driver.fill()
         driver.turn()
@@ -221,10 +218,9 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 40, workers, [0, 1, 1, 2, 3]).finish()
-    assert [one.trial.varied["point"] for one in store.named] == [0, 1, 2, 3]
-    assert [one.trial.point for one in store.named] == [0, 1, 2, 3]
+    store, driver = in_steps(40, workers, [0, 1, 1, 2, 3])
+    driver.finish()
+    assert [(one.trial.point, one.trial.varied["point"]) for one in store.named] == [(k, k) for k in range(4)]
     assert len(driver.order) == len(set(driver.order)) == 4
     assert store.spent == 40
     told = list(driver.sampler.told.values())
@@ -238,8 +234,8 @@ def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
 @pytest.mark.parametrize("script", [[], [0], [0, 1]], ids=["no dimension", "one point", "two points"])
 def test_an_exhausted_space_ends_the_study(script: list[int]):
     """Nothing to vary: the default alone, as in a headline search, and not the same trial for ever."""
-    store = FakeStore(Budget(steps=10), [1.0])
-    driver = Driver(store, 100, 2, script).finish()
+    store, driver = in_steps(100, 2, script)
+    driver.finish()
     assert driver.last == DONE
     assert len(store.named) == len(set(script) | {0})
     assert store.spent == 10 * len(store.named)

@@ -8,6 +8,9 @@ from tests.search.suites import entry, refusal
 RANGE = {"scale": "log", "values": [0.1, 1]}
 
 
+COSINES = {"methods": {"action_pp": entry(tau_low={"scale": "log", "values": [0.1, 0.9]}, tau_high=RANGE)}}
+
+
 def ua_mt(name: str, dimension: object) -> dict[str, Any]:
     """A suite of UA-MT alone with one dimension of its own."""
     return {"methods": {"ua_mt": {"search": {name: dimension}}}}
@@ -24,19 +27,19 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "ema_decay:",
             "1.1: Input should be less than or equal to 1",
         ),
-        (
-            ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
-            {},
-            "methods.ua_mt.search.passes",
-            "passes:",
-            "valid integer",
+        *(
+            (
+                ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
+                {"mode": mode},
+                "methods.ua_mt.search.passes",
+                "passes:",
+                "valid integer",
+            )
+            for mode in ("headline", "adaptive")  # its sampler would come to such a point
         ),
-        (
-            {"methods": {"action_pp": entry(tau_low={"scale": "log", "values": [0.1, 0.9]}, tau_high=RANGE)}},
-            {},
-            "methods.action_pp.search.student_temperature.cosine",
-            "search:",
-            "is above high",
+        *(
+            (COSINES, {"mode": mode}, "methods.action_pp.search.student_temperature.cosine", "search:", "is above high")
+            for mode in ("headline", "adaptive")
         ),
         (
             ua_mt("noise", {"scale": "log", "values": [0, 1]}),
@@ -84,22 +87,3 @@ def test_refusals_name_line_and_field(
     own = [one for one in message.splitlines() if any(one.startswith(f"{path}:{line}: {field}: ") for line in found)]
     assert len(own) == 1, message
     assert words in own[0]
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        (ua_mt("passes", {"scale": "linear", "values": [2, 8]}), "valid integer"),
-        (
-            {"methods": {"action_pp": entry(tau_low={"scale": "log", "values": [0.1, 0.9]}, tau_high=RANGE)}},
-            "is above high",
-        ),
-    ],
-    ids=["fractions of an integer", "a combination"],
-)
-def test_an_adaptive_search_is_refused_before_its_sampler_comes_to_an_impossible_point(
-    changes: dict[str, Any], words: str, tmp_path: Path
-):
-    message = refusal(tmp_path, changes, mode="adaptive")
-    assert words in message
-    assert f"{tmp_path / 'small.yaml'}:" in message

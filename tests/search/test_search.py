@@ -3,13 +3,10 @@ from typing import Any
 import pytest
 
 from harness.api.errors import InterruptedRunError, ServiceError, UsageError
-from harness.cli.tables import plan_runs, status_table
 from harness.data.permit import TestPermit
-from harness.execution.dry_run import make_dry_run
 from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
-from harness.suite.load import load_suite
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
@@ -220,19 +217,6 @@ def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny
     assert session.find(proposed.id[:12]) == proposed
     with pytest.raises(UsageError, match="names 0 runs"):
         session.find("tiny_staged/trial/0/2")
-
-
-def test_plan_and_status_name_trials_and_finals(searched: Tiny):
-    dry_run = make_dry_run(load_suite(str(searched.suite)), None, searched.runs)
-    _, rows, _ = plan_runs(dry_run)
-    assert [(row[0], row[2]) for row in rows] == [
-        *((name, "done") for name in TRIALS),
-        ("tiny_staged/2/0/0", "to run"),
-        ("tiny_short/2/0/0", "to run"),
-    ]
-    _, lines, _ = status_table(read_status(SuiteRecords(store_of(searched))))
-    assert [(line[0], line[1]) for line in lines] == [(row[0], row[2]) for row in rows]
-    assert all(line[7] for line in lines[:4]), "validation Dice of trials"
 
 
 def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:

@@ -45,9 +45,12 @@ def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
     return lambda planned: (dice[planned.trial.point], "ok")
 
 
+THIRD_BEST = scores(0.5, 0.4, 0.8, 0.7)
+
+
 def test_the_best_last_validation_is_chosen(tmp_path: Path):
     """Every trial here had its best validation first."""
-    plan, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    plan, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, THIRD_BEST)
     assert chosen(selection) == {("supervised", 0): 2, ("ua_mt", 0): 2}
     assert (selection.rule, selection.suite_hash) == ("best_validation", plan.loaded.suite.hash)
     assert [one.trial for one in selection.candidates or []] == [one.trial for one in plan.trials]
@@ -109,7 +112,7 @@ def test_seed_k_takes_what_study_k_chose(tmp_path: Path):
 def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp_path: Path):
     rows = {"supervised": None, "ua_mt": {"engine": {"optimiser": {"momentum": 0.5}}}}
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
-    after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    after, selection, _ = decided(plan, tmp_path, THIRD_BEST)
     for planned in after.finals:
         trial = trials_of(plan, planned.planned_run.entry)[2].run
         assert planned.run.engine.optimiser == trial.engine.optimiser
@@ -120,7 +123,7 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
 
 
 def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path):
-    plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    plan, _, _ = decided(plan_of(tmp_path), tmp_path, THIRD_BEST)
     (found,) = {json.dumps(one.run.params) for one in plan.finals if one.planned_run.entry == "ua_mt"}
     written = plan_of(
         tmp_path, {"search": None, "methods": {"supervised": None, "ua_mt": {"params": json.loads(found)}}}
@@ -133,7 +136,7 @@ def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path):
 
 def test_a_selection_of_another_version_of_a_method_names_no_finals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plan = plan_of(tmp_path)
-    _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    _, selection, _ = decided(plan, tmp_path, THIRD_BEST)
     monkeypatch.setattr(plan.entries["ua_mt"].method, "version", 99)
     assert plan_of(tmp_path).with_selection(selection).finals == ()
     gone = [entry.model_copy(update={"params": {**entry.params, "gone": 1}}) for entry in selection.entries]
@@ -142,7 +145,7 @@ def test_a_selection_of_another_version_of_a_method_names_no_finals(tmp_path: Pa
 
 
 def test_people_read_what_was_chosen(tmp_path: Path):
-    _, selection, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    _, selection, _ = decided(plan_of(tmp_path), tmp_path, THIRD_BEST)
     supervised, ua_mt = describe_choices(selection)
     assert supervised == "chosen: supervised/trial/0/0 with validation Dice 0.500: nothing to vary"
     assert ua_mt.startswith("chosen: ua_mt/trial/0/2 with validation Dice 0.800: consistency ")
@@ -168,7 +171,7 @@ def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPer
 def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
     change: Callable[[dict[str, Any]], object], tmp_path: Path
 ):
-    _, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    _, selection, store = decided(plan_of(tmp_path), tmp_path, THIRD_BEST)
     assert selection.digest == candidates_digest(selection.candidates)
     permit = _permit(store, selection, tmp_path)
     permit.check()
@@ -178,7 +181,7 @@ def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
 
 
 def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path):
-    plan, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    plan, selection, store = decided(plan_of(tmp_path), tmp_path, THIRD_BEST)
     permit = _permit(store, selection, tmp_path)
     for planned in plan.trials:
         with pytest.raises(ClosedSplitError, match="does not name run"):

@@ -2,8 +2,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.records.schema import Run
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, make_plan, unprepared
@@ -161,10 +159,3 @@ def test_two_rows_with_the_same_point_share_its_run(tmp_path: Path):
     assert runs(plan, "again")[1:] != runs(plan, "ua_mt")[1:], "points hang on the row"
     assert len(plan.trials) == 8
     assert len(plan.runs) == 7
-
-
-@pytest.mark.parametrize(("studies", "taken"), [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1]), (3, [0, 1, 2, 0])])
-def test_seeds_take_the_studies_in_turn(studies: int, taken: list[int], tmp_path: Path):
-    plan = plan_of(tmp_path, {"seeds": [7, 3, 11, 0]}, studies=studies)
-    for planned_run in plan.planned_runs:
-        assert plan.chosen_for(planned_run) == (planned_run.entry, taken[[7, 3, 11, 0].index(planned_run.seed)])

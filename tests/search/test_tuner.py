@@ -60,8 +60,11 @@ class Recording(Listed):
         self.told.append((name, dice, failed))
 
 
+Searcher = tuple[Any, Recording, StopFlag]
+
+
 @pytest.fixture
-def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
+def searcher(session: Session) -> Searcher:
     """Tune's searcher over the one trial, and what it tells."""
     import ray
 
@@ -103,9 +106,7 @@ def test_validations_on_record_are_told_before_a_process_starts(session: Session
     assert (last["validation"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
 
 
-def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
-    session: Session, searcher: tuple[Any, Recording, StopFlag]
-):
+def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(session: Session, searcher: Searcher):
     """Without one the search would never be over."""
     search, _, _ = searcher
     folder = half_trained(session)
@@ -114,17 +115,13 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     assert folder.result() is None
     search.end_retired()
     result = folder.require_result()
-    assert (result.status, result.spent.useful_steps, [validation.validation for validation in result.validations]) == (
-        "ended_early",
-        8,
-        [1],
-    )
+    assert (result.status, result.spent.useful_steps, len(result.validations)) == ("ended_early", 8, 1)
     assert [outcome.status for outcome in search.outcomes.values()] == ["ok"]
     search.end_retired()
     assert folder.result() == result
 
 
-def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Recording, StopFlag]):
+def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: Searcher):
     """Its log cannot be written, so its process never starts: others must not start either."""
     search, proposals, stop = searcher
     assert search.suggest("a")["run"] == session.plan.trials[0].run.id
@@ -157,10 +154,6 @@ def report_of(status: str, **more: Any) -> dict[str, Any]:
         (None, True, False, "interrupted", True),
         (None, True, True, "interrupted", True),
     ],
-    ids=[
-        *("ok", "failed", "killed", "interrupted", "busy", "retired", "stopped", "pending"),
-        *("worker died", "worker died at a stop"),
-    ],
 )
 def test_how_a_trial_ended(
     result: dict[str, Any] | None,
@@ -169,7 +162,7 @@ def test_how_a_trial_ended(
     status: str,
     failed: bool,
     session: Session,
-    searcher: tuple[Any, Recording, StopFlag],
+    searcher: Searcher,
 ):
     search, proposals, stop = searcher
     search.suggest("a")
@@ -185,7 +178,7 @@ def test_how_a_trial_ended(
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
 
-def test_nothing_is_suggested_after_the_last_trial_or_a_stop(searcher: tuple[Any, Recording, StopFlag]):
+def test_nothing_is_suggested_after_the_last_trial_or_a_stop(searcher: Searcher):
     search, _, stop = searcher
     assert "run" in search.suggest("a")
     assert search.suggest("b") == search.FINISHED
@@ -193,9 +186,7 @@ def test_nothing_is_suggested_after_the_last_trial_or_a_stop(searcher: tuple[Any
     assert search.suggest("c") == search.FINISHED
 
 
-def test_tune_is_stopped_once_the_runs_have_left(
-    searcher: tuple[Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
-):
+def test_tune_is_stopped_once_the_runs_have_left(searcher: Searcher, monkeypatch: pytest.MonkeyPatch):
     """It would retire for good what still runs. A run that never leaves does not hold it for ever."""
     from harness.search.tuner import StopAll
 
@@ -217,6 +208,6 @@ def test_tune_is_stopped_once_the_runs_have_left(
     assert not stopper("a", {})
 
 
-def test_a_search_pickles_as_nothing(searcher: tuple[Any, Recording, StopFlag]):
+def test_a_search_pickles_as_nothing(searcher: Searcher):
     search, _, _ = searcher
     assert type(pickle.loads(pickle.dumps(search))) is object

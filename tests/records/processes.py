@@ -1,8 +1,10 @@
 """Real processes for tests of the store: forked, so that hundreds of them cost little."""
 
 import os
+import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 
@@ -13,6 +15,19 @@ def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
     child = FORK.Process(target=work, args=arguments, daemon=True)
     child.start()
     return child
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let the system refuse what this process would write beyond so many bytes of a file."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def kill(child: BaseProcess) -> None:

@@ -11,7 +11,7 @@ from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
 from harness.records.checksums import seal_record
 from harness.records.files import read_record, write_atomic, write_record, write_text
-from tests.records.processes import forked, kill
+from tests.records.processes import forked, kill, no_file_above
 from tests.support import require
 
 
@@ -73,9 +73,6 @@ def test_the_umask_decides_who_may_read(umask: int, mode: int, tmp_path: Path):
 
 
 def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path):
-    import resource
-    import signal
-
     path = tmp_path / "record.txt"
     write_text(path, "old")
     require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
@@ -85,15 +82,8 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path):
 
     with pytest.raises(DiskError, match=r"cannot write .*record\.txt: No space left.*run the same command again"):
         write_atomic(path, write)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(DiskError, match=r"cannot write .*record\.txt: File too large"):
-            write_text(path, "x" * 2000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with no_file_above(1000), pytest.raises(DiskError, match=r"cannot write .*record\.txt: File too large"):
+        write_text(path, "x" * 2000)
     assert path.read_text(encoding="utf-8") == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
 

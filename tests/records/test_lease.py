@@ -42,105 +42,105 @@ def kill_later(pid: int) -> None:
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[Any]:
+def holder(path: Path) -> Iterator[Any]:
     ready = FORK.Event()
-    child = forked(hold, tmp_path / "lease", ready)
+    child = forked(hold, path, ready)
     assert ready.wait(LIMIT_SECONDS)
     yield child
     if child.is_alive():
         kill(child)
 
 
-def test_claim_says_who_and_release_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_claim_says_who_and_release_gives_it_back(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setenv("HARNESS_DRIVER", "123")
-    lease = Lease(tmp_path / "lease")
+    lease = Lease(path)
     assert (lease.holder(), lease.held()) == (None, False)
     lease.claim()
     owner = lease.holder()
     assert owner is not None
     assert (owner.host, owner.pid) == (socket.gethostname(), os.getpid())
     assert (owner.driver, owner.job) == (123, "4711")
-    assert Lease(tmp_path / "lease").held()
+    assert Lease(path).held()
     with pytest.raises(LeaseHeldError, match=str(os.getpid())):
-        Lease(tmp_path / "lease").claim()
+        Lease(path).claim()
     lease.release()
     assert list(tmp_path.iterdir()) == []
-    Lease(tmp_path / "lease").claim()
+    Lease(path).claim()
 
 
-def test_a_living_process_is_not_taken_over(holder: Any, tmp_path: Path):
-    os.utime(tmp_path / "lease", (0, 0))  # on the same host silence means nothing: the process lives
+def test_a_living_process_is_not_taken_over(holder: Any, path: Path):
+    os.utime(path, (0, 0))  # on the same host silence means nothing: the process lives
     with pytest.raises(LeaseHeldError, match=f"pid {holder.pid} on {socket.gethostname()}"):
-        Lease(tmp_path / "lease").claim()
+        Lease(path).claim()
 
 
-def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path):
+def test_a_killed_process_is_taken_over_at_once(holder: Any, path: Path):
     kill(holder)
-    lease = Lease(tmp_path / "lease")
+    lease = Lease(path)
     lease.claim()
     owner = lease.holder()
     assert owner is not None
     assert owner.pid == os.getpid()
 
 
-def test_a_zombie_is_dead(tmp_path: Path):
+def test_a_zombie_is_dead(path: Path):
     """Its parent has not waited for it yet, so its pid still exists."""
     pid = os.fork()
     if pid == 0:
-        Lease(tmp_path / "lease").claim()
+        Lease(path).claim()
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     try:
-        Lease(tmp_path / "lease").claim()
+        Lease(path).claim()
     finally:
         os.waitpid(pid, 0)
 
 
-def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path):
+def test_patience_ends_when_the_holder_does(holder: Any, path: Path):
     forked(kill_later, holder.pid)
     with pytest.raises(LeaseHeldError):
-        Lease(tmp_path / "lease").claim(patience_seconds=0.1)
-    lease = Lease(tmp_path / "lease")
+        Lease(path).claim(patience_seconds=0.1)
+    lease = Lease(path)
     before = time.monotonic()
     lease.claim(patience_seconds=LIMIT_SECONDS)
     assert time.monotonic() - before < LIMIT_SECONDS / 2
 
 
-def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path):
+def test_a_pid_that_somebody_else_has_now_is_dead(path: Path):
     """Same host, same pid, other start time: the pid was given out again."""
     this = Owner.this()
-    write_lease(tmp_path / "lease", this.model_copy(update={"start_ticks": this.start_ticks - 1}))
-    assert not Lease(tmp_path / "lease").held()
-    Lease(tmp_path / "lease").claim()
+    write_lease(path, this.model_copy(update={"start_ticks": this.start_ticks - 1}))
+    assert not Lease(path).held()
+    Lease(path).claim()
 
 
 @pytest.mark.parametrize(("job", "restarts", "free"), [("77", 1, True), ("77", 0, False), ("78", 1, False)])
 def test_an_earlier_life_of_the_same_job_is_over(
-    job: str, restarts: int, free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, restarts: int, free: bool, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Slurm ends all of a job before it starts it again, on whatever nodes; of other jobs that is not known."""
-    foreign(0, tmp_path / "lease")
+    foreign(0, path)
     monkeypatch.setenv("SLURM_JOB_ID", job)
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
-    assert Lease(tmp_path / "lease").held() != free
+    assert Lease(path).held() != free
     if free:
-        Lease(tmp_path / "lease").claim()
-        holder = Lease(tmp_path / "lease").holder()
+        Lease(path).claim()
+        holder = Lease(path).holder()
         assert holder is not None
         assert (holder.job, holder.restarts) == (job, restarts)
 
 
-def test_a_heartbeat_ends_the_silence(tmp_path: Path):
-    lease = Lease(tmp_path / "lease")
+def test_a_heartbeat_ends_the_silence(path: Path):
+    lease = Lease(path)
     lease.claim()
     os.utime(lease.path, (0, 0))
     lease.beat()
     assert time.time() - lease.path.stat().st_mtime < 30
 
 
-def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path: Path):
-    lease = Lease(tmp_path / "lease")
+def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(path: Path):
+    lease = Lease(path)
     lease.claim()
     theirs = foreign(50, lease.path)  # we were silent too long, another host took over
     with pytest.raises(LeaseLostError, match="another-node"):
@@ -150,12 +150,12 @@ def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path:
     assert lease.holder() == theirs
 
 
-def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path):
-    before = (tmp_path / "lease").stat().st_mtime_ns
-    stranger = Lease(tmp_path / "lease")
+def test_one_who_never_claimed_changes_nothing(holder: Any, path: Path):
+    before = path.stat().st_mtime_ns
+    stranger = Lease(path)
     stranger.beat()
     stranger.release()
-    assert (tmp_path / "lease").stat().st_mtime_ns == before
+    assert path.stat().st_mtime_ns == before
     with pytest.raises(LeaseHeldError):
         stranger.claim()
 

@@ -63,8 +63,7 @@ def beating(path: Path, date: float) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, tmp_path: Path, quick: None):
-    path = tmp_path / "lease"
+def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, path: Path, quick: None):
     owner = Owner.this().model_copy(update=UNSEEN[name])
     assert owner.state == "unseen"
     write_lease(path, owner)
@@ -77,8 +76,8 @@ def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, 
 
 
 @pytest.mark.parametrize("ahead", CLOCKS)
-def test_the_date_of_a_heartbeat_decides_nothing(ahead: float, tmp_path: Path, quick: None):
-    path, date = tmp_path / "lease", time.time() + ahead
+def test_the_date_of_a_heartbeat_decides_nothing(ahead: float, path: Path, quick: None):
+    date = time.time() + ahead
     write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
     with beating(path, date), pytest.raises(LeaseHeldError):
         Lease(path).claim(patience_seconds=0.8)
@@ -95,9 +94,9 @@ def claim(path: Path, claimed: Any) -> None:
     claimed.set()
 
 
-def test_a_suspended_watcher_has_not_watched(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch):
+def test_a_suspended_watcher_has_not_watched(path: Path, quick: None, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lease_module, "LONGEST_GAP", 0.1)
-    path, claimed = tmp_path / "lease", FORK.Event()
+    claimed = FORK.Event()
     write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
     child = forked(claim, path, claimed)
     assert child.pid is not None
@@ -123,40 +122,40 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["proc of the host", "proc of its own"])
-def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], tmp_path: Path):
+def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], path: Path, tmp_path: Path):
     unshare = ["unshare", "--pid", "--fork", *mount]
     probe = subprocess.run([*unshare, "true"], check=False, capture_output=True, text=True)
     require("unshare", probe.returncode == 0, f"no right to make a pid namespace: {probe.stderr.strip()}")
     (tmp_path / "script.py").write_text(CLAIMED_TWICE, encoding="utf-8")
-    command = [*unshare, sys.executable, str(tmp_path / "script.py"), str(tmp_path / "lease")]
+    command = [*unshare, sys.executable, str(tmp_path / "script.py"), str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_environment()
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "73\n"
-        holder = Lease(tmp_path / "lease").holder()
+        holder = Lease(path).holder()
         assert holder is not None
         assert (holder.host, holder.state) == (socket.gethostname(), "unseen")
         with pytest.raises(LeaseHeldError):
-            Lease(tmp_path / "lease").claim()
+            Lease(path).claim()
         child.communicate("")
 
 
-def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(tmp_path: Path, quick: None):
+def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(path: Path, quick: None):
     for content in (b"", b"\0" * 300):
-        (tmp_path / "lease").write_bytes(content)
-        assert Lease(tmp_path / "lease").holder() == UNWRITTEN
+        path.write_bytes(content)
+        assert Lease(path).holder() == UNWRITTEN
         with pytest.raises(LeaseHeldError, match="has not written its name"):
-            Lease(tmp_path / "lease").claim()
-        Lease(tmp_path / "lease").claim(patience_seconds=0.1)
-        (tmp_path / "lease").unlink()
+            Lease(path).claim()
+        Lease(path).claim(patience_seconds=0.1)
+        path.unlink()
 
 
-def test_a_takeover_whose_maker_was_killed_expires(tmp_path: Path, quick: None):
-    write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
+def test_a_takeover_whose_maker_was_killed_expires(path: Path, tmp_path: Path, quick: None):
+    write_lease(path, Owner.this().model_copy(update={"start_ticks": 1}))
     (tmp_path / ".lease.takeover").touch()
-    Lease(tmp_path / "lease").claim(patience_seconds=0.1)
-    assert [path.name for path in tmp_path.iterdir()] == ["lease"]
+    Lease(path).claim(patience_seconds=0.1)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def link_to_lease(path: Path) -> None:
@@ -181,9 +180,8 @@ NOT_LEASES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", NOT_LEASES)
-def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_no_lease_is_one_clear_error(name: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "lease"
     NOT_LEASES[name](path)
     for use in (Lease(path).claim, lambda: Lease(path).claim(5.0), Lease(path).holder, Lease(path).held):
         began = time.monotonic()
@@ -195,12 +193,14 @@ def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", list(NOT_LEASES)[: list(NOT_LEASES).index("text")])
-def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_no_file_in_the_place_of_a_takeover(
+    name: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     NOT_LEASES[name](tmp_path / ".lease.takeover")
-    write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
+    write_lease(path, Owner.this().model_copy(update={"start_ticks": 1}))
     with pytest.raises(RecordError, match=r"lease\.takeover: a .* where a lease should be\. Move it away"):
-        Lease(tmp_path / "lease").claim(5.0)
+        Lease(path).claim(5.0)
 
 
 def test_a_missing_folder_is_one_clear_error(tmp_path: Path):
@@ -244,13 +244,13 @@ def test_who_lost_the_lease_is_told_and_changes_nothing(name: str, tmp_path: Pat
     assert before == after
 
 
-def test_a_process_never_signals_who_cannot_be_seen(tmp_path: Path):
+def test_a_process_never_signals_who_cannot_be_seen(path: Path, tmp_path: Path):
     """The pid of a driver's child in another namespace is somebody else's here."""
     from harness.execution.process import stop_on_this_host
 
     victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     seen = Owner.this().model_copy(update={"pid": victim.pid, "driver": os.getpid(), "job": None})
-    write_lease(tmp_path / "lease", seen.model_copy(update={"pid_namespace": "pid:[1]"}))
+    write_lease(path, seen.model_copy(update={"pid_namespace": "pid:[1]"}))
     assert stop_on_this_host([str(tmp_path)], os.getpid(), None) == 0
     assert victim.poll() is None
     victim.communicate(b"\n")

@@ -11,12 +11,19 @@ from harness.api.errors import DiskError, RecordError
 from harness.records.checksums import seal_line
 from harness.records.ledger import Ledger, LedgerLine, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.schema import Spent
+from tests.records.processes import no_file_above
 
 AT = "2026-11-02T10:00:00.000Z"
 
 
-def line(kind: str, attempt: int, base: tuple[float, int], spent: tuple[float, int], **more: object) -> LedgerLine:
-    """A ledger line; base and spent are (device seconds, steps)."""
+def line(
+    kind: str,
+    attempt: int = 0,
+    spent: tuple[float, int] = (0, 0),
+    base: tuple[float, int] = (0, 0),
+    **more: object,
+) -> LedgerLine:
+    """Spent and base are (device seconds, steps)."""
     return LedgerLine.model_validate(
         {
             "kind": kind,
@@ -38,16 +45,16 @@ def test_by_hand_kill_resume_and_a_changed_environment():
     Spent in all 10 + 3 + 20 = 33 s; the last attempt holds 20 s; 13 s are lost. Steps likewise, 2 a second.
     """
     lines = [
-        line("start", 0, (0, 0), (0, 0)),
-        line("checkpoint", 0, (0, 0), (6, 12)),
-        line("heartbeat", 0, (0, 0), (10, 20)),
-        line("start", 1, (6, 12), (0, 0)),
-        line("heartbeat", 1, (6, 12), (3, 6)),
+        line("start"),
+        line("checkpoint", 0, (6, 12)),
+        line("heartbeat", 0, (10, 20)),
+        line("start", 1, base=(6, 12)),
+        line("heartbeat", 1, (3, 6), base=(6, 12)),
     ]
     assert summarise(lines) == Spent(
         useful_device_seconds=9, lost_device_seconds=4, useful_steps=18, lost_steps=8, attempts=2
     )
-    lines += [line("start", 2, (0, 0), (0, 0)), line("end", 2, (0, 0), (20, 40))]
+    lines += [line("start", 2), line("end", 2, (20, 40))]
     assert summarise(lines) == Spent(
         useful_device_seconds=20, lost_device_seconds=13, useful_steps=40, lost_steps=26, attempts=3
     )
@@ -61,20 +68,20 @@ def test_nothing_spent():
 
 def test_an_attempt_that_ended_before_it_began_changes_nothing():
     """Its process found the disk full while loading: what the attempt before it holds stays useful."""
-    lines = [line("start", 0, (0, 0), (0, 0)), line("end", 0, (0, 0), (5, 9)), line("end", 1, (0, 0), (0, 0))]
+    lines = [line("start"), line("end", 0, (5, 9)), line("end", 1)]
     assert summarise(lines) == summarise(lines[:2])
 
 
 def test_a_violation_is_a_remark_and_spends_nothing():
-    lines = [line("start", 0, (0, 0), (0, 0)), line("heartbeat", 0, (0, 0), (5, 9))]
-    assert summarise([*lines, line("violation", 0, (0, 0), (0, 0), note="test split")]) == summarise(lines)
+    lines = [line("start"), line("heartbeat", 0, (5, 9))]
+    assert summarise([*lines, line("violation", note="test split")]) == summarise(lines)
 
 
 def test_wall_seconds_add_up_over_attempts():
     lines = [
-        line("heartbeat", 0, (0, 0), (1, 1), wall_seconds={"train": 1.0, "data": 2.0}),
-        line("end", 0, (0, 0), (5, 9), wall_seconds={"train": 6.0, "data": 2.0}),
-        line("end", 1, (5, 9), (1, 1), wall_seconds={"train": 1.5, "eval": 0.5}),
+        line("heartbeat", 0, (1, 1), wall_seconds={"train": 1.0, "data": 2.0}),
+        line("end", 0, (5, 9), wall_seconds={"train": 6.0, "data": 2.0}),
+        line("end", 1, (1, 1), base=(5, 9), wall_seconds={"train": 1.5, "eval": 0.5}),
     ]
     assert wall_by_phase(lines) == {"train": 7.5, "data": 2.0, "eval": 0.5}
 
@@ -107,7 +114,7 @@ class Model:
     def write(self, kind: str) -> None:
         own = self.alive[len(self.base) :]
         base = (self.cost(self.base), len(self.base))
-        self.ledger.append(line(kind, self.attempt, base, (self.cost(own), len(own))))
+        self.ledger.append(line(kind, self.attempt, (self.cost(own), len(own)), base))
         self.known |= set(self.alive)
         self.known_alive = list(self.alive)
 
@@ -140,11 +147,13 @@ class Model:
             self.start()
 
 
-def born(path: Path) -> Model:
-    """An engine with an empty ledger that has just started."""
+def born(path: Path, history: list[float | str] | None = None) -> Model:
+    """An engine that began with an empty ledger, and what happened to it since."""
     path.unlink(missing_ok=True)
     model = Model(Ledger(path))
     model.start()
+    for event in history or []:
+        model.live(event)
     return model
 
 
@@ -175,15 +184,15 @@ def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_
 def test_at_rest_by_hand():
     """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
     lines = [
-        line("start", 0, (0, 0), (0, 0)),
-        line("checkpoint", 0, (0, 0), (9, 18)),
-        line("heartbeat", 0, (0, 0), (12, 24)),
+        line("start"),
+        line("checkpoint", 0, (9, 18)),
+        line("heartbeat", 0, (12, 24)),
     ]
     assert summarise_at_rest(lines) == Spent(
         useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
     )
     assert summarise_at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
-    stopped = [*lines, line("checkpoint", 0, (0, 0), (12, 24)), line("end", 0, (0, 0), (12, 24))]
+    stopped = [*lines, line("checkpoint", 0, (12, 24)), line("end", 0, (12, 24))]
     assert summarise_at_rest(stopped) == summarise(stopped)
     assert summarise_at_rest([]) == summarise([])
 
@@ -206,27 +215,25 @@ def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[flo
 def test_what_counts_of_each_attempt_by_hand():
     """10 s with 6 s in the checkpoint; 3 s more from there, all kept; 5 s more, of which a checkpoint holds 4 s."""
     lines = [
-        line("start", 0, (0, 0), (0, 0)),
-        line("heartbeat", 0, (0, 0), (10, 20)),
-        line("start", 1, (6, 12), (0, 0)),
-        line("end", 1, (6, 12), (3, 6)),
-        line("begin", 2, (0, 0), (0, 0)),
-        line("start", 3, (9, 18), (0, 0)),
-        line("checkpoint", 3, (9, 18), (4, 8)),
-        line("heartbeat", 3, (9, 18), (5, 10)),
+        line("start"),
+        line("heartbeat", 0, (10, 20)),
+        line("start", 1, base=(6, 12)),
+        line("end", 1, (3, 6), base=(6, 12)),
+        line("begin", 2),
+        line("start", 3, base=(9, 18)),
+        line("checkpoint", 3, (4, 8), base=(9, 18)),
+        line("heartbeat", 3, (5, 10), base=(9, 18)),
     ]
     assert useful_by_attempt(lines, settled=True) == {0: 6, 1: 3, 3: 5}
     assert useful_by_attempt(lines, settled=False) == {0: 6, 1: 3, 3: 4}
-    elsewhere = [*lines, line("start", 4, (0, 0), (0, 0)), line("end", 4, (0, 0), (20, 40))]
+    elsewhere = [*lines, line("start", 4), line("end", 4, (20, 40))]
     assert useful_by_attempt(elsewhere, settled=True) == {0: 0, 1: 0, 3: 0, 4: 20}
     assert useful_by_attempt([], settled=True) == useful_by_attempt([], settled=False) == {}
 
 
 @given(history=events)
 def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path):
-    model = born(tmp_path / "ledger.jsonl")
-    for event in history:
-        model.live(event)
+    model = born(tmp_path / "ledger.jsonl", history)
     lines = model.ledger.lines()
     for settled, spent in ((True, summarise(lines)), (False, summarise_at_rest(lines))):
         useful = useful_by_attempt(lines, settled=settled)
@@ -236,9 +243,7 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
 
 @given(history=events)
 def test_without_what_has_passed_the_same_was_spent(history: list[float | str], tmp_path: Path):
-    model = born(tmp_path / "ledger.jsonl")
-    for event in history:
-        model.live(event)
+    model = born(tmp_path / "ledger.jsonl", history)
     whole = model.ledger.lines()
     model.ledger.forget_passed()
     lines = model.ledger.lines()
@@ -255,14 +260,14 @@ def test_without_what_has_passed_the_same_was_spent(history: list[float | str], 
 def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
-    whole = [line("heartbeat", 0, (0, 0), (k / 4, k)) for k in range(data.draw(st.integers(0, 4)))]
+    whole = [line("heartbeat", 0, (k / 4, k)) for k in range(data.draw(st.integers(0, 4)))]
     for item in whole:
         Ledger(path).append(item)
-    torn = seal_line(line("heartbeat", 0, (0, 0), (99, 99)).model_dump_json())
+    torn = seal_line(line("heartbeat", 0, (99, 99)).model_dump_json())
     with path.open("ab") as file:
         file.write(torn[: cut % len(torn)])  # without its end, at least without the newline
     assert Ledger(path).lines() == whole
-    last = line("end", 1, (1, 1), (2, 2))
+    last = line("end", 1, (2, 2), base=(1, 1))
     Ledger(path).append(last)
     assert Ledger(path).lines() == [*whole, last]
 
@@ -272,7 +277,7 @@ def test_any_flipped_bit_is_found(at: int, bit: int, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
     for k in range(3):
-        Ledger(path).append(line("heartbeat", 0, (0, 0), (k / 4, k)))
+        Ledger(path).append(line("heartbeat", 0, (k / 4, k)))
     content = bytearray(path.read_bytes())
     at %= len(content) - 1  # without the last newline, the last line is one whose writer died
     content[at] ^= 1 << bit
@@ -288,7 +293,7 @@ def test_any_note_stays_within_its_line(note: str, tmp_path: Path):
     """Notes hold messages of errors, with whatever file names and line ends are in them."""
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
-    remark = line("violation", 0, (0, 0), (0, 0), note=note)
+    remark = line("violation", note=note)
     Ledger(path).append(remark)
     assert Ledger(path).lines() == [remark]
 
@@ -298,7 +303,7 @@ def test_two_threads_append_without_tearing_each_other(tmp_path: Path):
 
     def write(attempt: int) -> None:
         for k in range(60):
-            ledger.append(line("heartbeat", attempt, (0, 0), (k, k), note="x" * (37 * attempt)))
+            ledger.append(line("heartbeat", attempt, (k, k), note="x" * (37 * attempt)))
 
     threads = [threading.Thread(target=write, args=(attempt,)) for attempt in range(4)]
     for thread in threads:
@@ -313,7 +318,7 @@ def test_two_threads_append_without_tearing_each_other(tmp_path: Path):
 
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
-    raw = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json") | {"schema_version": 3, "something": "new"}
+    raw = line("start").model_dump(mode="json") | {"schema_version": 3, "something": "new"}
     path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
     with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 3.*newer"):
         Ledger(path).lines()
@@ -321,20 +326,10 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path):
 
 def test_a_line_that_only_half_fits_is_no_success(tmp_path: Path):
     """A nearly full disk takes the beginning of a write and reports that as a success."""
-    import resource
-    import signal
-
     path = tmp_path / "ledger.jsonl"
-    Ledger(path).append(line("start", 0, (0, 0), (0, 0)))
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, limits[1]))
-    try:
-        with pytest.raises(DiskError, match=r"cannot write .*ledger\.jsonl"):
-            Ledger(path).append(line("end", 0, (0, 0), (1, 1)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    Ledger(path).append(line("start"))
+    with no_file_above(path.stat().st_size + 40), pytest.raises(DiskError, match=r"cannot write .*ledger\.jsonl"):
+        Ledger(path).append(line("end", 0, (1, 1)))
     assert [item.kind for item in Ledger(path).lines()] == ["start"]
-    Ledger(path).append(line("end", 0, (0, 0), (1, 1)))
+    Ledger(path).append(line("end", 0, (1, 1)))
     assert [item.kind for item in Ledger(path).lines()] == ["start", "end"]

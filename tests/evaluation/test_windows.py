@@ -13,7 +13,6 @@ from harness.api.dataset import Task
 from harness.evaluation import predict
 from harness.evaluation.predict import at_native, nearest_indices, predict_windows, windows
 from harness.records.schema import Engine
-from tests.evaluation.plain import plain_scores
 
 SIZE = (16, 16, 8)
 
@@ -62,18 +61,22 @@ def volume(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("shape", [(21, 17, 9), (12, 20, 5)])
-@pytest.mark.parametrize("stride", [(16, 16, 8), (7, 5, 3)])
-def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]):
+def monai_scores(network: nn.Module, image: Tensor, stride: tuple[int, ...], batch_size: int = 4) -> Tensor:
     """MONAI names strides by an overlap and rounds down: half a voxel more than the stride gives exactly this one."""
     from monai.inferers.utils import sliding_window_inference
 
-    network, image = small_network().eval(), torch.from_numpy(volume(shape))
     overlap = tuple(max(0.0, 1.0 - (step + 0.5) / side) for step, side in zip(stride, SIZE, strict=True))
     with torch.no_grad():
-        expected = sliding_window_inference(image[None, None], SIZE, 4, lambda x: network(x).softmax(1), overlap)
-    assert isinstance(expected, Tensor)
-    assert torch.allclose(window_scores(network, image[None], 3, stride), expected[0], atol=1e-6)
+        scores = sliding_window_inference(image[None], SIZE, batch_size, lambda x: network(x).softmax(1), overlap)
+    assert isinstance(scores, Tensor)
+    return scores[0]
+
+
+@pytest.mark.parametrize("shape", [(21, 17, 9), (12, 20, 5)])
+@pytest.mark.parametrize("stride", [(16, 16, 8), (7, 5, 3)])
+def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]):
+    network, image = small_network().eval(), torch.from_numpy(volume(shape))[None]
+    assert torch.allclose(window_scores(network, image, 3, stride), monai_scores(network, image, stride), atol=1e-6)
 
 
 class Ramp(nn.Module):
@@ -93,9 +96,9 @@ class Ramp(nn.Module):
 def test_windows_lie_where_the_field_puts_them(
     shape: tuple[int, int, int], stride: tuple[int, int, int], batch_size: int
 ):
-    image = volume(shape)
-    scores = window_scores(Ramp(), torch.from_numpy(image)[None], 2, stride, batch_size)
-    np.testing.assert_allclose(scores, plain_scores(Ramp(), image, SIZE, stride), atol=1e-5)
+    image = torch.from_numpy(volume(shape))[None]
+    scores = window_scores(Ramp(), image, 2, stride, batch_size)
+    np.testing.assert_allclose(scores, monai_scores(Ramp(), image, stride, batch_size), atol=1e-5)
 
 
 @given(shapes=st.lists(st.tuples(st.integers(5, 30), st.integers(5, 30), st.integers(3, 12)), min_size=2, max_size=5))

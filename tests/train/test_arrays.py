@@ -19,8 +19,6 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), s
 
 
 class Showing(Supervised):
-    """Leaves the given arrays, or raises."""
-
     def __init__(
         self,
         shown: Mapping[str, Tensor] | None,
@@ -74,13 +72,6 @@ def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path)
         ("untitled", "untitled"),
     ]
     assert first == second
-
-
-def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    run = keep(tmp_path, Showing({}))
-    assert not (run.path / "arrays.npz").exists()
-    assert not (run.path / "figures").exists()
-    assert caplog.text == ""
 
 
 def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):

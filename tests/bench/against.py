@@ -40,7 +40,6 @@ class Tree:
     options: tuple[str, ...]
 
     def output(self, *arguments: str) -> str:
-        """The last line that the interpreter prints."""
         done = subprocess.run(
             [sys.executable, *arguments], cwd=self.folder, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
@@ -97,7 +96,6 @@ def options() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line per method, stage and precision; 1 if a tree cannot be measured."""
     parser = options()
     asked = parser.parse_args(arguments)
     step_options = ("--size", *map(str, asked.size), "--batch", str(asked.batch), "--steps", str(asked.steps))

@@ -17,7 +17,6 @@ from tests.bench.workload import entries, measure, warm_up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the median seconds per step as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="method/stage")
     parser.add_argument("--size", type=int, nargs="+", required=True)

@@ -44,7 +44,6 @@ def mapped_bytes(process: int, folder: Path) -> int:
 
 
 def all_bytes(process: int) -> int:
-    """Proportional set size of all of a process's memory."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 

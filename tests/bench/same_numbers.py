@@ -65,13 +65,11 @@ def run_numbers(folder: Path) -> Numbers:
 
 
 def by_method(root: Path) -> dict[str, Numbers]:
-    """Method -> numbers of its run in a suite's records."""
     folders = sorted((root / "runs").iterdir())
     return {json.loads((folder / "run.json").read_text())["method"]: run_numbers(folder) for folder in folders}
 
 
 def differences(reference: Mapping[str, Numbers], current: Mapping[str, Numbers]) -> Iterator[tuple[str, list[str]]]:
-    """Each method with what differs, a line per number."""
     for method, old in reference.items():
         new = current[method]
         names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]

@@ -102,7 +102,6 @@ def longest_gap(times: Sequence[RunTimes]) -> float:
 
 
 def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
-    """Run both suites in `folder`, whose records are deleted."""
     torch, torch_cpu = timed(["-c", "import torch"], folder, environment)
     cpu, first, gap, charged = {}, [], [], 0.0
     for count in (FEW, MANY):

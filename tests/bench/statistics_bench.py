@@ -32,8 +32,6 @@ Draw = Callable[[np.random.Generator, int], Floats]
 
 @dataclass(frozen=True)
 class Line:
-    """A measured share and whether it meets its goal."""
-
     name: str
     share: float
     goal: str
@@ -76,7 +74,6 @@ def equal_uneven(generator: np.random.Generator, methods: int) -> Floats:
 
 
 def primary_coverage(draw: Draw, truth: float, simulations: int) -> float:
-    """Share of bootstrap-t intervals that hold the truth."""
     found = intervals(draw(np.random.default_rng(1), simulations))
     return float(np.mean((found.low <= truth) & (truth <= found.high)))
 

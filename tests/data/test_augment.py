@@ -21,7 +21,6 @@ MARKS = np.arange(16, dtype=np.float32).reshape(4, 4)
 
 
 def moved(image: Tensor, label: Tensor | None, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
-    """One image [H, W] through one map."""
     grid = centred_points((image.shape[0], image.shape[1]), CPU)
     images, labels = apply_maps(image[None, None], None if label is None else label[None], matrix[None], grid)
     return images[0, 0], None if labels is None else labels[0]

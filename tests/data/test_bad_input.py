@@ -132,8 +132,6 @@ ACDC_OFFICIAL: Damages = {
 
 
 def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
-    """The h5 file of a patient of the atrium with other arrays."""
-
     def damage(root: Path) -> None:
         image, label = change(*cropped(patient))
         write_h5(root / (name or patient) / "mri_norm2.h5", image, label)

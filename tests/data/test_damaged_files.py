@@ -83,7 +83,6 @@ def test_a_damaged_nifti_file_is_one_line(name: str, tmp_path: Path):
 
 
 def refuse(read: Callable[[Path], object], path: Path, truncated: bool) -> str:
-    """The one line with which a file is refused."""
     with pytest.raises(DataError) as refused:
         read(path)
     line = str(refused.value)
@@ -102,7 +101,6 @@ def cut(count: int, encoding: str = "raw") -> Write:
 
 
 def encoded(encoding: str) -> bytes:
-    """An NRRD file of VOXELS in some encoding."""
     data = VOXELS.tobytes(order="F")
     packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "ascii": as_text}
     fields = f"type: short\ndimension: 3\nsizes: 7 6 5\nendian: little\nencoding: {encoding}\n"

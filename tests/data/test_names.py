@@ -113,8 +113,6 @@ def test_names_that_say_the_same_are_read_as_the_published_ones(
 
 
 def copy_of(name: str, other: str, change: Callable[[np.ndarray], np.ndarray] = lambda image: image) -> Change:
-    """A second h5 file, its image changed."""
-
     def apply(root: Path) -> None:
         shutil.copy(root / name, root / other)
         with h5py.File(root / other, "a") as file:

@@ -224,7 +224,6 @@ def test_a_dataset_is_called_after_its_folder(folder: str, tmp_path: Path):
 
 
 def whole_volumes(root: Path, patients: tuple[str, ...]) -> None:
-    """Grey values and atrium of whole volumes as NIfTI files without geometry."""
     for patient in patients:
         grey, marked = voxels(patient)
         write_nifti(root / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)

@@ -66,7 +66,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tree(sound: Path, root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
-    """Five patients, one test volume of whom is changed."""
     shutil.copytree(sound, root)
     grey, label = voxels(*ODD.split("_"))
     image, label = change(image_of(grey), label)

@@ -17,7 +17,6 @@ from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty HARNESS_CACHE."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "caches"))
     return tmp_path / "caches"
 

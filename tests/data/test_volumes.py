@@ -110,7 +110,6 @@ def test_padding_by_hand():
 
 
 def patients(images: torch.Tensor) -> list[int]:
-    """Whose patches a batch holds."""
     return [int(image.max()) for image in images]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -46,8 +47,11 @@ def truth(cache: Cache) -> Labels:
 
 
 def write(folder: Path, labels: Labels, spacing: tuple[float, ...] = (1.5, 1.5, 10.0), ending: str = "") -> Path:
+    """As NIfTI, [X, Y, Z] on disk."""
+    folder.mkdir(exist_ok=True)
     for case, values in labels.items():
-        write_nifti(folder / f"{case}{ending}.nii.gz", values.transpose().astype(np.float32), spacing)
+        image = nibabel.Nifti1Image(values.transpose().astype(np.float32), np.diag([*spacing, 1.0]))
+        nibabel.save(image, folder / f"{case}{ending}.nii.gz")
     return folder
 
 

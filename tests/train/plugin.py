@@ -145,7 +145,6 @@ class Staged(Method):
             self.bank.zero_()
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Cross-entropy, and from the second stage on consistency with a noisy teacher and the bank."""
         self._disturb()
         supervised = functional.cross_entropy(self.net(batch.images), batch.labels)
         if not batch.unlabelled:
@@ -269,8 +268,6 @@ class Raising(Faulty):
 
 
 class Leaving(Faulty):
-    """Ends the process, as a script would."""
-
     name = "tiny_exit"
 
     def fault(self, loss: Loss) -> Loss:
@@ -278,8 +275,6 @@ class Leaving(Faulty):
 
 
 class Lossless(Faulty):
-    """Forgets to return."""
-
     name = "tiny_none"
 
     def fault(self, loss: Loss) -> Loss:
@@ -349,8 +344,6 @@ class Traced(Short):
 
 
 class Floor(Short):
-    """Trains on labelled images alone."""
-
     name = "tiny_floor"
     stages = (Stage("c"),)
 
@@ -359,8 +352,6 @@ class Floor(Short):
 
 
 class Ceiling(Floor):
-    """Trains on all labels."""
-
     name = "tiny_ceiling"
     labels = "all"
     ranked = False

@@ -61,8 +61,6 @@ def content_of(root: Path) -> dict[str, bytes | None]:
 
 
 class LoseAfter(StopAfter):
-    """Loses the run before a step."""
-
     def __init__(self, steps: int, lose: Callable[[], None]) -> None:
         super().__init__(10**9)
         self._steps = steps

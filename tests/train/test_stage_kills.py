@@ -38,7 +38,6 @@ def suite(make_tiny: MakeTiny, method: str, validations: int, **budget: float) -
 
 
 def assert_same(mine: Any, theirs: Any, where: str) -> None:
-    """Equal to the bit, at any depth."""
     assert type(mine) is type(theirs), where
     if isinstance(mine, torch.Tensor):
         assert torch.equal(mine, theirs), where

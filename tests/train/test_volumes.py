@@ -36,7 +36,6 @@ METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_floor": {}, "tiny
 
 @pytest.fixture(scope="module")
 def whole(make_tiny: MakeTiny) -> Tiny:
-    """Every run through the real command line, uninterrupted, down to the page."""
     tiny = make_tiny(METHODS, **VOLUMES)
     command = ("run", "--suite", tiny.suite, "--runs", tiny.runs, "--no-track", "--executor", "inline")
     done = call_cli(*command, env=tiny.environment, cwd=tiny.root)

@@ -33,7 +33,6 @@ def trained(make_tiny: MakeTiny) -> Tiny:
 
 @pytest.fixture
 def record(trained: Tiny, tmp_path: Path) -> RunRecord:
-    """A copy of the one that ended well."""
     return SuiteRecords.open(Path(shutil.copytree(trained.store, tmp_path / "tiny"))).find(STAGED)
 
 
@@ -63,8 +62,6 @@ def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord):
 
 
 class Evil:
-    """A pickle that would run a command."""
-
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("exit 1",)
 

@@ -49,8 +49,6 @@ def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -
 
 @dataclass(frozen=True)
 class Tiny:
-    """A suite on the tiny dataset and a run directory."""
-
     root: Path
     suite: Path
     environment: Mapping[str, str | None] = field(default_factory=dict)

@@ -38,7 +38,6 @@ def correct(asked: Asked) -> Iterator[Row]:
 
 
 def batches(name: str, asked: Asked) -> list[Batch]:
-    """As many as steps, made on the CPU."""
     state, stage = started(name, asked, CPU, "float32")
     plan = state.method.batches(stage, asked.batch)
     return [state.sampler.next(plan) for _ in range(asked.steps)]
@@ -64,7 +63,6 @@ def trained(entry: Entry, given: Sequence[Batch]) -> tuple[Tensor, Tensor, Tenso
 
 
 def weights(state: TrainingState) -> Tensor:
-    """All parameters of a method, teachers included, in one row on the CPU."""
     return torch.cat([parameter.detach().cpu().flatten() for parameter in state.method.parameters()])
 
 

@@ -61,13 +61,11 @@ def count(step: Callable[[], object]) -> Work:
 
 
 def matrix_product(side: int, dtype: torch.dtype, device: torch.device) -> tuple[Callable[[], object], int]:
-    """A product of two random matrices, and its operations; what no convolution outruns."""
     first, second = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     return (lambda: first @ second), 2 * side**3
 
 
 def large_copy(byte_count: int, device: torch.device) -> tuple[Callable[[], object], int]:
-    """A copy from one place of the device to another, and the bytes read and written."""
     source = torch.randn(byte_count // 4, device=device)
     target = torch.empty_like(source)
     return (lambda: target.copy_(source)), 2 * source.numel() * 4

@@ -28,7 +28,6 @@ def device_seconds(left: float, count: int) -> int:
 
 
 def write_suite(path: Path, seconds: int, compiled: bool) -> None:
-    """ACDC at full size, 3 labelled patients, seed 0."""
     suite = {
         "name": path.stem,
         "dataset": "acdc",
@@ -70,7 +69,6 @@ def results(folder: Path) -> Iterator[tuple[RunFolder, Result]]:
 
 
 def row_of(run: RunFolder, result: Result) -> Row:
-    """What a run came to; its mean Dice is that of its test cases with the last weights."""
     cases = pd.read_parquet(run.path / "cases.parquet") if result.status == "ok" else None
     return {
         "kind": "run",

@@ -13,8 +13,7 @@ from methods.action_parts.pseudo import unsupervised_loss
 from tests.methods.references import distillation
 from tests.methods.staged import KINDS, enter, small, stage_of
 from tests.methods.test_methods import same_state
-from tests.methods.test_ua_mt import Recorder
-from tests.methods.tiny import batch_for, no_dropout, stage_step, step_loss
+from tests.methods.tiny import Recorder, batch_for, no_dropout, stage_step, step_loss
 
 STAGES = ("global", "local", "anatomical")
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

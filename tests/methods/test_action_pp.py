@@ -14,6 +14,7 @@ from methods.action_parts.allocation_picture import spread_entries
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP
+from tests.methods.references import dense_features, supervised_contrast
 from tests.methods.staged import action_pp, enter, small, stage_of
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import batch_for, finish_step, no_dropout, stage_step, step_loss
@@ -50,17 +51,6 @@ def test_it_is_action_plus_the_supervised_contrast():
     assert parts["supervised_anchors"].item() == 32  # eight of each of four classes
 
 
-def slow_supervised_contrast(method: ACTIONPP, student: Tensor, teacher: Tensor, labels: Tensor, tau: float) -> float:
-    """L_aaco with an empty queue, anchor by anchor; one centre a class, held in the class's order."""
-    total = 0.0
-    for x, y, k in zip(student, teacher, labels.tolist(), strict=True):
-        centres = [float(x @ c) / tau for c in method.allocation.centres[method.allocation.assignment]]
-        twin = float(x @ y) / tau
-        log_sum = math.log(math.exp(twin) + sum(map(math.exp, centres)))
-        total -= (twin - log_sum) + 0.2 * (centres[k] - log_sum)
-    return total / len(labels)
-
-
 def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -81,21 +71,18 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     (positions,) = drawn
     labels = batch.labels.flatten()[positions]
     assert labels.bincount().tolist() == [8, 8, 8, 8]
-    dense = []
     images = torch.cat((batch.images, *batch.unlabelled))
-    for net in (method.student, method.teacher):
-        maps = [F.interpolate(m, (32, 32), mode="bilinear", align_corners=True) for m in net(images).maps]
-        patches = F.pad(torch.cat(maps, 1), (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
-        rows = [
-            torch.cat(
-                [part.permute(1, 2, 0).flatten() for part in patches[i, :, h, w].split([m.shape[1] for m in maps])]
-            )
-            for i, h, w in ((int(p) // 1024, int(p) % 1024 // 32, int(p) % 32) for p in positions)
-        ]
-        dense.append(F.normalize(torch.stack(rows) @ net.representation.kernel(), dim=1).detach())
-    assert torch.allclose(method.queue.entries[:32], dense[1], atol=1e-4)
+    student, teacher = (
+        F.normalize(dense_features(net.representation, net(images).maps)[positions], dim=1).detach()
+        for net in (method.student, method.teacher)
+    )
+    assert torch.allclose(method.queue.entries[:32], teacher, atol=1e-4)
     assert method.queue.labels[:32].tolist() == labels.tolist()
-    expected = slow_supervised_contrast(method, dense[0], dense[1], labels, 0.1)
+    centres, chosen = method.allocation.centres, method.allocation.assignment[labels].tolist()
+    unmasked, no_entry = [[False] * 4 for _ in labels], [list[int]() for _ in labels]
+    expected = supervised_contrast(
+        student, teacher, labels.tolist(), [], centres, chosen, unmasked, no_entry, tau=0.1, weight=0.2
+    ).item()
     assert loss.terms["supervised_contrast"].item() == pytest.approx(expected, rel=1e-3)
     assert expected > 0.1
 

@@ -11,9 +11,8 @@ from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
 from harness.api.params import OptimiserSettings
 from methods.bcp import BCP, part_losses
-from tests.methods.test_losses import gradient_inputs
-from tests.methods.test_ua_mt import Recorder
-from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
+from tests.methods.test_losses import derived_cross_entropy, dice_of, gradient_inputs, softmax
+from tests.methods.tiny import Recorder, batch_for, blobs, build, progress_at, step_loss
 
 Array = NDArray[np.float64]
 
@@ -24,14 +23,8 @@ def bcp(**params: object) -> BCP:
 
 def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:
     """Dice and cross-entropy of one part, pixel by pixel taken out of the images."""
-    z = np.moveaxis(logits, 1, -1)[:, part]  # [N, pixels of the part, C]
-    y = labels[:, part]
-    p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
-    dice = []
-    for c in range(z.shape[-1]):
-        g = (y == c).astype(float)
-        dice.append(1 - (2 * (p[..., c] * g).sum() + 1e-10) / ((p[..., c] ** 2).sum() + g.sum() + 1e-10))
-    return float(np.mean(dice)), -float(np.log(np.take_along_axis(p, y[..., None], axis=-1)).mean())
+    z, y = np.moveaxis(logits, 1, -1)[:, part].reshape(-1, logits.shape[1]), labels[:, part].ravel()
+    return dice_of(softmax(z), y, smoothing=1e-10), derived_cross_entropy(z, y)
 
 
 def mask_of(mixed: Tensor, shown: Tensor) -> NDArray[np.bool_]:
@@ -113,7 +106,7 @@ def test_self_training_equals_an_independent_derivation(keep_largest: bool):
     inside = torch.as_tensor(part)
     assert torch.equal(first, torch.where(inside, images[4:6], images[:2]))
     assert torch.equal(second, torch.where(inside, images[2:4], images[6:]))
-    z_u, z_l = (each.double().numpy() for each in student.outputs)
+    z_u, z_l = student.arrays()
     given = np.add(derived(z_u, labels[:2].numpy(), ~part), derived(z_l, labels[2:4].numpy(), part))
     guessed = np.add(derived(z_u, pseudo[0].numpy(), part), derived(z_l, pseudo[1].numpy(), ~part))
     terms = {name: term.item() for name, term in loss.terms.items()}

@@ -5,8 +5,7 @@ import torch
 
 from methods.cps import CPS
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.test_ua_mt import Recorder, loss_of
-from tests.methods.tiny import batch_for, build
+from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
 def cps(**params: object) -> CPS:
@@ -18,8 +17,7 @@ def test_step_equals_an_independent_derivation():
     batch = batch_for(method, 6)
     recorders = Recorder(method.first), Recorder(method.second)
     got = loss_of(method, batch, share=0.6)
-    (first,), (second,) = (each.outputs for each in recorders)
-    z, labels = [each.double().numpy() for each in (first, second)], batch.labels.numpy()
+    z, labels = [each.arrays()[0] for each in recorders], batch.labels.numpy()
     supervised = [0.5 * (derived_cross_entropy(e[:3], labels) + derived_dice(softmax(e[:3]), labels)) for e in z]
     forth = derived_cross_entropy(z[0][3:], z[1][3:].argmax(axis=1))
     back = derived_cross_entropy(z[1][3:], z[0][3:].argmax(axis=1))

@@ -15,11 +15,7 @@ from methods.action_parts.contrast_net import (
 from methods.action_parts.neighbours import global_neighbours, local_neighbours, predictor
 from methods.action_parts.representation import RepresentationHead
 from tests.methods.references import window_starts
-from tests.methods.tiny import TASK_3D
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+from tests.methods.tiny import TASK_3D, parameters
 
 
 def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:

@@ -5,12 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from harness.api.method import Batch
 from methods.mc_net import MCNet, mutual_consistency, release_dice_loss, sharpen
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
-from tests.methods.tiny import batch_for, build, progress_at, step_loss
+from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
 def mc_net_method(**params: object) -> MCNet:
@@ -51,17 +49,6 @@ def test_gradients_are_the_numerical_ones():
     assert torch.autograd.gradcheck(lambda z: release_dice_loss(z.softmax(dim=1), labels), (logits,))
 
 
-def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, float], list[np.ndarray]]:
-    """Loss terms of one step and the float64 logits of all decoders for all images."""
-    outputs: list[list[Tensor]] = []
-    handle = method.net.register_forward_hook(lambda _, __, output: outputs.append(output))
-    loss = step_loss(method, batch, method.stages[0], progress_at(share))
-    handle.remove()
-    (logits,) = outputs
-    values = {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
-    return values, [each.detach().double().numpy() for each in logits]
-
-
 @pytest.mark.parametrize(
     ("params", "factor", "constant"),
     [
@@ -74,7 +61,9 @@ def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, 
 def test_step_equals_an_independent_derivation(params: dict[str, object], factor: float, constant: float):
     method = mc_net_method(**{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
     batch = batch_for(method, 6)
-    got, logits = recorded_step(method, batch, share=0.6)
+    network = Recorder(method.net)
+    got = loss_of(method, batch, share=0.6)
+    (logits,) = network.arrays()
     p = [softmax(z) for z in logits]
     assert (len(p), len(p[0])) == (params.get("decoders", 2), 6)
     sharp = [by_powers(each, 0.2) for each in p]

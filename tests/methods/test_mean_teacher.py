@@ -6,8 +6,7 @@ import torch
 from harness.api.progress import Progress
 from methods.mean_teacher import MeanTeacher
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.test_ua_mt import Recorder, loss_of
-from tests.methods.tiny import batch_for, build, optimiser, step
+from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
 
 
 def mean_teacher(**params: object) -> MeanTeacher:
@@ -19,7 +18,7 @@ def test_step_equals_an_independent_derivation():
     batch = batch_for(method, 6)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     got = loss_of(method, batch, share=0.6)
-    (z,), (answers,) = ([each.double().numpy() for each in network.outputs] for network in (student, teacher))
+    (z,), (answers,) = student.arrays(), teacher.arrays()
     target = softmax(answers)
     labels = batch.labels.numpy()
     supervised = 0.5 * (derived_cross_entropy(z[:3], labels) + derived_dice(softmax(z[:3]), labels))

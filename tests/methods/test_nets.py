@@ -9,14 +9,10 @@ from harness.api.dataset import Task
 from harness.api.layers import Dropout
 from harness.api.networks import ConvBlock, UpBlock, backbone, third_decoder
 from methods.mc_net import SharedEncoder
-from tests.methods.tiny import TASK, TASK_3D
+from tests.methods.tiny import TASK, TASK_3D, parameters
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3D"])
-
-
-def parameters(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
 
 
 def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:

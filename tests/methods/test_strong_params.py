@@ -6,8 +6,8 @@ from harness.api.method import Method
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT, UAMTParams
-from tests.methods.test_ua_mt import Recorder, ua_mt
-from tests.methods.tiny import batch_for, build, progress_at, step_loss
+from tests.methods.test_ua_mt import ua_mt
+from tests.methods.tiny import Recorder, batch_for, build, progress_at, step_loss
 
 
 @pytest.fixture(autouse=True)

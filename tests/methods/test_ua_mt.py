@@ -3,35 +3,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.api.method import Batch, Method
 from harness.api.progress import Progress
 from methods.ua_mt import UAMT, entropy, masked_consistency, threshold
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import batch_for, build, optimiser, progress_at, step, step_loss
-
-
-class Recorder:
-    """Inputs and outputs of every forward of a network."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.inputs: list[Tensor] = []
-        self.outputs: list[Tensor] = []
-        network.register_forward_hook(self._record)
-
-    def _record(self, _: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        self.inputs.append(args[0].detach().clone())
-        self.outputs.append(output.detach().clone())
+from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
 
 
 def ua_mt(**params: object) -> UAMT:
     return build(UAMT, params=params)
-
-
-def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float]:
-    loss = step_loss(method, batch, method.stages[0], progress_at(share))
-    return {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
 
 
 def test_threshold_by_hand():
@@ -78,8 +59,8 @@ def test_step_equals_an_independent_derivation(scale: str, levels: int):
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     got = loss_of(method, batch, share=0.6)
 
-    z = student.outputs[0].double().numpy()
-    target, *pairs = [softmax(each.double().numpy()) for each in teacher.outputs]
+    (z,) = student.arrays()
+    target, *pairs = map(softmax, teacher.arrays())
     passes = [half for pair in pairs for half in (pair[:3], pair[3:])]
     mean = sum(passes) / 4
     uncertainty = -(mean * np.log(mean + 1e-6)).sum(axis=1)

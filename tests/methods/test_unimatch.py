@@ -6,7 +6,7 @@ from torch import Tensor
 
 from methods import unimatch as module
 from methods.unimatch import UniMatch, draw_boxes
-from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, dice_of, softmax
 from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
@@ -22,9 +22,7 @@ def derived_confident_dice(
 ) -> float:
     """Dice of the pixels that are sure, taken out of the images."""
     sure = confidence >= threshold
-    p, y = np.moveaxis(softmax(z), 1, -1)[sure], labels[sure]
-    shares = [(p[:, c], (y == c).astype(float)) for c in range(p.shape[1])]
-    return float(np.mean([1 - (2 * (a @ g) + 1e-5) / (a @ a + g.sum() + 1e-5) for a, g in shares]))
+    return dice_of(np.moveaxis(softmax(z), 1, -1)[sure], labels[sure])
 
 
 class Recorded:

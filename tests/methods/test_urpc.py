@@ -3,13 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from harness.api.dataset import Task
 from methods.urpc import URPC, Pyramid, pyramid_consistency, with_noise, without_peaks
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
-from tests.methods.test_ua_mt import loss_of
-from tests.methods.tiny import TASK, TASK_3D, batch_for, build
+from tests.methods.tiny import TASK, TASK_3D, Recorder, batch_for, build, loss_of, parameters
 
 
 def urpc(**params: object) -> URPC:
@@ -28,11 +26,9 @@ def derived_consistency(p: list[np.ndarray]) -> float:
 def test_step_equals_an_independent_derivation():
     method = urpc(consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
-    answers: list[list[Tensor]] = []
-    method.net.register_forward_hook(lambda _, __, output: answers.append(output))
+    network = Recorder(method.net)
     got = loss_of(method, batch, share=0.6)
-    (logits,) = answers
-    z, labels = [each.detach().double().numpy() for each in logits], batch.labels.numpy()
+    (z,), labels = network.arrays(), batch.labels.numpy()
     assert len(z) == 4
     supervised = [derived_cross_entropy(each[:3], labels) + derived_dice(softmax(each[:3]), labels) for each in z]
     consistency = derived_consistency([softmax(each[3:]) for each in z])
@@ -92,6 +88,6 @@ def test_heads_read_three_coarser_maps(task: Task, kernel: int):
     n_classes = task.n_classes
     assert {each.shape for each in logits} == {torch.Size((1, n_classes, *size))}
     assert sorted(shapes) == sorted(torch.Size((1, n_classes, *(s // k for s in size))) for k in (8, 4, 2))
-    assert [sum(p.numel() for p in head.parameters()) for head in net.heads] == [
+    assert [parameters(head) for head in net.heads] == [
         kernel * width * n_classes + n_classes for width in (128, 64, 32)
     ]

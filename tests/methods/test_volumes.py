@@ -10,7 +10,7 @@ from methods.action_pp import ACTIONPP
 from methods.supervised import Supervised
 from tests.methods.staged import SMALL, SMALL_PP
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import METHODS, TASK_3D, batch_for, build, step_loss
+from tests.methods.tiny import METHODS, TASK_3D, batch_for, build, parameters, step_loss
 
 PARAMS: Mapping[type[Method], Mapping[str, object]] = {ACTION: SMALL, ACTIONPP: SMALL_PP}
 
@@ -19,7 +19,7 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {ACTION: SMALL, ACTIONPP: 
 def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type[Method]):
     predictor = build(kind, 11, PARAMS.get(kind), TASK_3D).predictor
     assert same_state(predictor, build(Supervised, 11, task=TASK_3D).predictor)
-    assert sum(p.numel() for p in predictor.parameters()) == 9_448_866
+    assert parameters(predictor) == 9_448_866
 
 
 def test_what_each_stage_reads_has_the_shape_of_patches():

@@ -1,10 +1,11 @@
 """Small tasks, batches and steps that the tests of methods share: slices of four classes, patches of two, no scans."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
@@ -46,6 +47,10 @@ def build(kind: type[M], seed: int = 0, params: Mapping[str, object] | None = No
     """A method in train mode whose weights come from `seed`."""
     torch.manual_seed(seed)
     return kind.build(task, kind.Params.model_validate(params or {})).train()
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
 
 
 def blobs(count: int) -> tuple[Tensor, Tensor]:
@@ -109,6 +114,28 @@ def stage_step(
 def step_loss(method: Method, batch: Batch, stage: Stage, progress: Progress) -> Loss:
     """The loss as the engine asks for it, with the method's schedules in its progress."""
     return method.training_loss(batch, stage, progress.with_schedules(method.schedules(stage, progress)))
+
+
+def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float]:
+    loss = step_loss(method, batch, method.stages[0], progress_at(share))
+    return {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
+
+
+class Recorder:
+    """Inputs and outputs of every forward of a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Any] = []
+        network.register_forward_hook(self._record)
+
+    def _record(self, _: nn.Module, args: tuple[Tensor, ...], output: object) -> None:
+        self.inputs.append(args[0].detach().clone())
+        self.outputs.append(tree_map(lambda each: each.detach().clone(), output))
+
+    def arrays(self) -> list[Any]:
+        """The outputs in float64."""
+        return [tree_map(lambda each: each.double().numpy(), output) for output in self.outputs]
 
 
 def finish_step(method: Method, stage: Stage, progress: Progress) -> None:

@@ -1,3 +1,4 @@
+import importlib
 import math
 import os
 import random
@@ -40,6 +41,22 @@ def whole(make_tiny: MakeTiny) -> Tiny:
 @pytest.fixture(scope="module")
 def reference(whole: Tiny) -> Result:
     return result_of(whole.folder(STAGED))
+
+
+@pytest.fixture
+def tiny(make_tiny: MakeTiny) -> Tiny:
+    """The same run before its first step, in a folder of its own."""
+    return make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+
+
+def stop_after(tiny: Tiny, steps: int) -> RunFolder:
+    with pytest.raises(InterruptedRunError):
+        train(tiny, STAGED, StopAfter(steps))
+    return tiny.folder(STAGED)
+
+
+def change_checkpoint(folder: RunFolder, **changes: object) -> None:
+    torch.save(torch.load(folder.checkpoint, weights_only=True) | changes, folder.checkpoint)
 
 
 def result_of(folder: RunFolder) -> Result:
@@ -195,9 +212,8 @@ def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny,
     assert result.weights_sha256 == reference.weights_sha256
 
 
-def test_stopped_and_resumed_to_the_bit(make_tiny: MakeTiny, whole: Tiny):
+def test_stopped_and_resumed_to_the_bit(tiny: Tiny, whole: Tiny):
     """Stopped after so many steps of each attempt; stages change after 10 and 20 of 40 steps."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     stops, done = (3, 4, 9, 4, 5, 6), 0
     for steps in stops:
@@ -224,8 +240,7 @@ class Killed(BaseException):
 def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call: int, *, after: bool) -> None:
     """Run the run and let it die before or after the `call`-th call of `target`."""
     module, _, name = target.rpartition(".")
-    owner = pytest.importorskip(module) if "." in module else None
-    assert owner is not None
+    owner = importlib.import_module(module)
     real, calls = getattr(owner, name), []
 
     def dying(*args: object, **kwargs: object) -> object:
@@ -256,9 +271,8 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     ],
 )
 def test_dying_at_any_point_costs_nothing(
-    target: str, call: int, after: bool, make_tiny: MakeTiny, whole: Tiny, monkeypatch: pytest.MonkeyPatch
+    target: str, call: int, after: bool, tiny: Tiny, whole: Tiny, monkeypatch: pytest.MonkeyPatch
 ):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     killed_during(tiny, monkeypatch, target, call, after=after)
     folder = tiny.folder(STAGED)
     assert not folder.done
@@ -269,12 +283,9 @@ def test_dying_at_any_point_costs_nothing(
     assert spent.lost_steps >= 0
 
 
-def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: Tiny):
+def test_what_a_kill_leaves_of_a_write_does_no_harm(tiny: Tiny, whole: Tiny):
     """kill -9 within an atomic write leaves its temporary file."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(12))
-    folder = tiny.folder(STAGED)
+    folder = stop_after(tiny, 12)
     (folder.path / "history" / ".000000013.parquet.x1y2").write_bytes(b"half")
     (folder.path / ".checkpoint.pt.a_b").write_bytes(b"half")
     train(tiny, STAGED)
@@ -282,9 +293,8 @@ def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: 
     assert [path.name for path in folder.path.rglob(".*")] == [], "nobody else would ever remove them"
 
 
-def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: MakeTiny, whole: Tiny):
+def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(tiny: Tiny, whole: Tiny):
     """Merged, then killed after the first of the parts was removed, before the result was written."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     result = train(tiny, STAGED)
     folder = tiny.folder(STAGED)
     history = folder.history()
@@ -295,16 +305,10 @@ def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: Mak
     assert not (folder.path / "history").exists()
 
 
-def test_another_environment_starts_again_and_the_old_attempt_is_lost(
-    make_tiny: MakeTiny, whole: Tiny, reference: Result
-):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(17))
-    folder = tiny.folder(STAGED)
-    content = torch.load(folder.checkpoint, weights_only=True)
-    assert content["environment"] == reference.environment
-    torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
+def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny: Tiny, whole: Tiny, reference: Result):
+    folder = stop_after(tiny, 17)
+    assert torch.load(folder.checkpoint, weights_only=True)["environment"] == reference.environment
+    change_checkpoint(folder, environment="f" * 64)
     result = train(tiny, STAGED)
     assert (result.spent.useful_steps, result.spent.lost_steps, result.spent.attempts) == (STEPS, 17, 2)
     assert result.spent.lost_device_seconds == pytest.approx(lines_of(folder, 0)[-1].device_seconds)
@@ -312,40 +316,28 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(
     assert_same_numbers(folder, whole.folder(STAGED))
 
 
-def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, whole: Tiny):
+def test_another_environment_after_the_history_was_merged(tiny: Tiny, whole: Tiny):
     """Killed when only the result was missing; then another machine goes on, from nothing."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     folder = tiny.folder(STAGED)
     folder.reopen()
-    content = torch.load(folder.checkpoint, weights_only=True)
-    torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(5))
+    change_checkpoint(folder, environment="f" * 64)
+    stop_after(tiny, 5)
     assert folder.history()["step"].tolist() == list(range(5)), "not those of the attempt that was thrown away"
     train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
     assert folder.ledger.spent().lost_steps == STEPS
 
 
-def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(3))
-    folder = tiny.folder(STAGED)
-    content = torch.load(folder.checkpoint, weights_only=True)
-    torch.save(content | {"schema_version": 3}, folder.checkpoint)
+def test_a_newer_checkpoint_is_refused(tiny: Tiny):
+    folder = stop_after(tiny, 3)
+    change_checkpoint(folder, schema_version=3)
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
         train(tiny, STAGED)
 
 
-def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(
-    make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
-):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(3))
-    path = tiny.folder(STAGED).checkpoint
+def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny: Tiny, caplog: pytest.LogCaptureFixture):
+    path = stop_after(tiny, 3).checkpoint
     path.write_bytes(path.read_bytes()[:3000])
     result = train(tiny, STAGED)
     assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ok", STEPS, 3)
@@ -354,11 +346,8 @@ def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(
     assert any(note.startswith("starts again: ") for note in notes)
 
 
-def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(3))
-    folder = tiny.folder(STAGED)
+def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny: Tiny):
+    folder = stop_after(tiny, 3)
     environment = folder.ledger.lines()[-1].environment
     whole = folder.checkpoint.read_bytes()
     expected = torch.load(folder.checkpoint, weights_only=True)
@@ -378,9 +367,8 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(make_tiny: 
     assert damaged > 75
 
 
-def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny):
+def test_a_checkpoint_holds_no_code(tiny: Tiny):
     """weights_only=True refuses everything but tensors and plain values."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
     torch.save({"schema_version": 2, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt"):
@@ -388,9 +376,8 @@ def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny):
 
 
 def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder, session = tiny.folder(STAGED), tiny.session()
     selection = session.store.selection()
 
@@ -409,8 +396,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     assert folder.ledger.spent().useful_steps == STEPS
 
 
-def test_the_test_split_is_closed_until_the_weights_are_final(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+def test_the_test_split_is_closed_until_the_weights_are_final(tiny: Tiny, monkeypatch: pytest.MonkeyPatch):
     folder = tiny.folder(STAGED)
     opened: list[tuple[bool, int]] = []
     real = Cache.test_cases

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -111,13 +112,19 @@ def pack_tasks(seconds: Sequence[float], room: float, lanes: int, parallel: int)
         return []
     total = sum(seconds)
     worthwhile = min(parallel, int(total / (lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / lanes))
-    count = max(worthwhile, math.ceil(total / (lanes * room)), 1)
+    count = max(worthwhile, math.ceil(total / (lanes * room)), _fewest_lanes(seconds, room) // lanes, 1)
     while True:  # ends at the latest with a task for each run
         shares = _share_out(seconds, range(len(seconds)), count)
         tasks = [PlannedTask(tuple(share), TASK_START_SECONDS + _wall(seconds, share, lanes)) for share in shares]
         if max(task.seconds for task in tasks) <= TASK_START_SECONDS + room:
             return sorted(tasks, key=lambda task: min(task.runs))
         count += 1
+
+
+def _fewest_lanes(seconds: Sequence[float], room: float) -> int:
+    """A lower limit: of runs that take more than 1 / (n + 1) of the room, no lane holds more than n."""
+    longest = sorted(seconds, reverse=True)
+    return max(bisect_left(longest, -room / (n + 1), key=lambda each: -each) // n for n in range(1, 10))
 
 
 def _share_out(seconds: Sequence[float], runs: Iterable[int], count: int) -> list[list[int]]:

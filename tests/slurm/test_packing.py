@@ -2,6 +2,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
+from harness.slurm import packing
 from harness.slurm.cluster import Cluster
 from harness.slurm.packing import (
     OVERHEAD,
@@ -57,6 +59,14 @@ def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start():
     assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=16)) == 16
     assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=1)) == 1
     assert len(pack_tasks([60.0] * 24, 14_400.0, lanes=1, parallel=16)) == 2
+
+
+def test_thousands_of_runs_that_share_no_lane_are_packed_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Not by one try after the other, from the number of tasks that their sum alone would fit."""
+    shared = Mock(wraps=packing._share_out)
+    monkeypatch.setattr(packing, "_share_out", shared)
+    assert len(pack_tasks([2000.0] * 300, 3400.0, lanes=2, parallel=50)) == 150
+    assert shared.call_count == 151
 
 
 def test_lanes_side_by_side_start_in_the_order_that_was_expected():

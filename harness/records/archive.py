@@ -19,7 +19,7 @@ from harness.api.errors import RecordError, UsageError
 from harness.records.archive_members import SUITE_NAME, read_archive
 from harness.records.calibration import Calibration
 from harness.records.checksums import open_record
-from harness.records.files import disk_errors, read_content, read_record, write_bytes
+from harness.records.files import disk_errors, read_content, read_record, write_atomic, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.scored import ScoredFolder, find_packed_flaws
 from harness.records.suite_folder import SuiteFolder
@@ -75,7 +75,7 @@ def export_records(
     left_out = tuple(name for name in LEFT_OUT if not wanted[name])
     files = {path: suite.root / path for path in shared_paths(suite) if not _in_run(path).startswith(left_out)}
     files |= _scored_files(suite)
-    write_bytes(file, _packed(suite.name, dict(sorted(files.items())), small=file.suffix == ".xz"))
+    write_atomic(file, lambda temporary: _pack(suite.name, files, temporary, small=file.suffix == ".xz"))
     return len(files)
 
 
@@ -108,21 +108,20 @@ def _in_run(path: PurePosixPath) -> str:
     return "/".join(path.parts[2:]) if path.parts[0] == "runs" else ""
 
 
-def _packed(suite: str, files: Mapping[PurePosixPath, Path], *, small: bool) -> bytes:
-    """A tar in the order of `files`, without times and owners, so that equal records give equal bytes."""
-    buffer = io.BytesIO()
+def _pack(suite: str, files: Mapping[PurePosixPath, Path], file: Path, *, small: bool) -> None:
+    """A tar in the order of names, without times and owners, so that equal records give equal bytes."""
     with (
-        lzma.open(buffer, "wb", preset=9 | lzma.PRESET_EXTREME)
+        file.open("wb") as target,
+        lzma.open(target, "wb", preset=9 | lzma.PRESET_EXTREME)
         if small
-        else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
+        else gzip.GzipFile("", "wb", fileobj=target, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path, file in files.items():
-            content = read_content(file)
+        for path, source in sorted(files.items()):
+            content = read_content(source)
             member = tarfile.TarInfo(f"{suite}/{path}")
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 SuiteHash = Callable[[Path], str]

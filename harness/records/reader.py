@@ -138,7 +138,7 @@ class SuiteRecords:
         entries = [] if self.selection is None else self.selection.entries
         return [(entry, self.run(entry.run)) for entry in entries]
 
-    @property
+    @cached_property
     def entry_of(self) -> dict[str, str]:
         """Run id -> the entry of the suite that it counts for, finals and trials; the first if several share a run."""
         trials = [] if self.trials is None else self.trials.trials

@@ -24,11 +24,11 @@ def find_flaws(suite: SuiteRecords, *, unfinished: bool = True) -> Iterator[str]
         A line for each flaw, with the path.
     """
     yield from _flaws(_suite_checks(suite))
-    for folder in sorted((suite.root / "runs").glob("*")):
-        if not is_there(folder / "run.json"):
-            yield f"{folder}: has no run.json"
-    for run in suite.runs:
-        yield from find_run_flaws(run, unfinished=unfinished)
+    for path in sorted((suite.root / "runs").glob("*")):
+        if not is_there(path / "run.json"):
+            yield f"{path}: has no run.json"
+    for folder in suite.store.folders():  # the suite's own records would keep all that was read
+        yield from find_run_flaws(RunRecord(folder, suite), unfinished=unfinished)
 
 
 def find_run_flaws(run: RunRecord, *, unfinished: bool = True) -> Iterator[str]:

@@ -35,7 +35,10 @@ READERS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole") / "synthetic"
+    return write_whole(tmp_path_factory.mktemp("whole") / "synthetic")
+
+
+def write_whole(root: Path) -> Path:
     for folder in write_records(root, SPEC).folders():
         if (folder.path / "cases.parquet").exists():
             folder.write_predictions({"case": np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4})
@@ -68,6 +71,13 @@ def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path):
     call_cli("verify", tmp_path / "records.tar.gz", code=0)
     flip(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
     refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)
+
+
+def test_no_run_of_thousands_is_kept_in_memory_or_named_by_a_list_of_all(suite: Path):
+    records = SuiteRecords.open(suite)
+    assert list(find_flaws(records)) == []
+    assert records._runs == {}
+    assert records.entry_of is records.entry_of
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -2,7 +2,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest.mock import Mock
@@ -13,7 +12,6 @@ import torch
 
 from harness.api.errors import InterruptedRunError, RecordError, RunFailedError, UsageError
 from harness.audit import audit
-from harness.cli import main
 from harness.cli.tables import plan_table
 from harness.data.cache import Cache
 from harness.execution import calibration as finding_calibrations
@@ -34,7 +32,7 @@ from harness.train import calibrate as calibrating
 from harness.train.calibrate import PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
-from tests.support import LIMIT_SECONDS, command_environment, wait_until
+from tests.support import LIMIT_SECONDS, call_cli, wait_until
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
@@ -208,30 +206,21 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tin
     ],
 )
 def test_a_named_calibration_of_other_settings_is_refused(
-    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str
 ):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     (path,) = calibrations(tiny)
     other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path), **changes)
-    assert refused(other, capsys).endswith(f"tiny.yaml:{line_of(other)}: calibration: was measured with {message}")
-
-
-def refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line by which `harness run` refuses a suite, with 64."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main(["run", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--executor", "inline", "--no-track"])
-    assert ended.value.code == 64
-    *before, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
+    *before, error = call(other, "run", "--executor", "inline", "--no-track", code=64).stderr.splitlines()
     assert all(text.startswith("preparing ") for text in before), before
-    return line
+    line = 1 + [text.partition(":")[0] for text in other.suite.read_text().splitlines()].index("calibration")
+    assert error.startswith("error: ")
+    assert error.endswith(f"tiny.yaml:{line}: calibration: was measured with {message}")
 
 
-def line_of(tiny: Tiny) -> int:
-    lines = tiny.suite.read_text().splitlines()
-    return 1 + next(number for number, line in enumerate(lines) if line.startswith("calibration:"))
+def call(tiny: Tiny, verb: str, *options: str | Path, code: int) -> subprocess.CompletedProcess[str]:
+    return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
 def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine):
@@ -354,26 +343,17 @@ def test_entries_that_joined_a_calibration_elsewhere_are_imported(
 def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget={"ladder": [200, 400]})
     tiny.session()  # so that the command line has nothing to measure
-    environment = command_environment(tiny.environment)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(arguments, env=environment, cwd=tiny.root, capture_output=True, text=True, check=False)
-
-    def board(*more: str) -> subprocess.CompletedProcess[str]:
-        return run(sys.executable, "-m", "harness", "leaderboard", str(tiny.store), *more)
-
-    first = run(*tiny.arguments("run", "--rung", "200", "--executor", "inline", "--no-track"))
-    assert first.returncode == 0, first.stderr
+    inline = ("--executor", "inline", "--no-track")
+    call(tiny, "run", "--rung", "200", *inline, code=0)
     assert {training.name.rpartition("/")[2] for training in _ended(tiny)} == {"200"}
-    refused = board("--rung", "400")
-    assert (refused.returncode, "400 has not run yet; its rungs are 200, 400" in refused.stderr) == (64, True)
-    second = run(*tiny.arguments("run", "--executor", "inline", "--no-track"))
-    assert second.returncode == 0, second.stderr
+    refused = call_cli("leaderboard", tiny.store, "--rung", "400", code=64)
+    assert "400 has not run yet; its rungs are 200, 400" in refused.stderr
+    call(tiny, "run", *inline, code=0)
     assert len(_ended(tiny)) == 4
-    text = board("--rung", "400", "--explain").stdout
+    text = call_cli("leaderboard", tiny.store, "--rung", "400", "--explain", code=0).stdout
     assert "2 labelled patients, 400 reference steps: test metrics" in text
     assert "200 reference steps" not in text
-    assert "Break-even, 2 labelled patients" in board().stdout
+    assert "Break-even, 2 labelled patients" in call_cli("leaderboard", tiny.store, code=0).stdout
     table = pd.read_csv(tiny.store / "leaderboard" / "break_even.csv")
     assert table[["entry", "baseline"]].drop_duplicates().to_numpy().tolist() == [["tiny_staged", "tiny_floor"]]
     assert sorted(table["rung"].unique()) == [200, 400]
@@ -428,13 +408,10 @@ def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Mach
     assert left.hours == pytest.approx(4.0)
 
 
-def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]):
+def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"supervised": {}}, budget={"reference_steps": 360_000}, seeds=list(range(49)))
-    arguments = ["run", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--executor", "inline", "--no-track"]
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 64
-    assert re.search(r"49\.00 device-hours: 17640000 supervised steps of 0\.01 s .*`--yes`", capsys.readouterr().err)
+    said = call(tiny, "run", "--executor", "inline", "--no-track", code=64).stderr
+    assert re.search(r"49\.00 device-hours: 17640000 supervised steps of 0\.01 s .*`--yes`", said)
     tiny.suite.write_text(tiny.suite.read_text().replace("- 48\n", ""))
     session = tiny.session()
     left = device_time(session.plan, session.store)
@@ -442,24 +419,18 @@ def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine, cap
     confirm(left, yes=False)
 
 
-def test_check_prints_each_stage_and_ends_with_76(
-    make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]
-):
+def test_check_prints_each_stage_and_ends_with_76(make_tiny: MakeTiny, machine: Machine):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
-    arguments = ["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs)]
-    codes = []
-    for factor, more in ((1.0, []), (1.04, ["--check"]), (1.06, ["--check"])):
-        machine.factor = factor
-        with pytest.raises(SystemExit) as ended:
-            main([*arguments, *more])
-        codes.append(ended.value.code)
-    assert codes == [0, 0, 76]
-    printed = capsys.readouterr()
-    table = [line.split() for line in printed.out.splitlines()[-5:]]
+    call(tiny, "calibrate", code=0)
+    machine.factor = 1.04
+    call(tiny, "calibrate", "--check", code=0)
+    machine.factor = 1.06
+    printed = call(tiny, "calibrate", "--check", code=76)
+    table = [line.split() for line in printed.stdout.splitlines()[-5:]]
     assert table[0] == ["entry", "stage", "on", "record", "here", "95", "%", "within", "difference"]
     assert table[1][-5:] == ["first", "1.000", "1.060", "0.0%", "+6.0%"]
     assert table[4][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
-    assert "stage third: costs 4.240 supervised steps here, 4.000 on record" in printed.err
+    assert "stage third: costs 4.240 supervised steps here, 4.000 on record" in printed.stderr
 
 
 def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
@@ -467,9 +438,7 @@ def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
 ):
     monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
     tiny, file = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), tmp_path / "tiny.json"
-    with pytest.raises(SystemExit) as ended:
-        main(["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--to", str(file)])
-    assert ended.value.code == 76
+    call(tiny, "calibrate", "--to", file, code=76)
     assert not file.exists()
     machine.asked.clear()
     assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
@@ -480,9 +449,7 @@ def test_a_shipped_calibration_serves_other_processors(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    with pytest.raises(SystemExit) as ended:
-        main(["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--to", str(tmp_path / "tiny.json")])
-    assert ended.value.code == 0
+    call(tiny, "calibrate", "--to", tmp_path / "tiny.json", code=0)
     machine.asked.clear()
     edit_record(tmp_path / "tiny.json", lambda content: content["header"]["fingerprint"].update(device_model="Another"))
     monkeypatch.setattr(finding_calibrations, "SHIPPED", tmp_path)

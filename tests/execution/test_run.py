@@ -18,17 +18,24 @@ from harness.execution.outcome import Outcome, settle
 from harness.execution.process import BUSY, last_message, make_order, run_process, status_of, stop_on_this_host
 from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, describe_ending, execute, exit_code, raise_refused
-from harness.records.ledger import LedgerLine
+from harness.execution.session import Session
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.records.processes import forked
+from tests.records.test_ledger import line
 from tests.search.tiny_search import edit
 from tests.support import LIMIT_SECONDS, command_environment, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter
 
 INLINE = ExecuteSettings(executor="inline")
+
+
+@pytest.fixture
+def short(make_tiny: MakeTiny) -> Session:
+    """A suite of one run of four steps."""
+    return make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
 
 
 def statuses(outcomes: list[Outcome]) -> list[str]:
@@ -102,17 +109,16 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny):
 
 
 @pytest.mark.slow
-def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path):
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    order = make_order(session, session.plan.runs[0], 30.0)
+def test_a_cache_that_is_no_cache_is_refused_and_no_row(short: Session, tmp_path: Path):
+    order = make_order(short, short.plan.runs[0], 30.0)
     broken = tmp_path / "cache"
-    shutil.copytree(session.cache.folder, broken)
+    shutil.copytree(short.cache.folder, broken)
     (broken / "manifest.json").write_text("{}", encoding="utf-8")
     outcome = run_process(replace(order, cache=str(broken)))
     assert (outcome.status, outcome.exit_code) == ("refused", 65)
     assert str(broken) in outcome.message
     assert "Traceback" not in order.folder.log.read_text(encoding="utf-8")
-    assert not session.folder(session.plan.runs[0]).done
+    assert not short.folder(short.plan.runs[0]).done
 
 
 @pytest.mark.slow
@@ -127,16 +133,15 @@ def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path):
     assert not session.folder(run).lease.path.exists()
 
 
-def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path):
+def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(short: Session, tmp_path: Path):
     """Those of an earlier run lie preprocessed beside them, and are another matter."""
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     broken = tmp_path / "cache"
-    shutil.copytree(session.cache.folder, broken, ignore=shutil.ignore_patterns("*.pt"))
+    shutil.copytree(short.cache.folder, broken, ignore=shutil.ignore_patterns("*.pt"))
     (broken / "development.h5").write_bytes(b"rubbish")
-    on_broken_data = replace(session, cache=Cache.open(broken))
-    (outcome,) = run_inline(on_broken_data, session.plan.runs[:1], RunSettings())
+    on_broken_data = replace(short, cache=Cache.open(broken))
+    (outcome,) = run_inline(on_broken_data, short.plan.runs[:1], RunSettings())
     assert outcome.status == "failed"
-    result = session.folder(session.plan.runs[0]).require_result()
+    result = short.folder(short.plan.runs[0]).require_result()
     assert result.failure is not None
     assert result.failure.kind == "data"
     assert "development.h5" in result.failure.reason
@@ -175,30 +180,16 @@ def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path):
     assert "Free space" in last_message(log, len(earlier + now), 74), "on a full disk it could not say so itself"
 
 
-def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny):
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (run,) = session.plan.runs
-    folder = session.folder(run)
+def test_a_run_that_was_killed_too_often_becomes_a_row(short: Session):
+    (run,) = short.plan.runs
+    folder = short.folder(run)
     for attempt, (base, steps) in enumerate(((0, 3), (2, 1))):
         for kind, done in (("start", 0), ("heartbeat", steps)):
-            folder.ledger.append(
-                LedgerLine.model_validate(
-                    {
-                        "kind": kind,
-                        "attempt": attempt,
-                        "at": "2026-11-02T10:00:00Z",
-                        "environment": "e" * 64,
-                        "base_steps": base,
-                        "steps": done,
-                        "base_device_seconds": base / 4,
-                        "device_seconds": done / 4,
-                    }
-                )
-            )
+            folder.ledger.append(line(kind, attempt, (done / 4, done), (base / 4, base)))
     killed = Outcome(run.id, "killed", "", 9)
-    first = settle(session.folder(run), killed, StopFlag(), elsewhere=True)
+    first = settle(short.folder(run), killed, StopFlag(), elsewhere=True)
     assert (first.status, first.exit_code, folder.done) == ("killed", 71, False), "another node is to try"
-    outcome = settle(session.folder(run), killed, StopFlag(), elsewhere=True)
+    outcome = settle(short.folder(run), killed, StopFlag(), elsewhere=True)
     assert outcome.status == "failed"
     result = folder.require_result()
     assert result.failure is not None
@@ -207,20 +198,19 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny):
     assert result.environment == "e" * 64
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
     passed = Outcome(run.id, "interrupted", "x", 75)
-    assert settle(session.folder(run), passed, StopFlag()) == passed
+    assert settle(short.folder(run), passed, StopFlag()) == passed
 
 
-def test_a_run_that_was_not_killed_itself_goes_on(make_tiny: MakeTiny):
+def test_a_run_that_was_not_killed_itself_goes_on(short: Session):
     """The worker that waited for it died, for whatever reason; or it left and was killed before it had exited."""
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (run,) = session.plan.runs
-    outcome = settle(session.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
+    (run,) = short.plan.runs
+    outcome = settle(short.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
     assert outcome == Outcome(run.id, "interrupted", "its worker died", 75)
     with pytest.raises(errors.InterruptedRunError):
-        train_run(session.folder(run), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
-    outcome = settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
+        train_run(short.folder(run), short.cache, short.store.selection_path, RunSettings(stop=StopAfter(2)))
+    outcome = settle(short.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
-    assert not session.folder(run).done
+    assert not short.folder(run).done
 
 
 def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny):
@@ -233,11 +223,10 @@ def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny):
     assert not session.folder(run).done
 
 
-def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny):
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (run,) = session.plan.runs
-    settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
-    result = session.folder(run).require_result()
+def test_a_run_that_died_before_it_began_becomes_a_row_too(short: Session):
+    (run,) = short.plan.runs
+    settle(short.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
+    result = short.folder(run).require_result()
     assert (result.status, result.spent.attempts) == ("failed", 0)
 
 

@@ -98,9 +98,9 @@ def test_a_zombie_is_dead(path: Path):
 
 
 def test_patience_ends_when_the_holder_does(holder: Any, path: Path):
-    forked(kill_later, holder.pid)
     with pytest.raises(LeaseHeldError):
         Lease(path).claim(patience_seconds=0.1)
+    forked(kill_later, holder.pid)
     lease = Lease(path)
     before = time.monotonic()
     lease.claim(patience_seconds=LIMIT_SECONDS)

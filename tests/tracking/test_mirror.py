@@ -16,7 +16,7 @@ from harness.records.lease import Lease
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service, only_writer
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
-from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, client, content, runs, small_suite, track
 
 
 def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path):
@@ -43,16 +43,14 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path):
 
 
 def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path):
-    from mlflow import MlflowClient
-
     store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
     track(store)
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    mlflow = client(desk)
     for run_id, run in runs(desk / "mlflow.db").items():
         if "harness.run" in run.tags:
-            names = {file.path for file in client.list_artifacts(run_id)}
+            names = {file.path for file in mlflow.list_artifacts(run_id)}
             ended = {"cases.parquet"} if run.status == "FINISHED" else set()
             drawn = {"arrays.npz", "figures"} if ended and run.tags["method"] == "ua_mt" else set()
             assert names == {"run.json", "result.json", "ledger.jsonl"} | ended | drawn
@@ -64,19 +62,17 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path):
 
 
 def test_mlflow_gives_the_numbers_of_the_records(desk: Path):
-    from mlflow import MlflowClient
-
     store = small_suite(desk)
     experiment = track(store).experiment_id
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
-    best = client.search_runs([experiment], "tags.method = 'supervised' and params.seed = '1' and tags.role = 'final'")
+    mlflow = client(desk)
+    best = mlflow.search_runs([experiment], "tags.method = 'supervised' and params.seed = '1' and tags.role = 'final'")
     assert len(best) == 1
     folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.run"])
     frame = cases_of(folder)
     for selection in ("last", "best_val"):
         rows = frame[(frame["checkpoint"] == selection) & (frame["class_name"] == "RV")]
         assert best[0].data.metrics[f"test/{selection}/hd95_voxel/RV"] == pytest.approx(rows["hd95_voxel"].mean())
-    history = client.get_metric_history(best[0].info.run_id, "train/loss")
+    history = mlflow.get_metric_history(best[0].info.run_id, "train/loss")
     expected = folder.history()
     assert [point.step for point in history] == expected["step"].tolist()
     assert [point.value for point in history] == pytest.approx(expected["loss"].tolist())
@@ -122,14 +118,12 @@ def test_a_run_that_ran_again_replaces_its_run(desk: Path):
 
 
 def test_runs_of_others_and_deleted_experiments(desk: Path):
-    from mlflow import MlflowClient
-
     store = small_suite(desk)
     experiment = track(store).experiment_id
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
-    mine = client.create_run(experiment, run_name="by hand").info.run_id
+    mlflow = client(desk)
+    mine = mlflow.create_run(experiment, run_name="by hand").info.run_id
     before = runs(desk / "mlflow.db")
-    client.delete_experiment(experiment)
+    mlflow.delete_experiment(experiment)
     assert track(store).kept == RUNS
     assert runs(desk / "mlflow.db") == before
     assert before[mine].name == "by hand"

@@ -9,7 +9,7 @@ from harness.records.archive import export_records, import_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import SuiteFolder
-from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, client, runs, small_suite, track
 
 
 def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
@@ -67,15 +67,13 @@ def test_imported_records_are_tracked_as_another_set(desk: Path):
 
 @pytest.mark.parametrize(("schema", "writer"), [(None, "harness 0.1.0"), ("99", "a harness of schema 99")])
 def test_runs_of_another_version_are_refused_and_stay(desk: Path, schema: str | None, writer: str):
-    from mlflow import MlflowClient
-
     store = small_suite(desk)
     track(store)
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    mlflow = client(desk)
     for run_id in runs(desk / "mlflow.db"):
-        client.delete_tag(run_id, "harness.schema")
+        mlflow.delete_tag(run_id, "harness.schema")
         if schema is not None:
-            client.set_tag(run_id, "harness.schema", schema)
+            mlflow.set_tag(run_id, "harness.schema", schema)
     before = runs(desk / "mlflow.db")
     with pytest.raises(ServiceError, match=writer) as caught:
         track(store)

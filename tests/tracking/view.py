@@ -62,6 +62,13 @@ def track(store: SuiteFolder, uri: str | None = None) -> tracking.TrackReport:
     return tracking.track(SuiteRecords(store), uri)
 
 
+def client(desk: Path) -> Any:
+    """MLflow's own client of desk/mlflow.db."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+
+
 @contextmanager
 def rows(database: Path, query: str) -> Iterator[list[Any]]:
     with closing(sqlite3.connect(database)) as connection:

@@ -96,16 +96,10 @@ def test_what_is_seen_of_images_is_what_happened(cheated: Tiny):
     seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
     assert {(observation.steps, sum(observation.images.values())) for observation in seen.values()} == {(4, 16)}
     nothing = {method for method, observation in seen.items() if observation.images["same"] == 16}
-    assert nothing == {*HONEST, *CAUGHT} - {
-        "cheat_open",
-        "cheat_noisy",
-        "cheat_late_noise",
-        "cheat_in_place",
-        "cheat_pastes",
-    }
-    assert seen["cheat_late_noise"].images == {"same": 12, "mixed": 0, "altered": 4}, (
-        "half of the images, half the time"
-    )
+    altering = {"cheat_open", "cheat_noisy", "cheat_late_noise", "cheat_in_place", "cheat_pastes"}
+    assert nothing == {*HONEST, *CAUGHT} - altering
+    late = seen["cheat_late_noise"].images
+    assert late == {"same": 12, "mixed": 0, "altered": 4}, "half of the images, half the time"
     assert seen["cheat_pastes"].images == {"same": 0, "mixed": 16, "altered": 0}
     assert seen["cheat_open"].images == seen["cheat_noisy"].images == {"same": 0, "mixed": 0, "altered": 16}
     assert {method for method, observation in seen.items() if observation.validations_that_trained} == {

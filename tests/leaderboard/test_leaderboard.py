@@ -212,12 +212,8 @@ def test_profiles_hold_every_method_class_and_tau(tmp_path):
     curves = board.profiles
     assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
     assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
-    assert curves.set_index("entry")["n_runs"].to_dict() == {
-        "supervised": 4,
-        "ua_mt": 4,
-        "mc_net": 4,
-        "supervised_full": 2,
-    }
+    counts = curves.set_index("entry")["n_runs"].to_dict()
+    assert counts == {"supervised": 4, "ua_mt": 4, "mc_net": 4, "supervised_full": 2}
     rows = board.results.query("checkpoint == 'last'").set_index("entry")
     own = curves.query("checkpoint == 'last' and class_name == 'mean' and entry == 'ua_mt'")
     assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile

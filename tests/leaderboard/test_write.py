@@ -132,11 +132,8 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
     assert "# Leaderboard of s, table 1: torch 2.13.0" in text
     assert "# Leaderboard of s, table 2: torch 2.12.1" in text
     assert "1 of 21 runs ran under other conditions" in text
-    assert board.results[board.results["table"] == 2]["entry"].unique().tolist() == ["ua_mt"]
-    assert board.results[board.results["table"] == 1].query("entry == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
-        2,
-        2,
-    ]
+    assert board.results.query("table == 2")["entry"].unique().tolist() == ["ua_mt"]
+    assert board.results.query("table == 1 and entry == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [2, 2]
 
 
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):

@@ -183,11 +183,7 @@ def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_
 
 def test_at_rest_by_hand():
     """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
-    lines = [
-        line("start"),
-        line("checkpoint", 0, (9, 18)),
-        line("heartbeat", 0, (12, 24)),
-    ]
+    lines = [line("start"), line("checkpoint", 0, (9, 18)), line("heartbeat", 0, (12, 24))]
     assert summarise_at_rest(lines) == Spent(
         useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
     )

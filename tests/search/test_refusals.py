@@ -41,13 +41,7 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             (COSINES, {"mode": mode}, "methods.action_pp.search.student_temperature.cosine", "search:", "is above high")
             for mode in ("headline", "adaptive")
         ),
-        (
-            ua_mt("noise", {"scale": "log", "values": [0, 1]}),
-            {},
-            "methods.ua_mt.search.noise",
-            "noise:",
-            "greater high",
-        ),
+        (ua_mt("noise", {"scale": "log", "values": [0, 1]}), {}, "methods.ua_mt.search.noise", "noise:", "greater hi"),
         (ua_mt("noise", {"scale": "lin"}), {}, "methods.ua_mt.search.noise.scale", "scale: lin", "'linear', 'log'"),
         (ua_mt("noise", {"value": [1]}), {}, "methods.ua_mt.search.noise.value", "value:", "did you mean 'values'?"),
         (ua_mt("noise", {"scale": "log"}), {}, "methods.ua_mt.search.noise.values", "noise:", "required"),

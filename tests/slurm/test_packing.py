@@ -12,7 +12,6 @@ from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm import packing
-from harness.slurm.cluster import Cluster
 from harness.slurm.packing import (
     OVERHEAD,
     RUN_START_SECONDS,
@@ -21,7 +20,6 @@ from harness.slurm.packing import (
     expected_seconds,
     pack_tasks,
     plan_tasks,
-    room_seconds,
 )
 from harness.slurm.submit import Drafter
 from tests.search.suites import plan_of
@@ -76,10 +74,6 @@ def test_lanes_side_by_side_start_in_the_order_that_was_expected():
     assert walltime(one, seconds, 2) == one.seconds
 
 
-def test_the_room_leaves_margin_warning_and_start():
-    assert room_seconds(Cluster(time=60)) == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
-
-
 def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path):
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
     store = SuiteRecords(SuiteFolder(tmp_path / "none"))
@@ -115,10 +109,9 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
 
 def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path):
     plan = plan_of(tmp_path, {"search": None})
+    drafter = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n"))
     with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
-        Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
-            plan.runs
-        )
+        drafter.arrays(plan.runs)
 
 
 def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path):

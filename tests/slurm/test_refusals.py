@@ -9,7 +9,6 @@ from tests.slurm.submissions import path_with, stand_in, write_cluster
 pytestmark = pytest.mark.slow
 
 SLURM = ("--suite", "tiny.yaml", "--executor", "slurm")
-PARTITION = "PartitionName=main Default=YES MaxTime=01:00:00"
 
 
 @pytest.fixture
@@ -57,17 +56,11 @@ def test_without_slurm_nothing_is_begun(ground: Path):
     refuse("run", *SLURM, "--cluster", "mini.yaml", code=69, named=named, unchanged=ground, env=env)
 
 
-@pytest.mark.parametrize("what", ["foreign", "file"])
-def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Path, tmp_path: Path):
-    stand_in(tmp_path / "commands", "scontrol", f"echo '{PARTITION}'")
-    runs = ground / "runs"
-    if what == "file":
-        runs.write_text("")
-    else:
-        (runs / "tiny").mkdir(parents=True)
-        (runs / "tiny" / "thesis.tex").write_text("")
-    named = ("holds files of another program",) if what == "foreign" else ("runs is a file",)
-    env = {"PATH": path_with(tmp_path / "commands")}
+def test_a_directory_of_another_program_is_refused(ground: Path, tmp_path: Path):
+    stand_in(tmp_path / "commands", "scontrol", "echo 'PartitionName=main Default=YES MaxTime=01:00:00'")
+    (ground / "runs" / "tiny").mkdir(parents=True)
+    (ground / "runs" / "tiny" / "thesis.tex").write_text("")
+    named, env = ("holds files of another program",), {"PATH": path_with(tmp_path / "commands")}
     refuse("run", *SLURM, "--cluster", "mini.yaml", code=74, named=named, unchanged=ground, env=env)
 
 

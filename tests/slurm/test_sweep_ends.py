@@ -19,6 +19,15 @@ def tiny(make_tiny: MakeTiny) -> Tiny:
     return make_tiny({"tiny_short": {}}, budget={"steps": 4})
 
 
+def run_sweep(tiny: Tiny, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the script as in a job, without Slurm."""
+    environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
+    return subprocess.run(
+        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=LIMIT_SECONDS,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [
@@ -31,11 +40,7 @@ def tiny(make_tiny: MakeTiny) -> Tiny:
     ],
 )
 def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Tiny):
-    environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
-    done = subprocess.run(
-        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=LIMIT_SECONDS,
-    )  # fmt: skip
+    done = run_sweep(tiny, changes)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -45,13 +50,8 @@ def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Ti
 def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny: Tiny, tmp_path: Path):
     stand_in(tmp_path / "commands", "squeue", "echo RUNNING")
     waits = python_that(tmp_path / "waits", "trap 'exit 75' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
-    changes = {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "n1"}
-    environment = environment_of(tiny, {**changes, "VENV": str(waits), "EARLY_SECONDS": "60"})
-    environment["PATH"] = path_with(tmp_path / "commands")
-    done = subprocess.run(
-        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=LIMIT_SECONDS,
-    )  # fmt: skip
+    changes = {"SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "n1", "PATH": path_with(tmp_path / "commands")}
+    done = run_sweep(tiny, {**changes, "VENV": str(waits), "EARLY_SECONDS": "60"})
     assert done.returncode == 64
     assert "ask for a longer --time, or a shorter --signal" in done.stderr
 

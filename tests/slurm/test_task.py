@@ -1,7 +1,6 @@
 import logging
 import os
 import signal
-import sys
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -131,10 +130,3 @@ def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path):
         run_task(record, 1, StopFlag())
     with pytest.raises(RecordError, match="no such submission"):
         run_task(record.with_name("none.json"), 0, StopFlag())
-
-
-def test_the_commands_python_is_the_one_that_submits(tmp_path: Path):
-    session, submission = submitted(tmp_path, steps=4)
-    cluster = cluster_of(tmp_path, "time: 60\n").cluster
-    text = Batch(Submissions(session.store.root), submission, cluster).array_text()
-    assert f"{sys.executable} -P -m harness slurm-task" in text

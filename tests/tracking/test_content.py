@@ -114,12 +114,8 @@ def test_a_final_run_in_mlflow(tmp_path: Path):
     assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device seconds")
     assert content.name == "supervised/3/0/0"
     assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
-    assert [found.path.name for found in content.artifacts] == [
-        "run.json",
-        "result.json",
-        "ledger.jsonl",
-        "cases.parquet",
-    ]
+    artifacts = [artifact.path.name for artifact in content.artifacts]
+    assert artifacts == ["run.json", "result.json", "ledger.jsonl", "cases.parquet"]
     frame = cases_of(run.record.folder)
     for selection in ("last", "best_val"):
         rows = frame[frame["checkpoint"] == selection]

@@ -9,6 +9,10 @@ from tests.synthetic import PlannedRunKey, RunSpec, write_records
 ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)
 
 
+def comparisons(folder, **fields):
+    return read_input(SuiteRecords(write_records(folder / "s", RunSpec(**fields)))).comparisons
+
+
 def statuses(comparison):
     runs = comparison.runs
     return {status: int((runs["status"] == status).sum()) for status in set(runs["status"])}
@@ -37,9 +41,7 @@ def test_every_selected_run_is_a_row(tmp_path):
 )
 def test_other_environments_are_in_another_table(tmp_path, change, title):
     environments = {ODD: RunSpec().environment.model_copy(update=change)}
-    first, second = read_input(
-        SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))
-    ).comparisons
+    first, second = comparisons(tmp_path, environments=environments)
     assert statuses(first) == {"ok": 20, "elsewhere": 1}
     assert statuses(second) == {"ok": 1, "elsewhere": 20}
     assert second.title == title
@@ -51,25 +53,20 @@ def test_other_environments_are_in_another_table(tmp_path, change, title):
     [({"budget": Budget(device_seconds=600)}, "budget amount 600"), ({"protocol_version": 2}, "protocol version 2")],
 )
 def test_other_budgets_and_protocols_are_in_another_table(tmp_path, change, title):
-    first, second = read_input(
-        SuiteRecords(write_records(tmp_path / "s", RunSpec(overrides={ODD: change})))
-    ).comparisons
+    first, second = comparisons(tmp_path, overrides={ODD: change})
     assert (len(first.cases["run"].unique()), len(second.cases["run"].unique())) == (20, 1)
     assert second.title == title
 
 
 def test_what_is_only_shown_does_not_split(tmp_path):
     environments = {ODD: RunSpec().environment.model_copy(update={"shown": {"commit": "1" * 40}})}
-    (comparison,) = read_input(
-        SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))
-    ).comparisons
+    (comparison,) = comparisons(tmp_path, environments=environments)
     assert statuses(comparison) == {"ok": 21}
 
 
 def test_two_versions_of_a_method_are_refused(tmp_path):
-    store = write_records(tmp_path / "s", RunSpec(overrides={ODD: {"method_version": 2}}))
     with pytest.raises(UsageError, match=r"selection\.json: ua_mt was run in 2 versions .*version 2: [0-9a-f]{10}\)"):
-        read_input(SuiteRecords(store))
+        comparisons(tmp_path, overrides={ODD: {"method_version": 2}})
 
 
 @pytest.mark.parametrize("name", ["cases.parquet", "environment"])

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=
 
 
 def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
-    spec = RunSpec(**{**vars(SPEC), "unrun": frozenset({8000}), "missing": frozenset({("ua_mt", 3, 0, 1)})})
+    spec = replace(SPEC, unrun=frozenset({8000}), missing=frozenset({("ua_mt", 3, 0, 1)}))
     board = board_of(write_records(tmp_path / "s", spec))
     assert [(each.rung, each.title) for each in board.inputs.comparisons] == [
         (500, "500 reference steps"), (2000, "2000 reference steps"),
@@ -42,13 +43,13 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
 
 
 def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path):
-    spec = RunSpec(**{**vars(SPEC), "unrun": frozenset(SPEC.ladder)})
+    spec = replace(SPEC, unrun=frozenset(SPEC.ladder))
     (comparison,) = board_of(write_records(tmp_path / "s", spec)).inputs.comparisons
     assert (comparison.rung, set(comparison.runs["status"])) == (500, {"missing"})
 
 
 def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
+    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
     alone = board.at_rung(2000)
     for name, frame in alone.tables.items():
         assert set(frame["table"]) == {2}, name
@@ -69,7 +70,7 @@ def test_without_a_ladder_no_rung_can_be_asked_for(plain):
 
 
 def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
+    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
     assert "(ladder.svg)" in markdown(board)
@@ -85,7 +86,7 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
 
 
 def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({2000, 8000})})))
+    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({2000, 8000}))))
     assert [path.name for path in write_leaderboard(board, tmp_path / "a") if path.suffix != ".csv"] == [
         "leaderboard.md", "curves.png",
     ]  # fmt: skip

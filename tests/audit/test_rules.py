@@ -4,7 +4,7 @@ import re
 from harness.audit import RULES
 from tests.support import REPO
 
-PAGE = (REPO / "benchmarks" / "RULES.md").read_text(encoding="utf-8")
+PAGE = (REPO / "benchmarks" / "RULES.md").read_text()
 RULES_PART, PRACTICES_PART = PAGE.split("## Unfair practices")
 PRACTICES = 33
 

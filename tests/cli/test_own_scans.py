@@ -8,7 +8,7 @@ import pytest
 from tests.data.raw_format import write_folder
 from tests.support import REPO, call_cli
 
-PAGE = (REPO / "docs/how-to/own-scans.md").read_text(encoding="utf-8")
+PAGE = (REPO / "docs/how-to/own-scans.md").read_text()
 COMMANDS = re.findall(r"^    harness (.*)$", PAGE, flags=re.MULTILINE)
 SMALLER = {
     "size: [96, 112, 96]": "size: [16, 16], resize: area",

@@ -9,7 +9,7 @@ from tests.support import call_cli
 
 
 def panels(page: Path) -> list[dict[str, Any]]:
-    found = re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     assert found is not None
     return [panel for group in json.loads(found[1])["panels"]["groups"] for panel in group["panels"]]
 
@@ -29,13 +29,13 @@ def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun):
     for panel in found:
         assert panel["worst"] in {"supervised", "ua_mt"}
         assert set(panel["methods"]) == {"supervised", "ua_mt"}
-    assert "Do not publish this page" in page.read_text(encoding="utf-8")
+    assert "Do not publish this page" in page.read_text()
 
 
 def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, session_cache: Path):
     page = leaderboard(records, session_cache)
     assert panels(page) == []
-    assert "Left out: pictures of test cases need the scans" in page.read_text(encoding="utf-8")
+    assert "Left out: pictures of test cases need the scans" in page.read_text()
     with_panels = leaderboard(records, session_cache, "--panels")
     assert panels(with_panels)
     leaderboard(records, session_cache, "--no-panels")

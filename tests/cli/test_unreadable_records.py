@@ -83,7 +83,7 @@ JSON = {
 @pytest.mark.parametrize("name", JSON)
 def test_deep_or_huge_json_is_one_error(name: str, sealed: bool, tmp_path: Path):
     path = tmp_path / "record.json"
-    path.write_text(seal_record(JSON[name]) if sealed else JSON[name], encoding="utf-8")
+    path.write_text(seal_record(JSON[name]) if sealed else JSON[name])
     for kind in (Selection, Result, Environment):
         with pytest.raises(RecordError, match=r"record\.json") as error:
             read_record(path, kind)

@@ -94,7 +94,7 @@ def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path):
     assert ends["exit-64"].message == "as it says"
     assert "RuntimeError: nobody catches this" in ends["raise"].message
     assert sleeper.wait(0) is None, "a death takes nobody with it"
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text(encoding="utf-8").split()
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     assert len(children) == 1, "the ended ones are no zombies"
 
 
@@ -104,7 +104,7 @@ def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkS
     runs = [server.start(order) for order in orders]
     assert [outcome_of(run).status for run in runs] == ["ok", "ok"]
     for order in orders:
-        seen = json.loads(order.folder.log.read_text(encoding="utf-8"))
+        seen = json.loads(order.folder.log.read_text())
         variables = [str(server.pid), str(os.getpid()), order.devices, "kept"]
         assert list(seen["variables"].values()) == variables
         assert (seen["parent"], seen["group"], seen["input"]) == (server.pid, os.getpgrp(), "")
@@ -141,8 +141,8 @@ def test_what_a_dead_server_had_goes_on_as_commands(
     monkeypatch.setattr(fork_server, "start_command", start_command)
     orders = [order_of(tmp_path, "sleep-1"), order_of(tmp_path, "sleep-2")]
     runs = [server.start(order) for order in orders]
-    wait_until(lambda: all(order.folder.log.read_text(encoding="utf-8") for order in orders), "both run")
-    orphans = [int(order.folder.log.read_text(encoding="utf-8")) for order in orders]
+    wait_until(lambda: all(order.folder.log.read_text() for order in orders), "both run")
+    orphans = [int(order.folder.log.read_text()) for order in orders]
     try:
         os.kill(server.pid, signal.SIGKILL)
         assert [outcome_of(run).status for run in runs] == ["interrupted", "interrupted"]
@@ -180,8 +180,8 @@ def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path):
         driver.stdin.write(DRIVER)
         driver.stdin.close()
         server = int(driver.stdout.readline())
-        wait_until(lambda: order.folder.log.exists() and order.folder.log.read_text(encoding="utf-8"), "it runs")
-        child = int(order.folder.log.read_text(encoding="utf-8"))
+        wait_until(lambda: order.folder.log.exists() and order.folder.log.read_text(), "it runs")
+        child = int(order.folder.log.read_text())
         try:
             driver.kill()
             wait_until(lambda: parent_of(child) not in (server, driver.pid), "the run sees that its parent is gone")
@@ -200,4 +200,4 @@ def parent_of(pid: int) -> int:
 
 def status_fields(pid: int) -> list[str]:
     """Of /proc/PID/stat, behind the name."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

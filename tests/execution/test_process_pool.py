@@ -54,10 +54,10 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
         "tiny_error": "failed",
     }
     assert by_method["tiny_doomed"].message == "killed: its process died 2 times (signal 9)"
-    assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "started twice, and no more"
+    assert len((tmp_path / "doomed").read_text()) == 2, "started twice, and no more"
     restarted = {run.id for run in session.plan.runs if run.method in ("tiny_mortal", "tiny_doomed")}
     assert restarted <= seen <= {run.id for run in session.plan.runs}, "a short run may end between two ticks"
-    threads = [file.read_text(encoding="utf-8").strip() for file in Path(f"/proc/{server.pid}/task").glob("*/comm")]
+    threads = [file.read_text().strip() for file in Path(f"/proc/{server.pid}/task").glob("*/comm")]
     assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1, (
         "only a process with a single thread may fork"
     )
@@ -102,7 +102,7 @@ def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: F
     for folder in folders:
         spent = folder.ledger.spent()
         assert (spent.attempts, spent.useful_steps, spent.lost_steps) == (2, 80, 0)
-        assert "the parent process is gone" in folder.log.read_text(encoding="utf-8")
+        assert "the parent process is gone" in folder.log.read_text()
     first = folders[0].require_result().weights_sha256
     assert first == inline.folder("tiny_staged/2/0/0").require_result().weights_sha256
 

@@ -29,7 +29,7 @@ def descendants(pid: int) -> set[int]:
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if fields[0] not in "ZX":
@@ -91,7 +91,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
         "tiny_nan": "nan",
         "tiny_ceiling": "ok",
     }
-    assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "killed twice, and not started again"
+    assert len((tmp_path / "doomed").read_text()) == 2, "killed twice, and not started again"
     spent = suite.folder("tiny_doomed/2/0/0").ledger.spent()
     assert spent.attempts == 2
     assert suite.folder("tiny_mortal/2/0/0").ledger.spent().attempts == 2

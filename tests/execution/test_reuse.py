@@ -78,9 +78,9 @@ def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny
     assert reuse(session, source.store) == []
     lease.release()
     folder.ledger.append(source.folder("tiny_short/2/0/0").ledger.lines()[0])
-    begun = folder.ledger.path.read_text(encoding="utf-8")
+    begun = folder.ledger.path.read_text()
     assert reuse(session, source.store) == []
-    assert (folder.path / "ledger.jsonl").read_text(encoding="utf-8") == begun
+    assert (folder.path / "ledger.jsonl").read_text() == begun
     (folder.path / "ledger.jsonl").unlink()
     assert [run.method for run in reuse(session, source.store)] == ["tiny_short"]
 

@@ -113,11 +113,11 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(short: Session, tmp_path
     order = make_order(short, short.plan.runs[0], 30.0)
     broken = tmp_path / "cache"
     shutil.copytree(short.cache.folder, broken)
-    (broken / "manifest.json").write_text("{}", encoding="utf-8")
+    (broken / "manifest.json").write_text("{}")
     outcome = run_process(replace(order, cache=str(broken)))
     assert (outcome.status, outcome.exit_code) == ("refused", 65)
     assert str(broken) in outcome.message
-    assert "Traceback" not in order.folder.log.read_text(encoding="utf-8")
+    assert "Traceback" not in order.folder.log.read_text()
     assert not short.folder(short.plan.runs[0]).done
 
 
@@ -277,15 +277,15 @@ def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: 
     assert {folder.id for folder in store.folders()} == {run.id for run in session.plan.runs}
     assert [entry.run for entry in store.selection().entries] == [run.id for run in session.plan.runs]
     (kept,) = (tiny.store / "suites").iterdir()
-    assert store.suite_text(kept.stem) == tiny.suite.read_text(encoding="utf-8")
+    assert store.suite_text(kept.stem) == tiny.suite.read_text()
     assert kept.stem == session.plan.loaded.suite.hash
 
 
 def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny):
     tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
     execute(tiny.session(), INLINE, StopFlag())
-    text = tiny.suite.read_text(encoding="utf-8")
-    tiny.suite.write_text(text.replace("tiny_short:", "tiny_ceiling: {}\n  tiny_short:"), encoding="utf-8")
+    text = tiny.suite.read_text()
+    tiny.suite.write_text(text.replace("tiny_short:", "tiny_ceiling: {}\n  tiny_short:"))
     session = tiny.session()
     assert [run.method for run in session.pending()] == ["tiny_ceiling"]
     assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"

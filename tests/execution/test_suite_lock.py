@@ -43,7 +43,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
         path = store.root / "search.lease"
-        path.write_text(path.read_text(encoding="utf-8").replace('"host":"', '"host":"another-'), encoding="utf-8")
+        path.write_text(path.read_text().replace('"host":"', '"host":"another-'))
         wait_until(stop.is_set, "it stops")
     assert "took over and leads this adaptive search" in str(stop.reason)
     assert path.exists(), "the lease is the other's"

@@ -74,8 +74,8 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
     assert "(ladder.svg)" in markdown(board)
-    text = first.read_text(encoding="utf-8")
-    assert text == second.read_text(encoding="utf-8")
+    text = first.read_text()
+    assert text == second.read_text()
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
     assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
     command = [sys.executable, "-m", "harness.leaderboard.ladder_figure", str(tmp_path / "s")]

@@ -40,7 +40,7 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path):
             time.sleep(0.001)
         time.sleep(random.uniform(0.0, 0.03))
         kill(writer)
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text()
         number = int(text.partition("\n")[0])
         assert text == content(number)
         seen.add(number)
@@ -52,13 +52,13 @@ def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path):
     write_text(path, "old")
 
     def fail(temporary: Path) -> None:
-        temporary.write_text("half of the n", encoding="utf-8")
+        temporary.write_text("half of the n")
         raise KeyError("in the middle")
 
     with pytest.raises(KeyError):
         write_atomic(path, fail)
     assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
-    assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text() == "old"
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o002, 0o664)])
@@ -78,13 +78,13 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path):
     require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
 
     def write(_: Path) -> None:
-        Path("/dev/full").write_text("x" * 100_000, encoding="utf-8")
+        Path("/dev/full").write_text("x" * 100_000)
 
     with pytest.raises(DiskError, match=r"cannot write .*record\.txt: No space left.*run the same command again"):
         write_atomic(path, write)
     with no_file_above(1000), pytest.raises(DiskError, match=r"cannot write .*record\.txt: File too large"):
         write_text(path, "x" * 2000)
-    assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
 
 

@@ -18,7 +18,7 @@ from tests.support import LIMIT_SECONDS
 def write_lease(path: Path, owner: Owner, age_seconds: float = 0.0) -> None:
     """A lease as `owner` left it, whose last heartbeat is `age_seconds` old."""
     aside = path.with_name(f"aside-{os.getpid()}")
-    aside.write_text(owner.model_dump_json(), encoding="utf-8")
+    aside.write_text(owner.model_dump_json())
     then = time.time() - age_seconds
     os.utime(aside, (then, then))
     aside.replace(path)
@@ -161,7 +161,7 @@ def test_one_who_never_claimed_changes_nothing(holder: Any, path: Path):
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path):
-    (tmp_path / "runs").write_text("not a folder", encoding="utf-8")
+    (tmp_path / "runs").write_text("not a folder")
     with pytest.raises(DiskError, match="cannot write"):
         Lease(tmp_path / "runs" / "lease").claim()
 

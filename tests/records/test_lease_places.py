@@ -126,7 +126,7 @@ def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[st
     unshare = ["unshare", "--pid", "--fork", *mount]
     probe = subprocess.run([*unshare, "true"], check=False, capture_output=True, text=True)
     require("unshare", probe.returncode == 0, f"no right to make a pid namespace: {probe.stderr.strip()}")
-    (tmp_path / "script.py").write_text(CLAIMED_TWICE, encoding="utf-8")
+    (tmp_path / "script.py").write_text(CLAIMED_TWICE)
     command = [*unshare, sys.executable, str(tmp_path / "script.py"), str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_environment()
@@ -159,7 +159,7 @@ def test_a_takeover_whose_maker_was_killed_expires(path: Path, tmp_path: Path, q
 
 
 def link_to_lease(path: Path) -> None:
-    path.with_name("x").write_text(VALID, encoding="utf-8")
+    path.with_name("x").write_text(VALID)
     path.symlink_to("x")
 
 

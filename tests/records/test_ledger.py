@@ -315,7 +315,7 @@ def test_two_threads_append_without_tearing_each_other(tmp_path: Path):
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     raw = line("start").model_dump(mode="json") | {"schema_version": 3, "something": "new"}
-    path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(raw) + "\n")
     with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 3.*newer"):
         Ledger(path).lines()
 

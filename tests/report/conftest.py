@@ -44,7 +44,7 @@ def written(tmp_path_factory):
     store = write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
     board = searched(board_of(store))
     page = write_page(SuiteRecords(store), board)
-    return Written(store, board, page.read_text(encoding="utf-8"))
+    return Written(store, board, page.read_text())
 
 
 def unpacked(columns):

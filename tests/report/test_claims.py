@@ -79,9 +79,9 @@ def test_a_last_checkpoint_that_was_best_gains_nothing():
 def test_the_page_has_the_section_where_something_is_published(tmp_path, monkeypatch):
     store = write_records(tmp_path / "s", RunSpec(methods={"ua_mt": 0.0}, labelled=(3,), seeds=1, patients=4))
     records, board = SuiteRecords(store), board_of(store)
-    assert 'id="claims"' not in write_page(records, board).read_text(encoding="utf-8")
+    assert 'id="claims"' not in write_page(records, board).read_text()
     monkeypatch.setattr("harness.report.page.suite_text", lambda _: ("", {"dataset": "acdc"}))
-    html = write_page(records, board).read_text(encoding="utf-8")
+    html = write_page(records, board).read_text()
     section = re.search(r'<section id="claims".*?</section>', html, re.DOTALL)
     assert section is not None
     assert "<td>46.04</td><td>not stated</td><td>AiEson/CrossMatch README.md</td>" in section[0]

@@ -54,7 +54,7 @@ def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, capl
 
 
 def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords):
-    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    html = write_page(records, board_of(records.store)).read_text()
     shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
     assert f"<figcaption>{shown}</figcaption>" in html
     (source,) = re.findall(r'<img src="data:image/png;base64,([^"]*)"', html)
@@ -66,7 +66,7 @@ def test_a_caption_stays_text(records: SuiteRecords):
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(picture('"><script>alert(1)</script>'))
     write_checksums(RunFolder(stored.parent.parent))
-    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    html = write_page(records, board_of(records.store)).read_text()
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html
 
@@ -83,5 +83,5 @@ def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_
     captions = [caption for caption, _ in gallery.pictures]
     assert captions == [f"{name} 3-labelled subset 0 seed 0: centres of {name}/3/0/0" for name in "ab"]
     assert len(gallery.files) == 4
-    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    html = write_page(records, board_of(records.store)).read_text()
     assert "the first 2 of 4, all are in figures/ beside this page" in html

@@ -20,7 +20,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> tuple[Leaderboard, str]:
     """The board of a ladder, and its page."""
     store = write_records(tmp_path_factory.mktemp("runs") / "climb", CLIMB)
     board = board_of(store)
-    return board, write_page(SuiteRecords(store), board).read_text(encoding="utf-8")
+    return board, write_page(SuiteRecords(store), board).read_text()
 
 
 def test_the_answer_says_from_which_rung_on(climb: tuple[Leaderboard, str]):

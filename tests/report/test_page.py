@@ -63,7 +63,7 @@ def test_the_suite_comes_back_from_the_page(written):
 def test_the_same_records_give_the_same_page(written):
     again = write_page(SuiteRecords(written.store), searched(board_of(written.store)))
     assert again == written.store.root / "leaderboard" / "index.html"
-    assert again.read_text(encoding="utf-8") == written.html
+    assert again.read_text() == written.html
 
 
 def test_hostile_text_stays_text(tmp_path):
@@ -73,7 +73,7 @@ def test_hostile_text_stays_text(tmp_path):
         failure=Failure(kind="error", reason="</script><script>alert(1)</script> & <b>'\"\u2028"),
     )  # fmt: skip
     store = write_records(tmp_path / "s", spec)
-    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store)).read_text()
     assert "<script>alert" not in html
     assert "alert(1)\\u003c/script" in html
     assert html.count("</script>") == 2
@@ -85,7 +85,7 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
         findings=(finding(1, "held", "2 runs"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
     )  # fmt: skip
     store = write_records(tmp_path / "s", SMALL)
-    html = write_page(SuiteRecords(store), board_of(store), audit=audit).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store), audit=audit).read_text()
     assert "2 of 2 runs finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
     assert "Not held: 2. Rule &lt;2&gt;" in html
     assert '<tr class="not-held">' in html
@@ -101,7 +101,7 @@ def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     )  # fmt: skip
     spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=planned_runs)
     store = write_records(tmp_path / "s", spec)
-    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store)).read_text()
     sentence = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
     assert sentence in html
 

@@ -47,7 +47,7 @@ def suite_with(changes: Mapping[str, Any] | None = None, **search: Any) -> dict[
 
 def write(folder: Path, content: Mapping[str, Any]) -> Path:
     path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False))
     return path
 
 

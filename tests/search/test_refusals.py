@@ -76,7 +76,7 @@ def test_refusals_name_line_and_field(
 ):
     message = refusal(tmp_path, changes, **search)
     path = tmp_path / "small.yaml"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text().splitlines()
     found = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
     own = [one for one in message.splitlines() if any(one.startswith(f"{path}:{line}: {field}: ") for line in found)]
     assert len(own) == 1, message

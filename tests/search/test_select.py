@@ -153,7 +153,7 @@ def test_people_read_what_was_chosen(tmp_path: Path):
 
 def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPermit:
     store.write_selection(selection)
-    (tmp_path / "final.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "final.json").write_text("{}")
     return TestPermit(store.selection_path, selection.entries[0].run, tmp_path / "final.json")
 
 

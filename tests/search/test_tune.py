@@ -46,7 +46,7 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
         time.sleep(0.2)
     assert process.returncode == 70, tune.output
     assert "Traceback" not in tune.output
-    assert (tmp_path / "mortal").read_text(encoding="utf-8") == "x", "it died, so it does not die inline"
+    assert (tmp_path / "mortal").read_text() == "x", "it died, so it does not die inline"
     trial = trials_of(tune)[1]
     assert f"{trial}: failed: killed: its process died 2 times" in tune.output
     doomed = result_of(tune, trial)

@@ -39,9 +39,9 @@ def make_search(
 
 def edit(tiny: Tiny, **changes: Any) -> None:
     """Change fields of the suite file; None takes one out."""
-    content = {**yaml.safe_load(tiny.suite.read_text(encoding="utf-8")), **changes}
+    content = {**yaml.safe_load(tiny.suite.read_text()), **changes}
     kept = {name: value for name, value in content.items() if value is not None}
-    tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
+    tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False))
 
 
 def search_inline(tiny: Tiny, stop: StopFlag | None = None) -> tuple[Session, list[Outcome], list[str]]:

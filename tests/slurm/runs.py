@@ -30,7 +30,7 @@ class Jobs:
             f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
         )
         script = self.tiny.root / "run.sh"
-        script.write_text("\n".join(["#!/bin/bash", *lines, f"planned_runs=({names})", command, ""]), encoding="utf-8")
+        script.write_text("\n".join(["#!/bin/bash", *lines, f"planned_runs=({names})", command, ""]))
         array = (f"--array=0-{len(planned_runs) - 1}",) if len(planned_runs) > 1 else ()
         output = self.tiny.root / "job-%j.txt"
         options = ("--gres=gpu:1", "--mem=1000", "--requeue", "--open-mode=append", *array, *options)

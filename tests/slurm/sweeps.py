@@ -30,7 +30,7 @@ class Sweep:
 
     @property
     def output(self) -> str:
-        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+        return self.log.read_text() if self.log.exists() else ""
 
     def field(self, name: str) -> str:
         shown = self.cluster.run("scontrol", "show", "job", self.job).split()
@@ -80,6 +80,6 @@ def training(tiny: Tiny) -> dict[str, RunFolder]:
 def python_that(folder: Path, does: str) -> Path:
     path = folder / "venv" / "bin" / "python"
     path.parent.mkdir(parents=True)
-    path.write_text(f"#!/bin/bash\n{does}\n", encoding="utf-8")
+    path.write_text(f"#!/bin/bash\n{does}\n")
     path.chmod(0o755)
     return path.parent.parent

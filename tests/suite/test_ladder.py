@@ -19,7 +19,7 @@ budget: {budget}
 
 def load(folder: Path, budget: str, name: str = "steps_up") -> LoadedSuite:
     path = folder / f"{name}.yaml"
-    path.write_text(SUITE.format(name=name, budget=budget), encoding="utf-8")
+    path.write_text(SUITE.format(name=name, budget=budget))
     return load_suite(path)
 
 
@@ -66,6 +66,6 @@ def test_another_rung_is_refused_with_the_list(tmp_path: Path, budget: str, word
 def test_a_search_has_no_ladder(tmp_path: Path):
     path = load(tmp_path, "{ladder: [500, 2000]}").path
     search = "search: {trials: 2, budget: {ladder: [50, 60]}, labelled: 3, subset: 7, seed: 9}\n"
-    path.write_text(path.read_text(encoding="utf-8") + search, encoding="utf-8")
+    path.write_text(path.read_text() + search)
     with pytest.raises(UsageError, match=r":8: search\.budget: a search has one budget, and its choice serves all"):
         load_suite(path)

@@ -28,7 +28,7 @@ SUITE: dict[str, Any] = {
 
 def plan_of(folder: Path, changes: dict[str, Any] | None = None, data: DatasetRef = DATA) -> Plan:
     path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump({**SUITE, **(changes or {})}, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump({**SUITE, **(changes or {})}, sort_keys=False))
     return make_plan(load_suite(str(path)), data)
 
 
@@ -205,7 +205,7 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path):
 def test_refusals_name_line_and_field(changes: dict[str, Any], field: str, text: str, words: str, tmp_path: Path):
     message = refusal(tmp_path, changes)
     path = tmp_path / "small.yaml"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text().splitlines()
     (line,) = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
     assert message.startswith(f"{path}:{line}: {field}: ")
     assert words in message

@@ -47,7 +47,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def package(site: Path, module: str, text: str, methods: str = "", datasets: str = "", name: str = "extra") -> None:
-    (site / f"{module}.py").write_text(text, encoding="utf-8")
+    (site / f"{module}.py").write_text(text)
     groups = {"harness.methods": methods, "harness.datasets": datasets}
     points = "".join(f"[{group}]\n{lines}\n" for group, lines in groups.items() if lines)
     write_metadata(site, points, name)
@@ -173,7 +173,7 @@ def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path):
     install(site)
     before = cache_name(load_dataset("tiny_squares"), None)
     (site / "neighbour").mkdir()
-    (site / "neighbour" / "code.py").write_text("x = 1\n", encoding="utf-8")
+    (site / "neighbour" / "code.py").write_text("x = 1\n")
     assert cache_name(load_dataset("tiny_squares"), None) == before
     began = time.process_time()
     cache_name(load_dataset("acdc"), None)

@@ -11,8 +11,8 @@ from harness.suite.load import SUITES
 @pytest.mark.parametrize("methods", [[], ["own", "own_too"]])
 def test_a_copy_differs_by_its_name_and_methods_alone(like: str, methods: list[str], tmp_path: Path):
     """And by a calibration, which lacks the new methods."""
-    made = yaml.safe_load(new_suite("mine", methods, tmp_path, like).read_text(encoding="utf-8"))
-    source = yaml.safe_load((SUITES / f"{like}.yaml").read_text(encoding="utf-8"))
+    made = yaml.safe_load(new_suite("mine", methods, tmp_path, like).read_text())
+    source = yaml.safe_load((SUITES / f"{like}.yaml").read_text())
     source["name"] = "mine"
     source["methods"] |= dict.fromkeys(methods)
     if methods:

@@ -32,7 +32,7 @@ UA_MT = "methods.ua_mt.engine"
 
 def write(folder: Path, text: str) -> str:
     path = folder / "small.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text)
     return str(path)
 
 

@@ -24,7 +24,7 @@ def one_augmentation(suite: AuditedSuite) -> Verdict:
 
 
 def _same_but_baselines(suite: AuditedSuite, what: str, value: Callable[[SelectedRun], str]) -> Verdict:
-    """One value of all runs, but those of entries such as supervised_strong, which are named."""
+    """One value of all runs but those of entries such as supervised_strong."""
     baselines = group_by_entry(run for run in suite.runs if run.entry in suite.declared_baselines)
     others = [run for run in suite.runs if run.entry not in suite.declared_baselines]
     lines = [f"labelled-only baseline {entry} declares {value(runs[0])}" for entry, runs in baselines.items()]

@@ -43,7 +43,6 @@ def one_device(suite: AuditedSuite) -> Verdict:
 
 
 def _one_environment(suite: AuditedSuite, what: str, text: Callable[[Environment], str]) -> Verdict:
-    """Whether the environments of all ended runs say the same."""
     environments = {run.id: run.environment for run in suite.runs if run.environment is not None}
     return one_value(suite.named(environments), what, lambda run: text(environments[run.id]), "environments/*.json")
 
@@ -115,7 +114,7 @@ def one_speed(finished: Sequence[EndedRun]) -> Verdict:
 
 
 def _works(finished: Sequence[EndedRun]) -> list[tuple[str, Rates]]:
-    """Stages that are long enough, with the rates of the runs whose steps are the same work; at least two."""
+    """Stages that are long enough, with the rates of at least two runs whose steps are the same work."""
     works: dict[tuple[str, str], Rates] = {}
     for run in finished:
         asked = canonical_json(run.asked.model_dump(mode="json", exclude={"seed", "subset"}))
@@ -127,7 +126,6 @@ def _works(finished: Sequence[EndedRun]) -> list[tuple[str, Rates]]:
 
 
 def _gap(rates: Rates) -> float:
-    """The fastest rate against the slowest."""
     return max(rates.values()) / min(rates.values())
 
 

@@ -38,12 +38,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class AuditedRun:
-    """A run on record.
-
-    asked:  what determines its numbers.
-    result: how it ended, None while it has not.
-    tested: whether it left test scores.
-    """
+    """A run on record. asked: what determines its numbers. result: None while it has not ended."""
 
     id: str
     asked: Run
@@ -65,10 +60,9 @@ class AuditedRun:
 class SelectedRun(AuditedRun):
     """A run that the current selection names.
 
-    environment:  of the result; None without one.
     final_sha256: of the weights when the test split was opened; None where no final.json lies.
     trace:        of its history; None unless it finished well, and where an export left the history out.
-    cases:        one row per checkpoint rule, case and class; None unless it finished well and was tested.
+    cases:        None unless it finished well and was tested.
     """
 
     planned_run: PlannedRun
@@ -79,7 +73,7 @@ class SelectedRun(AuditedRun):
 
     @property
     def entry(self) -> str:
-        """Its entry of the suite."""
+        """Of the suite."""
         return self.planned_run.entry
 
     @property
@@ -116,11 +110,8 @@ class EndedRun(SelectedRun):
 class AuditedSuite:
     """The records of a suite, as the rules see them.
 
-    runs:           those of the current selection that have a record, each once, in its order.
-    others:         all other runs on record: of a search, or of an earlier version of the suite.
-    search:         the trials of the search; None without one.
-    reconciliation: what Slurm charged; None where `harness reconcile` never ran.
-    calibrations:   what steps cost, all on record; empty under budgets that need none.
+    runs:   those of the current selection that have a record, each once, in its order.
+    others: all other runs on record: of a search, or of an earlier version of the suite.
     """
 
     root: Path

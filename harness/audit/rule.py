@@ -38,7 +38,7 @@ class Rule:
     check: Check
 
     def judge(self, suite: AuditedSuite) -> Verdict:
-        """Check the rule on the records of a suite."""
+        """Check the rule."""
         ready = {
             "selection": True,
             "runs": bool(suite.runs),

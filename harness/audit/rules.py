@@ -18,17 +18,7 @@ RULES: tuple[Rule, ...] = tuple(
 
 
 def audit(records: SuiteRecords) -> Audit:
-    """Check every rule on the records of a suite.
-
-    Args:
-        records: The suite's records; the history of each selected run is read once and not kept.
-
-    Returns:
-        One finding for each rule, in their order.
-
-    Raises:
-        RecordError: A record cannot be read, or nothing was selected yet.
-    """
+    """Check every rule on a suite's records. Raises `RecordError`."""
     suite = view_suite(records)
     return Audit(
         suite=records.name,

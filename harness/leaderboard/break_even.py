@@ -45,7 +45,6 @@ def build_break_even(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.Data
     """One row per entry, rung and labelled-only baseline, in `COLUMNS`; without rows where there is no ladder.
 
     The baselines are the ranked entries that train on labelled images alone. They have no rows of their own.
-    results: the frame of `results.build_results`.
     """
     rows = [
         {"suite": inputs.suite, "ladder": number, "labelled": labelled, "checkpoint": checkpoint, **row}
@@ -69,7 +68,7 @@ def ladders(inputs: LeaderboardInput) -> list[list[Comparison]]:
 
 
 def find_baselines(ladder: Ladder, labelled: int) -> list[str]:
-    """Ranked cells planned as labelled-only baselines, and those whose finished runs all saw labelled images alone."""
+    """Ranked cells planned as labelled-only baselines, and those whose finished runs saw labelled images alone."""
     runs = pd.concat([comparison.runs for comparison in ladder])
     ranked = runs[~runs["reference"] & (runs["labelled"] == labelled)]
     return [str(cell) for cell, own in ranked.groupby("cell", sort=False) if own["baseline"].all() or _alone(own)]
@@ -120,7 +119,6 @@ def _rows(ladder: Ladder, rungs: Sequence[int], labelled: int, readings: Reading
 
 
 def _of_all(ahead: Sequence[bool | None]) -> bool | None:
-    """Whether all are true; None as soon as one is not known."""
     return None if None in ahead else all(ahead)
 
 

@@ -26,11 +26,9 @@ class Key(NamedTuple):
 class CellScores:
     """One cell of a board, by one metric of one checkpoint rule, mean over classes.
 
-    runs:     (subset, seed) of each run that has numbers.
-    ids:      of these runs.
-    planned:  runs that the suite plans for it.
-    spoilt:   of them, those that failed or do not fit.
-    values:   [patients, runs], patients in the order of their names.
+    runs:    (subset, seed) of each run that has numbers; ids: theirs.
+    planned: runs that the suite plans for it; spoilt: of them, those that failed or do not fit.
+    values:  [patients, runs], patients in the order of their names.
     """
 
     key: Key
@@ -50,7 +48,7 @@ class CellScores:
 
     @property
     def labelled(self) -> str:
-        """Labelled patients: "7", or "all"."""
+        """ "7", or "all"."""
         return self.key.cell.rpartition("@")[2]
 
     def equals(self, other: CellScores) -> bool:

@@ -30,10 +30,9 @@ All others as in `paired.COLUMNS`, for b against a; the family holds the cells t
 class BoardDifference:
     """What `compare_boards` found.
 
-    differing:        a row per cell whose scores differ; columns as in `COLUMNS`.
-    equal:            cells that have the same scores in all runs that both have.
-    only_a, only_b:   cells that the other board lacks.
-    conditions:       for each way in which conditions differ: those of A and those of B, in words.
+    differing:  a row per cell whose scores differ; columns as in `COLUMNS`.
+    equal:      cells that have the same scores in all runs that both have.
+    conditions: for each way in which conditions differ: those of A and those of B, in words.
     """
 
     differing: pd.DataFrame
@@ -48,15 +47,9 @@ def compare_boards(
 ) -> BoardDifference:
     """Compare the cells that two boards have in common: same entry, labelled count and rung.
 
-    Args:
-        a:          the records of one.
-        b:          those of the other.
-        names:      what the two are called, for messages.
-        metric:     of `cases.METRICS`; mean over classes.
-        checkpoint: "last" or "best_val".
-
-    Raises:
-        DataError: they are of different datasets, or were tested on different patients.
+    names: what the two are called, for messages. metric: of `cases.METRICS`; mean over classes. Raises `DataError`
+           where they
+    are of different datasets, or were tested on different patients.
     """
     ours, theirs = (_first_by_key(cells_of(inputs, metric, checkpoint)) for inputs in (a, b))
     pairs = [(ours[key], theirs[key]) for key in ours if key in theirs]

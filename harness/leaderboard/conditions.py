@@ -18,7 +18,6 @@ class Conditions:
     cuda:          "none" on a CPU.
     calibration:   hash of the header of the calibration that the steps come from; "none" under other budgets.
     preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
-    nsd_tolerance: of the surface Dice, e.g. "1 voxel, 2 mm".
     """
 
     device_model: str
@@ -72,7 +71,6 @@ def titles(groups: Sequence[Conditions]) -> list[str]:
 
 
 def _short(name: str, value: object) -> str:
-    """Checksums by their first ten digits."""
     if name in ("data_checksum", "calibration"):
         return str(value)[:10]
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -96,6 +94,5 @@ def describe_differences(engines: Iterable[Engine], usual: Engine) -> str:
 
 
 def _flatten(engine: Engine) -> dict[str, Any]:
-    """Settings with dotted names: {"batch_size": 24, "optimiser.nesterov": False, ...}."""
     settings = engine.model_dump(mode="json")
     return {f"optimiser.{name}": value for name, value in settings.pop("optimiser").items()} | settings

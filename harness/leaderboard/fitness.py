@@ -21,17 +21,10 @@ T = TypeVar("T", bound=Hashable)
 
 
 def unfit_reasons(blocks: Sequence[Block], validated: Sequence[Validated]) -> list[str | None]:
-    """Say why a run cannot share a table with the others.
+    """By run, why its records cannot share a table with the others'; None for a run that fits.
 
     What the others have is what most of the runs have. Where no more than half of them agree, it is what the most rows
     are on record for, in two runs if possible.
-
-    Args:
-        blocks: per-case records of all runs.
-        validated: by each run.
-
-    Returns:
-        By run, what is wrong with its records; None for a run that fits.
     """
     if not validated:
         return []
@@ -63,7 +56,7 @@ def fit_block(blocks: Sequence[Block], fit: NDArray[np.bool_]) -> Block:
 
 
 def _hashes(block: Block) -> NDArray[np.uint64]:
-    """Of what each row is about, its true voxels included, [rows]."""
+    """Of what each row is about, its true voxels included."""
     return np.asarray(pd.util.hash_pandas_object(block.tested.to_pandas(), index=False))
 
 
@@ -107,7 +100,7 @@ def _other_rows(blocks: Sequence[Block], runs: int) -> dict[int, str]:
 
 
 def _difference(block: Block, own: NDArray[np.uint64], usual: NDArray[np.uint64]) -> str:
-    """What a block has and lacks of the usual rows; empty where nothing."""
+    """What a block has and lacks of the usual rows."""
     if not len(own):
         return "cases.parquet has no row"
     missing, more = len(np.setdiff1d(usual, own)), np.setdiff1d(own, usual)
@@ -119,7 +112,7 @@ def _difference(block: Block, own: NDArray[np.uint64], usual: NDArray[np.uint64]
 
 
 def _usual(values: Sequence[T]) -> T:
-    """What most of the values are; see `unfit_reasons`."""
+    """See `unfit_reasons`."""
     counts = Counter(values)
     most, count = counts.most_common(1)[0]
     if 2 * count > len(values):

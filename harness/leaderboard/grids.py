@@ -64,10 +64,7 @@ def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str
 
 
 def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
-    """What fits 80 columns: rank, method, Dice, its interval and its lead over a baseline, HD95, missed structures.
-
-    pairs: (first, second) -> the row of first - second.
-    """
+    """What fits 80 columns: rank, method, Dice, its interval and its lead over a baseline, HD95, missed structures."""
     hd95 = "hd95_mm" if table["hd95_mm"].notna().any() else "hd95_voxel"
 
     def lead(row: Row) -> Row:
@@ -182,7 +179,6 @@ def rung_grid(rows: pd.DataFrame, *, intervals: bool) -> Grid:
 
 
 def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
-    """Header -> the cell of a row, for every row of the table."""
     rows: list[Row] = table.to_dict("records")
     body = tuple(tuple(_plain(cell(row)) for cell in columns.values()) for row in rows)
     return Grid(tuple(map(single_line, columns)), body, sum(row.get("block") == "reference" for row in rows), text)
@@ -224,7 +220,7 @@ def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
 
 
 def _search_steps(row: Row) -> Cell:
-    """Reference steps that all trials of an entry spent, and those of each."""
+    """Of all trials of an entry, and of each."""
     total, trial = (numbers.count(row[f"search_reference_steps_{which}"]) for which in ("total", "trial"))
     return total, "" if trial == numbers.UNDEFINED else f"{trial} each"
 

@@ -109,11 +109,8 @@ def _sentences(rows: Sequence[Row], pairs: Pairs, baseline: str | None) -> Itera
 def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
     """Which method leads, and over which others its lead is significant.
 
-    Args:
-        leader: The first row of the table.
-        others: The ranked methods that the leader is compared with: with failed or unfit runs like it, or without.
-        pairs: Differences between the methods of the table.
-        all_of_them: Whether `others` are all other ranked methods.
+    others: the ranked methods with failed or unfit runs like the leader's, or without; all_of_them: whether there are
+            no more.
     """
     name, dice = leader["entry"], f"{numbers.percent(leader['dice'])} % Dice"
     readings = {row["entry"]: pairs.get((name, row["entry"]), {}).get("verdict") for row in others}
@@ -141,7 +138,7 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
 
 
 def _beside_baseline(entries: Sequence[str], pairs: Pairs, baseline: str | None) -> str:
-    """Which methods are significantly above labelled-only training, and which below; empty where two are compared."""
+    """Which methods are significantly above labelled-only training, and which below; empty between two."""
     others = [entry for entry in entries if entry != baseline]
     if baseline is None or len(others) < 2:
         return ""
@@ -170,7 +167,6 @@ def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
 
 
 def _scope(ranked: Sequence[Row]) -> str:
-    """The seeds and labelled subsets that the sentences hold for."""
     seeds, subsets = (
         sorted({int(number) for row in ranked for number in str(row[name]).split()}) for name in ("seeds", "subsets")
     )

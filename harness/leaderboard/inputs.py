@@ -1,9 +1,8 @@
 """Records of a suite as frames: every selected run is a row, whether it ran, failed or is still to run.
 
 Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
-They are grouped into separate comparisons instead of refused: a suite that was finished on a second machine still
-gives every table that its records support, and each title names the conditions that differ. Each rung of a ladder has
-comparisons of its own.
+Each such group, and each rung of a ladder, is a comparison of its own: a suite that was finished on a second machine
+still gives every table that its records support, and each title names the conditions that differ.
 """
 
 import json
@@ -40,15 +39,12 @@ class Comparison:
     first:      whether it is the first of its rung. It lists the runs that are missing.
     title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
     conditions: what all its runs share; None while nothing has run.
-    commits:    commits of the code that ran (shown, not compared).
     devices:    models of the devices that runs ended on; under reference steps there may be several.
     runs:       one row per selected run of the suite, or of the rung, columns as in `rows.RUN_COLUMNS`.
     tested:     what each ok run was tested on, columns `cases.TESTED`, in the order of its per-case records.
     scores:     (metric, checkpoint, cell, class_name) -> scores by patient and run.
-    structures: checkpoint, cell, class_name, n_structures, n_missed, n_spurious.
-    validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with cell, entry, labelled, subset
-                 and seed.
-    records:    that all of it is from.
+    structures: as of `scores.count_structures`.
+    validations: of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with cell, entry, labelled, subset and seed.
     data_warnings: what was warned of when the data was prepared.
     voxel_sizes: where voxel sizes, and with them millimetres, come from.
     """
@@ -81,13 +77,13 @@ class Comparison:
 
     @property
     def checkpoints(self) -> list[str]:
-        """Checkpoint rules that have records; the primary one is always shown."""
+        """Checkpoint rules that have records, and the primary one."""
         recorded = set(self.tested["checkpoint"])
         return [name for name in CHECKPOINTS if name == CHECKPOINTS[0] or name in recorded]
 
     @cached_property
     def labelled_counts(self) -> list[int | None]:
-        """Labelled counts that have a table; [None] if there are only references, which then get one of their own."""
+        """Labelled counts that have a table; [None] if there are only references."""
         ranked = self._listed[~self._listed["reference"]]
         counts: list[int | None] = [int(count) for count in sorted(ranked["labelled"].unique())]
         return counts or [None]
@@ -135,7 +131,7 @@ class LeaderboardInput:
     ladder:         rungs that the selection plans, the shortest first; empty where the suite has no ladder.
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     marked:         cell -> why its steps cost something else than calibrated, though not so much that it is unranked.
-    search:         the trials, columns as in `rows.SEARCH_COLUMNS`; without rows where nothing was searched.
+    search:         the trials, columns as in `rows.SEARCH_COLUMNS`.
     reconciliation: what Slurm charged; None where the accounts were never read.
     """
 
@@ -149,12 +145,7 @@ class LeaderboardInput:
 
 
 def read_input(records: SuiteRecords) -> LeaderboardInput:
-    """Read the runs of the current selection.
-
-    Raises:
-        UsageError: one method was run in two versions.
-        RecordError: a record is missing, damaged or newer than this version.
-    """
+    """Read the runs of the current selection. Raises `UsageError` for two versions of a method, `RecordError`."""
     selection = records.require_selection()
     runs = run_frame(selection.entries, records.ended)
     _refuse_mixed_versions(records, runs)

@@ -34,18 +34,10 @@ class _Row:
 
 
 def rank_together(boards: Mapping[str, LeaderboardInput]) -> pd.DataFrame:
-    """Rank what several contributors ran, by the mean Dice of the last checkpoint.
+    """Rank what several contributors ran, by the mean Dice of the last checkpoint: a row per cell, in `COLUMNS`.
 
-    Cells share a table where all conditions of their runs are equal, as within a suite. References are left out.
-
-    Args:
-        boards: the records of each contributor, by name.
-
-    Returns:
-        One row per cell, columns as in `COLUMNS`, best first within each table.
-
-    Raises:
-        DataError: two contributors tested on different patients under the same conditions.
+    Cells share a table where all conditions of their runs are equal, as within a suite. References are left out. Raises
+    `DataError` where two contributors tested on different patients under the same conditions.
     """
     tables: dict[tuple[Conditions, str], list[_Row]] = {}
     for name, inputs in boards.items():

@@ -44,12 +44,7 @@ def draw_ladder(
     Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey. Entries
     that ran on one rung alone are left to the tables; those that are not shown are thin and have no interval.
 
-    Args:
-        inputs: Of the leaderboard, where `has_ladder` holds.
-        results: The frame of `results.build_results`.
-        path: The file.
-        form: Its format: svg, png or webp.
-        shown: Entries in colour; empty: the best `MOST` of a longest rung.
+    shown: entries in colour; empty: the best `MOST` of a longest rung.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -38,14 +38,7 @@ def escaped(text: str) -> str:
 
 
 def latex(board: Leaderboard) -> str:
-    """Write every table of the last checkpoint as LaTeX.
-
-    Args:
-        board: The leaderboard.
-
-    Returns:
-        A table environment for each comparison and labelled count. It needs the package booktabs. Names are escaped.
-    """
+    """Write every table of the last checkpoint as LaTeX, one for each comparison and labelled count, names escaped."""
     tables = [table for comparison in board.inputs.comparisons for table in _tables(board, comparison)]
     return PREAMBLE + "\n".join(tables)
 

@@ -32,18 +32,15 @@ class Leaderboard:
 
     Attributes:
         inputs: The records that everything was computed from, run by run and case by case.
-        results: One row per table, labelled count, checkpoint rule and method: metrics with their intervals, ranks,
-            missed structures, costs and the conditions of the runs. Columns: `results.build_results`.
+        results: One row per table, labelled count, checkpoint rule and method. Columns: `results.build_results`.
         per_class: One row per method, class and metric. Columns: `long_form.CLASSES`.
-        paired: One row per pair of methods and metric: differences with intervals, tests and a verdict. Columns:
-            `paired.COLUMNS`.
+        paired: One row per pair of methods and metric. Columns: `paired.COLUMNS`.
         paired_per_class: The columns of `paired`, class by class, for Dice alone.
         curves: One row per method and validation: Dice against the budget. Columns: `long_form.CURVES`.
         profiles: One row per method and Dice threshold: share of scores above it. Columns: `long_form.PROFILES`.
-        break_even: One row per entry, rung and labelled-only baseline: the lead, and from which rung on it holds.
-            Columns: `break_even.COLUMNS`. Without rows where the suite has no ladder.
+        break_even: One row per entry, rung and labelled-only baseline. Columns: `break_even.COLUMNS`.
         scored: One row per set of label maps from elsewhere that was scored on the same test split. Columns:
-            `scored.COLUMNS`. They have no budget, and no place among the ranked.
+            `scored.COLUMNS`.
     """
 
     inputs: LeaderboardInput
@@ -68,7 +65,7 @@ class Leaderboard:
 
     @property
     def search(self) -> pd.DataFrame | None:
-        """The trials of the suite's search, columns as in `rows.SEARCH_COLUMNS`; None where nothing was searched."""
+        """The trials of the search, columns as in `rows.SEARCH_COLUMNS`; None where nothing was searched."""
         return None if self.inputs.search.empty else self.inputs.search
 
     @property
@@ -89,14 +86,7 @@ class Leaderboard:
     def at_rung(self, rung: int) -> Leaderboard:
         """Keep the tables of one rung of the suite's ladder. Without break-even, which is about several.
 
-        Args:
-            rung: In reference steps.
-
-        Returns:
-            A leaderboard whose tables keep their numbers.
-
-        Raises:
-            UsageError: The suite has no such rung, or nothing has run on it yet.
+        Raises `UsageError` where the suite has no such rung, or nothing has run on it yet.
         """
         kept = tuple(each for each in self.inputs.comparisons if each.rung == rung and each.conditions is not None)
         if not kept:
@@ -120,17 +110,9 @@ class Leaderboard:
 
 
 def build_leaderboard(records: SuiteRecords) -> Leaderboard:
-    """Compute every table of a suite from its records.
+    """Compute every table of a suite from its records. Runs that have not ended are shown as missing.
 
-    Args:
-        records: The records of one suite. Runs that have not ended are shown as missing.
-
-    Returns:
-        The leaderboard. Nothing is written.
-
-    Raises:
-        UsageError: One method was run in two versions.
-        RecordError: A record is missing, damaged or newer than this version.
+    Raises `UsageError` where one method was run in two versions, `RecordError`.
     """
     inputs = read_input(records)
     results = build_results(inputs)
@@ -149,18 +131,9 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
 
 
 def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...]:
-    """Write csv, markdown and picture; the same records give the same bytes.
+    """Write csv, markdown and pictures into a folder, and return their paths; the same records give the same bytes.
 
-    Args:
-        leaderboard: What `build_leaderboard` returned.
-        folder: Where the files go; created if need be. A suite's own is `RUNS/<suite>/leaderboard`.
-
-    Returns:
-        The files written: one csv per table, then leaderboard.md and curves.png; from two rungs of a ladder on also
-        ladder.svg.
-
-    Raises:
-        DiskError: `folder` cannot be written.
+    A suite's own folder is `RUNS/<suite>/leaderboard`. Raises `DiskError`.
     """
     csv_files = {folder / f"{name}.csv": frame for name, frame in leaderboard.tables.items()}
     for path, frame in csv_files.items():

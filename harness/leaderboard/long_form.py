@@ -27,10 +27,8 @@ PROFILES = (
 def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
     """One row per comparison, labelled count, checkpoint rule, method, class and metric, with the primary interval.
 
-    Dice and Jaccard as fractions, distances in what the metric's name ends with (voxel, mm). `std`, `subsets_low` and
-    `subsets_high` as in `results.build_results`. The counts of missed and spurious structures are those of the class.
-    A millimetre metric without spacing has no rows. Ranks are those by the class's Dice (`results.with_class_ranks`
-    fills them), empty for other metrics.
+    Columns mean what they do in `results.build_results`, for one class. A millimetre metric without spacing has no
+    rows. Ranks are those by the class's Dice (`results.with_class_ranks` fills them), empty for other metrics.
     """
     frame = _in_tables(inputs, _classes, CLASSES)
     return frame.astype({"rank": "Int64", "rank_worst": "Int64"})

@@ -117,12 +117,10 @@ def _labels(comparison: Comparison) -> str:
 
 
 def _in_mm(comparison: Comparison) -> bool:
-    """Whether some score stands on millimetres."""
     return any(key[0] == "nsd_mm" and not np.isnan(scores.values).all() for key, scores in comparison.scores.items())
 
 
 def _beside(comparison: Comparison) -> Iterator[str]:
-    """Which other intervals and deviations the table shows."""
     runs = comparison.runs
     cells = runs[runs["status"] == "ok"].groupby("cell")
     if (cells.size() >= 2).any():
@@ -134,7 +132,6 @@ def _beside(comparison: Comparison) -> Iterator[str]:
 
 
 def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    """What the columns of allocations mean, or why there are none. No lines where no run ran on Slurm."""
     record = inputs.reconciliation
     if record is not None and record.entries:
         yield allocation.NOTE
@@ -155,7 +152,6 @@ def _unrun_rungs(inputs: LeaderboardInput) -> Iterator[str]:
 
 
 def _search(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    """Reference steps of a trial and of all trials of an entry, and the proposals that could not be trained."""
     search, trials = inputs.search, comparison.records.trials
     totals = search.groupby("entry")["reference_steps"].sum(min_count=1).dropna()
     if not totals.empty:
@@ -169,7 +165,7 @@ def _search(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
 
 
 def _marked(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    """Cells of this table that are ranked although they got a little more or less compute than the others."""
+    """Cells that are ranked although they got a little more or less compute than the others."""
     for cell in dict.fromkeys(comparison.listing["cell"]):
         if why := inputs.marked.get(cell):
             entry, _, count = cell.rpartition("@")
@@ -177,7 +173,6 @@ def _marked(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
 
 
 def _gaps(comparison: Comparison) -> Iterator[str]:
-    """Runs without numbers in this table."""
     runs = comparison.runs
     missing, elsewhere = int((runs["status"] == "missing").sum()), int((runs["status"] == "elsewhere").sum())
     if missing:

@@ -49,7 +49,7 @@ def build_paired(inputs: LeaderboardInput, results: pd.DataFrame, *, per_class: 
 
     References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
     mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
-    results: the frame of `results.build_results`. per_class: the Dice of each class instead.
+    per_class: the Dice of each class instead.
     """
     metrics = ("dice",) if per_class else METRICS
     rows = []
@@ -80,7 +80,6 @@ def pair_differences(
 
 
 def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) -> dict[Pair, Reading]:
-    """Pair -> its reading within its family."""
     families: dict[Key, list[Pair]] = {}
     for pair in differences:
         families.setdefault(pair[:5], []).append(pair)
@@ -101,7 +100,7 @@ def pair_wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
 
 
 def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
-    """Cells of a table that have numbers, and whether each is a reference. References first, then by place."""
+    """Cells of a table that have numbers, and whether each is a reference; these first, then by place."""
     ok = table[table["n_ok"] > 0]
     ordered = ok.sort_values("block", key=lambda block: block == "ranked", kind="stable")
     columns = ordered["entry"], ordered["trained_on"], ordered["block"] == "reference"
@@ -109,7 +108,7 @@ def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
 
 
 def _row(pair: Pair, reading: Reading) -> dict[str, Any]:
-    """One row of the frame. Where a bound is undefined, `excludes_zero` is False."""
+    """Where a bound is undefined, `excludes_zero` is False."""
     return {
         **pair._asdict(),
         "entry_a": pair.first.rpartition("@")[0],

@@ -88,7 +88,7 @@ def rung_blocks(board: Leaderboard, *, intervals: bool) -> Iterator[Block]:
 
 
 def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
-    """From which budget on each entry is ahead, a table per ladder and labelled count; none without a ladder."""
+    """From which budget on each entry is ahead, a table per ladder and labelled count."""
     last = board.break_even[board.break_even["checkpoint"] == "last"]
     several = last["ladder"].nunique() > 1
     for (ladder, labelled), leads in last.groupby(["ladder", "labelled"]):
@@ -100,7 +100,7 @@ def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
 
 
 def scored_blocks(board: Leaderboard, *, full: bool) -> Iterator[Block]:
-    """Label maps that were predicted elsewhere; none without them."""
+    """Label maps that were predicted elsewhere."""
     if not board.scored.empty:
         grid = scored_grid(board.scored, METRICS) if full else scored_grid(board.scored, _TERMINAL_METRICS, note=40)
         yield Block("label maps from elsewhere on the same test split, not ranked", grid, scored_lines(board.scored))

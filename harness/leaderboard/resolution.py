@@ -55,7 +55,6 @@ def _by_run(comparison: Comparison, cell: str, scores: Scores) -> dict[tuple[int
 
 
 def _stack(columns: list[Floats]) -> Floats:
-    """[patients, runs], of the patients that all runs were tested on."""
     import numpy as np
 
     values = np.stack(columns, axis=1)

@@ -38,10 +38,8 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without,
                            methods of which no run has ended have none, nor have references.
     unfit:                 runs whose records do not fit those of the others, and why; they are in no number.
-    rung:                  of the suite's ladder, in reference steps; empty without one.
     marked:                how much more or less than calibrated the cell's steps cost, where that is 5 to 10 %.
-    rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them; equal where the
-                           rank is not shared).
+    rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them).
     <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
     <metric>_subsets_low, _high: 95 % t-interval of the mean over labelled subsets, each the mean over its seeds and
                            patients, clipped to the metric's range; from three subsets on.
@@ -60,7 +58,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
 
 
 def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFrame, checkpoint: str) -> list[Row]:
-    """Rows of one table, in the order in which they are shown. listed: its cells, of `Comparison.listing`."""
+    """Rows of one table, in the order in which they are shown; of these cells of `Comparison.listing`."""
     rows = []
     for names in listed.to_dict("records"):
         cell, method = names.pop("cell"), names["entry"]
@@ -116,7 +114,6 @@ def _place_key(row: Row) -> tuple[bool, bool, float]:
 
 
 def _progress(runs: pd.DataFrame) -> Row:
-    """How many of the planned runs there are, and which seeds and subsets."""
     status = Counter(runs["status"])
     ok = runs[runs["status"] == "ok"]
     versions = runs["method_version"].dropna()
@@ -138,7 +135,6 @@ def _joined(values: pd.Series[Any]) -> str:
 
 
 def _metrics(comparison: Comparison, checkpoint: str, cell: str) -> Row:
-    """Summary of every metric, and the number of patients behind the Dice."""
     summaries = {
         metric: comparison.summaries.get((metric, checkpoint, cell, MEAN_CLASS), UNKNOWN) for metric in METRICS
     }
@@ -157,7 +153,7 @@ def _imputed(row: Row) -> Row:
 
 
 def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
-    """Structures (case x class, over all runs) that were tested, missed altogether, or predicted where none are."""
+    """Over all runs."""
     counts = comparison.structures
     own = counts[(counts["checkpoint"] == checkpoint) & (counts["cell"] == cell)]
     return {name: int(own[name].sum()) for name in ("n_structures", "n_missed", "n_spurious")}
@@ -182,7 +178,6 @@ def _costs(runs: pd.DataFrame) -> Row:
 
 
 def _search(trials: pd.DataFrame, method: str) -> Row:
-    """Cost of the search: trials that ran, seconds spent and lost; reference steps spent, and those of a trial."""
     own = trials[(trials["entry"] == method) & (trials["status"] != "missing")]
     useful, lost = own[["useful_device_seconds", "lost_device_seconds"]].astype("float64").sum()
     totals = {"search_device_seconds_total": useful, "search_lost_device_seconds_total": lost}
@@ -192,13 +187,13 @@ def _search(trials: pd.DataFrame, method: str) -> Row:
 
 
 def with_ranks(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The leaderboard with `rank` and `rank_worst` of every method that has a place; pairs: `paired.build_paired`."""
+    """The leaderboard with `rank` and `rank_worst` of every method that has a place."""
     ranks = _bounds(rows, pairs, [MEAN_CLASS]).drop(columns="class_name")
     return _filled(rows, ranks.assign(block="ranked"))
 
 
 def with_class_ranks(classes: pd.DataFrame, rows: pd.DataFrame, class_pairs: pd.DataFrame) -> pd.DataFrame:
-    """`build_per_class` with the ranks by each class's Dice; class_pairs: `paired.build_paired` per class."""
+    """`build_per_class` with the ranks by each class's Dice."""
     ranks = _bounds(rows, class_pairs, list(classes["class_name"].unique()))
     return _filled(classes, ranks.assign(block="ranked", metric="dice"))
 
@@ -210,7 +205,6 @@ def _filled(frame: pd.DataFrame, ranks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bounds(rows: pd.DataFrame, pairs: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
-    """Best and worst rank by Dice of every placed method, for each of the classes."""
     placed = rows[rows["place"].notna()]
     significant = pairs[pairs["significant"] & (pairs["metric"] == "dice") & (pairs["family"] == "ranked")]
     by_table = dict(iter(significant.groupby([*_TABLE, "class_name"])))
@@ -233,7 +227,7 @@ def _better(own: pd.DataFrame, won: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _won(methods: Sequence[str], significant: pd.DataFrame | None) -> NDArray[np.bool_]:
-    """won[i, j]: method i is significantly better than method j."""
+    """[i, j]: method i is significantly better than method j."""
     won = np.zeros((len(methods), len(methods)), dtype=bool)
     if significant is not None:
         places = {method: i for i, method in enumerate(methods)}

@@ -133,7 +133,7 @@ def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, 
 
 
 def _reference_steps(budget: Budget, steps: int) -> dict[str, float]:
-    """Those that a trial spent, and its budget; nothing under another currency."""
+    """Nothing under another currency."""
     if budget.stages is None:
         return {}
     return {"reference_steps": budget.spent(steps, 0.0), "reference_steps_budget": budget.amount}

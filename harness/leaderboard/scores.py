@@ -103,7 +103,6 @@ def read_scores(block: Block, planned: pd.DataFrame) -> dict[Key, Scores]:
 
 
 def _groups(tested: pd.DataFrame) -> Iterator[tuple[str, str, Places]]:
-    """Checkpoint rule, class and their rows, each in the order in which it comes first."""
     rows = tested.groupby(["checkpoint", "class_name"]).indices
     for key in product(tested["checkpoint"].unique(), tested["class_name"].unique()):
         if key in rows:

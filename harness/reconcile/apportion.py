@@ -48,7 +48,6 @@ NODE_FAIL, FAILED = "NODE_FAIL", "FAILED"
 class AttemptInterval:
     """The interval of one attempt. Times are seconds since the epoch, by the clock of its machine.
 
-    entry:  the entry of the suite that it counts for.
     origin: when it began to hold its device: its process started, or took the attempt up after an earlier one.
     last:   its last sign of life.
     until:  when it was over for certain (the run's next attempt, or its result); None if unknown.

@@ -35,15 +35,8 @@ UNKNOWN = "the scheduler's accounts do not know its job"
 def reconcile(records: SuiteRecords) -> Reconciliation:
     """Compare what Slurm charged for the runs on record with their ledgers. Asks Slurm once, and writes nothing.
 
-    Args:
-        records: the records of one suite.
-
-    Returns:
-        Allocations by use, in GPU-seconds or CPU-seconds. Without accounting it names the problem, and every attempt
-        that ran in Slurm is listed as unreconciled.
-
-    Raises:
-        RecordError: a ledger does not say where an attempt ran.
+    Without accounting it names the problem, and every attempt that ran in Slurm is listed as unreconciled. Raises
+    `RecordError` where a ledger does not say where an attempt ran.
     """
     intervals = read_intervals(records)
     in_slurm = [interval for interval in intervals if interval.process.job is not None]
@@ -131,13 +124,8 @@ def _record(
 def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
     """Read every allocation of these jobs, requeued ones included, by start; one call of sacct.
 
-    Args:
-        jobs: Slurm's ids, an array by its shared number.
-        since: seconds since the epoch; what was charged before belongs to earlier jobs with the same numbers.
-
-    Raises:
-        ServiceError: there is no accounting.
-        SlurmRefusedError: the accounting refuses the question.
+    jobs: Slurm's ids, an array by its shared number. since: seconds since the epoch; what was charged before belongs to
+    earlier jobs with the same numbers. Raises `ServiceError`.
     """
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
     printed = ask(

@@ -20,10 +20,8 @@ TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
 class Seconds(Strict):
     """Device seconds of an allocation by use. A run takes one device from the start of its process on.
 
-    useful:      in training steps that count.
-    lost:        in training steps that an interruption destroyed, and after the last sign of life of a killed process,
-                 for as long as a heartbeat takes.
-    evaluation, checkpoint: validation and test; checkpoints and logs.
+    lost:        in training steps that an interruption destroyed, and a heartbeat after a killed process's last sign of
+                 life.
     start_up:    from the start of the allocation to its first process, and in each process up to its first step.
     idle:        of devices without a run.
     unexplained: all else; negative where the ledgers say more than was allocated.
@@ -39,7 +37,7 @@ class Seconds(Strict):
 
     @property
     def total(self) -> float:
-        """The sum of all parts, which is the allocation."""
+        """The allocation."""
         return self.ledger + self.idle + self.unexplained
 
     @property
@@ -49,7 +47,7 @@ class Seconds(Strict):
 
     @property
     def training(self) -> float:
-        """In training steps, whether they count or not."""
+        """Whether they count or not."""
         return self.useful + self.lost
 
     def scaled(self, factor: float) -> Seconds:
@@ -64,7 +62,7 @@ class Seconds(Strict):
 
 
 class AttemptAccount(Strict):
-    """One attempt at a run inside one allocation. seconds: its own, without idle time."""
+    """One attempt at a run inside one allocation; seconds without idle time."""
 
     run: str
     attempt: int
@@ -75,11 +73,9 @@ class AttemptAccount(Strict):
 class Allocation(Strict):
     """One line of the scheduler's accounts: a job, or one of its runs where it was requeued.
 
-    name:    as Slurm writes it: 12, or 12_3 for a task of an array; job is the number that each task has of its own.
-    gres:    gpu, or gpu:TYPE where the accounts tell the type; None without GPUs.
-    devices: its GPUs, or its CPUs where it has none.
-    started_at: UTC, ISO 8601.
-    open:    it still runs, so its figures are not final and nothing is judged.
+    name: as Slurm writes it: 12, or 12_3 for a task of an array; job is the number that each task has of its own.
+    gres: gpu, or gpu:TYPE where the accounts tell the type; None without GPUs.
+    open: it still runs, so its figures are not final and nothing is judged.
     """
 
     job: str
@@ -105,7 +101,7 @@ class Allocation(Strict):
 
     @property
     def start(self) -> float:
-        """When it started, in seconds since the epoch."""
+        """In seconds since the epoch."""
         return datetime.fromisoformat(self.started_at).timestamp()
 
     @property
@@ -115,11 +111,7 @@ class Allocation(Strict):
 
 
 class AllocationAccount(Allocation):
-    """An allocation by use.
-
-    seconds: of all of it, its attempts included.
-    tolerated_seconds: what may stay unexplained.
-    """
+    """An allocation by use, its attempts included; tolerated_seconds: what may stay unexplained."""
 
     seconds: Seconds
     tolerated_seconds: float
@@ -162,7 +154,7 @@ class UnreconciledAttempt(Strict):
 
 
 class Reconciliation(Strict):
-    """Slurm's accounts of a suite. problem: why they could not be read (no accounting, ...); None where they were."""
+    """Slurm's accounts of a suite. problem: why they could not be read."""
 
     schema_version: Literal[2] = 2
     suite: str

@@ -23,7 +23,7 @@ L = TypeVar("L", bound=Strict)
 
 
 class AppendOnly(Generic[L]):
-    """Lines of one kind. Each writer of a process has the file for itself while it writes a line."""
+    """Lines of one kind."""
 
     def __init__(self, path: Path, kind: type[L]) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class AppendOnly(Generic[L]):
 
 
 def parse_lines(content: bytes, path: Path, kind: type[L]) -> list[L]:
-    """The whole lines of a file; path: its own, for messages. Raises `RecordError` as `AppendOnly.lines`."""
+    """The whole lines of a file of this path."""
     ended = [line + b"\n" for line in content.split(b"\n")[:-1]]  # what follows the last newline has no end
     whole = [line for line in ended if not line.endswith(TORN)]
     return [_parse(number, line, path, kind) for number, line in enumerate(whole, start=1)]

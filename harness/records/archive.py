@@ -1,10 +1,8 @@
 """Packs records into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
-The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json, calibrations,
-environments/<fingerprint>.json and run.json of every run, and what was scored on its dataset's test split, as
-scored/<dataset>/<id of the log>: see `harness.records.scored`. Of a run that has ended it also holds result.json,
-ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json, and weights.pt where that is
-asked for. Checkpoints, leases, logs and tracebacks are left out. The same records give the same bytes.
+`archive_members.py` names what an archive may hold: all records but checkpoints, leases, logs and tracebacks, of a run
+that has not ended run.json alone; and what was scored on the dataset's test split (`harness.records.scored`), as
+scored/<dataset>/<id of the log>. The same records give the same bytes.
 """
 
 import gzip
@@ -46,23 +44,18 @@ def export_records(
     artifacts: bool = True,
     weights: bool = False,
 ) -> int:
-    """Write the records of a suite to one file, atomically.
+    """Write the records of a suite to one .tar.gz, .tgz or .tar.xz file, atomically.
 
     Args:
         suite:       the records.
-        file:        a .tar.gz, .tgz or .tar.xz file.
-        history:     include losses and schedules of every step: most of the bytes. Replay and audit need them, tables
-                     do not.
+        file:        the archive.
+        history:     include losses and schedules of every step: most of the bytes. Replay and audit need them.
         predictions: include label maps of the test cases, for pictures and to compute metrics again.
         artifacts:   include arrays and figures that methods left for people.
         weights:     include the last weights of each run, for predictions of new scans.
 
     Returns:
         Number of files in the archive.
-
-    Raises:
-        UsageError: the file has another suffix.
-        DiskError:  it cannot be written.
     """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
@@ -80,7 +73,7 @@ def export_records(
 
 
 def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
-    """Paths of all exported records, relative to the suite's folder. Of a run that has not ended: run.json."""
+    """Paths of all exported records, relative to the suite's folder."""
     store = suite.store
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
     paths += store.root.glob("calibrations/*.json")
@@ -183,16 +176,7 @@ def _join_calibrations(store: SuiteFolder, records: Mapping[PurePosixPath, bytes
 def find_archive_flaws(
     file: Path, records: Mapping[PurePosixPath, bytes], suite_hash: SuiteHash | None = None
 ) -> Iterator[str]:
-    """Read every record of an export from a temporary folder.
-
-    Args:
-        file: the export.
-        records: what `read_archive` found in it.
-        suite_hash: as for `import_records`.
-
-    Yields:
-        A line for each flaw, with the path in the archive.
-    """
+    """A line for each flaw among the records that `read_archive` found in a file, with its path there."""
     with temporary_folder("harness-import-") as folder:
         for path, content in records.items():
             with disk_errors(folder / path):

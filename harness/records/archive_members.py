@@ -71,12 +71,9 @@ class _Member(tarfile.TarInfo):
 def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     """Read an export; nothing is written.
 
-    Returns:
-        Name of the suite, and the content of its records by path below the suite's folder.
-
-    Raises:
-        RecordError: the file is no export, or holds absolute paths, `..`, links, devices, sparse files, names that no
-            record has, a name twice, or more bytes than such a record has.
+    Returns the name of the suite, and the content of its records by path below the suite's folder. Raises `RecordError`
+    for
+    all that no export holds: other names, absolute paths, links, devices, sparse files, a name twice, absurd sizes.
     """
     records: dict[PurePosixPath, bytes] = {}
     suites: set[str] = set()

@@ -1,10 +1,8 @@
-"""What a run leaves beside its numbers: arrays and figures for people.
+"""What a run leaves beside its numbers, for people.
 
-arrays.npz:      small ones that a method leaves for figures.
-predictions.npz: the label maps that a run predicted on the test cases, for pictures and to check a metric. One array
-                 per case holds the whole volume, so that methods can be compared on the same slice. It holds no scan.
-figures/NAME.png: what its method drew when training ended. Each file holds its caption. No code of the method is needed
-                 to show it.
+arrays.npz:       small ones that a method leaves for figures.
+predictions.npz:  the label maps that a run predicted on the test cases, one array for each case; no scan.
+figures/NAME.png: what its method drew when training ended; each holds its caption.
 
 Records may come from strangers, so all of it is checked and of bounded size.
 """
@@ -78,16 +76,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], *, compressed: bool = 
 
 
 def read_arrays(content: bytes, path: Path, most_bytes: int, names: Iterable[str] | None = None) -> dict[str, Array]:
-    """The arrays by name.
+    """The arrays of a file's content by name.
 
-    Args:
-        content:    of the file.
-        path:       the file's, for messages.
-        most_bytes: limit of all arrays, unpacked.
-        names:      of the wanted arrays; those that the file lacks are left out. None reads all.
-
-    Raises:
-        RecordError: the file is damaged, foreign, too large or of another version.
+    names: of the wanted ones, where they are there; None reads all. Raises `RecordError` for a file that is damaged,
+           foreign,
+    of another version, or of more than `most_bytes` unpacked.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -105,7 +98,7 @@ def read_arrays(content: bytes, path: Path, most_bytes: int, names: Iterable[str
 
 
 def _refuse_absurd(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise `ValueError` for a header that promises other bytes than there are: numpy would make room for them."""
+    """A header may promise other bytes than there are, and numpy would make room for them."""
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in _READERS:
@@ -153,7 +146,7 @@ def caption_of(png: bytes) -> str:
 
 
 def write_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
-    """Write FOLDER/NAME.png atomically. Raises `ValueError` as `refuse_unfit`, and `DiskError`."""
+    """Write FOLDER/NAME.png atomically. Raises as `refuse_unfit`, and `DiskError`."""
     refuse_unfit(figures)
     for name, png in figures.items():
         write_bytes(folder / f"{name}.png", png)
@@ -165,10 +158,9 @@ def _size(path: Path) -> int:
 
 
 def read_figures(folder: Path) -> tuple[Figure, ...]:
-    """The figures in a folder, in the order of their names. Empty without the folder.
+    """The figures in a folder, in the order of their names; none without the folder.
 
-    Raises:
-        RecordError: A file is no PNG, has another name than figures have, or all together are too large.
+    Raises `RecordError` for a file that is no PNG or has another name than figures have, or where all are too large.
     """
     paths = sorted(folder.glob("[!.]*"))
     total = sum(map(_size, paths))

@@ -224,15 +224,7 @@ def judge_pace(paces: Sequence[Pace], ratio: float, header: CalibrationHeader) -
 def judge_cells(
     runs: Iterable[tuple[str, CalibrationRef | None, Sequence[Pace]]], calibrations: Sequence[Calibration]
 ) -> dict[tuple[str, str], PaceJudgement]:
-    """Judge each cell's stages by the supervised steps beside its runs.
-
-    Args:
-        runs: Cell, calibration and what steps cost beside validations, of finished runs.
-        calibrations: All on record.
-
-    Returns:
-        (cell, stage) -> judgement, of runs whose calibration is on record.
-    """
+    """(cell, stage) -> judgement, by the supervised steps beside the runs whose calibration is on record."""
     by_hash = {calibration.header.hash: calibration for calibration in calibrations}
     paces: dict[tuple[str, str, str, float], list[Pace]] = {}
     for cell, calibration, own in runs:
@@ -266,18 +258,12 @@ class StagePlan(Strict):
 
 
 def resolve(budget: Budget, stages: Sequence[StagePlan], cost: EntryCost | None) -> Budget:
-    """The steps of each stage that a budget of reference steps buys.
+    """The steps of each stage that a suite's budget of reference steps buys.
 
     floor((share N - h - events e) / c): c what a step costs, h the stage's start and e an event, all in supervised
-    steps. What the floors leave goes to the last stage. The supervised entry itself has no cost: it takes N steps.
-
-    Args:
-        budget: Of the suite.
-        stages: As the method plans them.
-        cost: Of the entry; None for the supervised one.
-
-    Raises:
-        TooFewStepsError: a stage would have less than 20 steps.
+    steps. What the floors leave goes to the last stage. cost: None for the supervised entry itself, which takes N
+                                                               steps.
+    Raises `TooFewStepsError` where a stage would have less than 20 steps.
     """
     total = int(budget.amount)
     if cost is None:

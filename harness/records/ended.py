@@ -142,11 +142,7 @@ class EndedRuns:
 
 
 def read_ended(root: Path, runs: Iterable[str], folder_of: Callable[[str], RunFolder], *, keep: bool) -> EndedRuns:
-    """Those of the runs with these ids that have ended; arguments as of `Index.rows`.
-
-    Raises:
-        RecordError: run.json or result.json of one of them is missing, damaged or of another version.
-    """
+    """Those of these runs that have ended; arguments as of `Index.rows`. Raises `RecordError`."""
     return EndedRuns(INDEX.rows(root, list(dict.fromkeys(runs)), folder_of, keep=keep))
 
 

@@ -44,27 +44,16 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file as `replace_file` does. Missing folders above it are made.
-
-    Raises:
-        DiskError: the file cannot be written.
-    """
+    """Write a file as `replace_file` does, with the folders above it. Raises `DiskError`."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a temporary file beside `path`, fsync it, and rename it over `path`.
+    """Let `write` fill a temporary file beside `path`, fsync it, and rename it over `path`. Raises `OSError`.
 
     The file gets the permissions that the umask gives any new file.
-
-    Args:
-        path:  the file.
-        write: fills the temporary file, whose path it is given. What it returns is ignored.
-
-    Raises:
-        OSError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -94,9 +83,7 @@ def write_record(path: Path, record: Strict, indent: int | None = 1) -> None:
 def read_content(path: Path, most_bytes: int | None = None) -> bytes:
     """Read a whole file.
 
-    Raises:
-        RecordError: it is missing, something else than a file, or has more than `most_bytes`.
-        DiskError: the operating system does not let it be read. The message names the file.
+    Raises `RecordError` where it is missing, no file, or larger than `most_bytes`, `DiskError` where it cannot be read.
     """
     with read_errors(path):
         size = refuse_other_than_file(path)
@@ -126,11 +113,7 @@ def refuse_other_than_file(path: Path) -> int:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has that name, be it a broken link.
-
-    Raises:
-        DiskError: the operating system does not say.
-    """
+    """Whether something has that name, be it a broken link. Raises `DiskError` where nothing says so."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -147,9 +130,8 @@ def _unreadable(path: Path, error: OSError) -> DiskError:
 def read_record(path: Path, kind: type[R]) -> R:
     """Read and validate a JSON record.
 
-    Raises:
-        RecordError: the file is missing, damaged, foreign, or of another schema. The message names the file.
-        DiskError: it cannot be read.
+    Raises `RecordError` where it is missing, damaged, foreign, or of another schema, `DiskError` where it cannot be
+    read.
     """
     content = read_content(path, MOST_BYTES)
     opened = open_record(content)

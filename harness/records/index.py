@@ -1,12 +1,11 @@
 """Records as columns in one file: a cache of what was read, with its checksums compared, so that nobody reads it twice.
 
 The records stay the truth. A row counts while inode, size and times of the files that it was read from are what they
-were; another ctime is enough to read them anew, and no program sets that. So an edited, copied, restored or imported
-record has no row. An index that is absent, damaged, of another version or another program's is made anew, and where it
-cannot be written nothing is lost but time.
+were; no program sets a ctime, so an edited, copied or restored record has no row. An index that is absent, damaged or
+of another version is made anew, and where it cannot be written nothing is lost but time.
 
-It is assumed that a file system gives a changed file another time, size or inode, as local ones, NFS and Lustre do.
-Files younger than `YOUNG_NS` are not kept: they could change within the same tick of that clock.
+A file system is assumed to give a changed file another time, size or inode, as local ones, NFS and Lustre do. Files
+younger than `YOUNG_NS` are not kept: they could change within the same tick of that clock.
 """
 
 import hashlib
@@ -52,14 +51,7 @@ class Index:
     read: Callable[[Sequence[RunFolder]], pa.Table]
 
     def rows(self, root: Path, runs: Sequence[str], folder_of: Callable[[str], RunFolder], *, keep: bool) -> pa.Table:
-        """A row for each run that has one, in no order.
-
-        Args:
-            root:      of the suite, RUNS/<suite>.
-            runs:      ids, each once.
-            folder_of: the folder of an id.
-            keep:      whether to write what was read.
-        """
+        """A row for each run that has one, in no order; folder_of: of an id. keep: whether to write what was read."""
         path, begun = root / "index" / self.name, time.time_ns()
         stamps = {run: stamp for run in runs if (stamp := self._stamp(f"{root}/runs/{run}"))}
         stored = self._stored(path)

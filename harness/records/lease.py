@@ -78,10 +78,9 @@ class Lease:
         Where there is any patience, an owner that cannot be seen from here is watched until it gives a heartbeat, or
         none for `SILENCE_SECONDS`.
 
-        Raises:
-            LeaseHeldError: a living process still holds it after `patience_seconds`.
-            RecordError:    something that is no lease is in its place, or its folder is missing.
-            DiskError:      the lease cannot be written or read.
+        Raises `LeaseHeldError` where a living process still holds it after `patience_seconds`, `RecordError` where
+        something that is no lease is in its place or its folder is missing, `DiskError` where it cannot be written or
+        read.
         """
         began = time.monotonic()
         silence, takeover = Silence(self.path), Silence(self._takeover)
@@ -107,11 +106,9 @@ class Lease:
             self.release()
 
     def check(self) -> None:
-        """Do nothing while this process holds the lease, or has never claimed it.
+        """Raise `LeaseLostError` where this process has claimed the lease and does not hold it any more.
 
-        Raises:
-            LeaseLostError: it lost the lease. Whatever it would write now belongs to another owner, or nowhere.
-            DiskError: the lease cannot be read.
+        Whatever it would write now belongs to another owner, or nowhere.
         """
         if self._owner is None:
             return
@@ -144,9 +141,7 @@ class Lease:
     def holder(self) -> Owner | None:
         """The process that holds the lease. None without one.
 
-        Raises:
-            RecordError: something that is no lease is in its place.
-            DiskError: it cannot be read.
+        Raises `RecordError` where something that is no lease is in its place, `DiskError` where it cannot be read.
         """
         content = self._read()
         if content is None:
@@ -202,7 +197,6 @@ class Lease:
         return True
 
     def _read(self) -> bytes | None:
-        """Content of the lease. None without one."""
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
@@ -220,9 +214,9 @@ class Lease:
     def _remove_if(self, dead: Callable[[Owner], bool], takeover: Silence) -> bool:
         """Remove a dead owner's lease, one process at a time. False where another process is about to do so.
 
-        Another process could take the lease between our check of the owner and the removal. So only the process that
-        made the takeover file removes the lease, after a second check. That file lives for microseconds. Where its
-        maker was killed in that time, the file expires as a lease does.
+        Another process could take the lease between a check of the owner and the removal. So only the maker of the
+        takeover file removes the lease, after a second check. Where it was killed in between, that file expires as a
+        lease does.
         """
         with disk_errors(self._takeover):
             try:
@@ -250,7 +244,7 @@ def _refuse_other_than_file(path: Path, status: os.stat_result) -> None:
 
 
 def silence_seconds(path: Path) -> float:
-    """Age of the last heartbeat by the file's date, for displays: a file server's clock may be another than this one's.
+    """Age of the last heartbeat by the file's date, for displays: a file server's clock may be another.
 
     0 where the file is gone: another process has just removed it.
     """

@@ -35,8 +35,6 @@ class ProcessInfo(Strict):
 class LedgerLine(Strict):
     """One line of ledger.jsonl. Seconds and steps are those of this attempt so far; `base_*` are those it resumed from.
 
-    Useful in the end is the base of the last attempt and what that attempt spent. All else is lost.
-
     begin: first line of an attempt, with its process and machine.
     start: the base of the attempt is known.
     """
@@ -83,9 +81,8 @@ def without_passed(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
 def summarise(lines: Sequence[LedgerLine]) -> Spent:
     """Sum over attempts: useful seconds and steps once, lost ones on their own.
 
-    An attempt starts from a base (its checkpoint) and spends; only its last line counts. The base of the last attempt
-    and what that attempt spent are useful. All else is lost: steps after a checkpoint that a kill destroyed, or a
-    whole attempt that another environment made worthless. An attempt that ended before it knew its base spent nothing.
+    The base (checkpoint) of the last attempt and what that attempt spent are useful. All else is lost: steps after a
+    checkpoint that a kill destroyed, or a whole attempt that another environment made worthless.
     """
     last = _last_lines(lines)
     if not last:
@@ -94,7 +91,7 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
 
 
 def _spent(last: Mapping[int, LedgerLine], kept: LedgerLine) -> Spent:
-    """All that attempts spent by their last lines, of which the base and the spending of `kept` are useful."""
+    """Of these last lines; the base and the spending of `kept` are useful."""
     seconds = sum(line.device_seconds for line in last.values())
     steps = sum(line.steps for line in last.values())
     useful_seconds = kept.base_device_seconds + kept.device_seconds
@@ -117,8 +114,7 @@ def _last_lines(lines: Sequence[LedgerLine]) -> dict[int, LedgerLine]:
 def summarise_at_rest(lines: Sequence[LedgerLine]) -> Spent:
     """`summarise` for a run that has not ended and that no process runs: it goes on from its checkpoint.
 
-    What its last attempt spent after that checkpoint is lost. `summarise` counts it as lost only once the next attempt
-    has begun.
+    What its last attempt spent after that is lost; `summarise` counts it so only once the next attempt has begun.
     """
     last = _last_lines(lines)
     if not last:

@@ -86,8 +86,6 @@ class Channel(Strict):
 class Preparation(Strict):
     """What was done to the files of a folder of scans, in this order, and has to be done to a new scan.
 
-    source:      the format that the folder has.
-    file_ending: of its files, as .nii.gz.
     dimension:   2: trained on slices [Z, H, W]; 3: on patches of volumes [X, Y, Z].
     orientation: RAS: the array's axes are put and flipped so that they run most nearly to the right, anterior,
                  superior. stored: they stay as in the file, since headers do not say directions.

@@ -46,7 +46,6 @@ class Owner(Strict):
         )
 
     def __str__(self) -> str:
-        """Its pid and host."""
         return "a process that has not written its name yet" if self == UNWRITTEN else f"pid {self.pid} on {self.host}"
 
     @property

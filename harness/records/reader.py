@@ -1,10 +1,8 @@
 """The one reader of a suite's records: every file is parsed at most once, when it is first asked for.
 
-Status, leaderboard, page, audit, tracking and reconciliation get one `SuiteRecords` and read no file themselves. It
-shows each record as it was at the first reading. A command that follows a suite makes a new one each time.
-
-Status, plan, leaderboard and page take runs that ended from `SuiteRecords.ended`, which an index may answer; all others
-read each run's own files.
+Whoever wants records gets one `SuiteRecords`, which shows each as it was at the first reading, and reads no file
+itself. A command that follows a suite makes a new one each time. Runs that ended come as columns, perhaps from an
+index, in `SuiteRecords.ended`.
 """
 
 from __future__ import annotations
@@ -186,13 +184,9 @@ class SuiteRecords:
         return self._runs[run_id]
 
     def find(self, name: str) -> RunRecord:
-        """Find one run on record.
+        """Find one run on record by the name of its planned run (ua_mt/7/0/1), its id, or the beginning of that.
 
-        Args:
-            name: planned run of the current selection (ua_mt/7/0/1), id, or beginning of an id.
-
-        Raises:
-            UsageError: no run or several runs match.
+        Raises `UsageError` where no run or several match.
         """
         planned = {str(entry.planned_run): entry.run for entry, _ in self.selected}
         return self.run(find_id(name, planned, [run.id for run in self.runs], f"in {self.root}"))
@@ -200,9 +194,9 @@ class SuiteRecords:
     def environment(
         self, fingerprint: str, named_by: Path, shown: Mapping[str, str | None] | None = None
     ) -> Environment:
-        """The environment of that fingerprint, shared by all runs of it.
+        """The environment of that fingerprint; shown: of one run, in place of what is on record.
 
-        named_by: where it is named. shown: of one run, in place of what is on record.
+        named_by: where it is named, for messages.
         """
         if fingerprint not in self._environments:
             path = self.root / "environments" / f"{fingerprint}.json"
@@ -219,7 +213,7 @@ class SuiteRecords:
 def find_run(path: Path) -> RunRecord:
     """Find a run by one path: SUITE FOLDER/NAME as runs/acdc_mini/ua_mt/7/0/1, or its own folder.
 
-    Raises `UsageError` where no records are, and where no run or several match.
+    Raises `UsageError` where no run or several match.
     """
     for folder in (path, *path.parents):
         if is_there(folder / "suites"):
@@ -228,11 +222,7 @@ def find_run(path: Path) -> RunRecord:
 
 
 def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where: str) -> str:
-    """The id of a run by its name or the beginning of its id.
-
-    Raises:
-        UsageError: no run or several runs match.
-    """
+    """The id of a run by its name or the beginning of its id. Raises `UsageError` where no run or several match."""
     wanted = ids_by_name.get(name, name)
     matches = [each for each in dict.fromkeys(ids) if wanted and each.startswith(wanted)]
     if len(matches) != 1:
@@ -244,9 +234,7 @@ def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where
 def leftovers(suite: SuiteRecords, *, weights: bool = False) -> dict[Path, int]:
     """Sizes of files that can be deleted: checkpoints of runs that ended well, and half-written ones beside them.
 
-    A failed run keeps its checkpoint: `run --retry-failed` goes on from it.
-
-    weights: whether the weights that predict new scans can be deleted, too.
+    A failed run keeps its checkpoint: `run --retry-failed` goes on from it. weights: whether these can go, too.
     """
     paths: list[Path] = []
     for run in suite.runs:

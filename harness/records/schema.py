@@ -168,12 +168,12 @@ class Run(Strict):
 
     @property
     def id(self) -> str:
-        """sha256 of the canonical JSON of this record, without schema version, calibration and fields that are None."""
+        """sha256 of the canonical JSON of all that determines the numbers, without fields that are None."""
         return digest(without_none(self.model_dump(mode="json", exclude={"schema_version", "calibration"})))
 
     @property
     def label(self) -> str:
-        """Short text for people: method, labelled count, subset, seed."""
+        """Short text for people."""
         return self.label_in(self.method)
 
     def label_in(self, entry: str) -> str:

@@ -5,8 +5,7 @@ RUNS/scored/<dataset>/<scoring>/score.json    what was scored
                                /cases.parquet its metrics, as of a run
                    /imported/<id>/            the same of another RUNS, as an export brought it
 
-Final runs open the split once each, which their final.json records; a use's number counts them too. Without a result,
-a use remains a use.
+Final runs open the split once each; a use's number counts them too.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class SuiteStatus:
 def read_status(records: SuiteRecords) -> SuiteStatus:
     """How far every run of the current selection is; none where the suite is not calibrated yet.
 
-    Raises `RecordError` where a record cannot be read, or there are runs and no selection.
+    Raises `RecordError`.
     """
     trials, selection = records.trials, records.selection
     if trials is None and selection is None and not any(True for _ in records.store.folders()):
@@ -129,7 +129,6 @@ def _ended(ended: EndedRuns) -> Iterator[RunStatus]:
 
 
 def _unfinished(record: RunRecord) -> RunStatus:
-    """A run without a folder has yet to start."""
     if not record.exists:
         return RunStatus("to run", record.spent, 0.0, run=record.id)
     spent = record.spent

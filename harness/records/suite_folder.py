@@ -133,9 +133,8 @@ class SuiteFolder:
     def create(cls, root: Path) -> SuiteFolder:
         """Open a directory for writing, and make it where it is missing.
 
-        Raises:
-            DiskError: it cannot be written, or holds files of another program. Nothing in it is touched then.
-            RecordError: version 0.1.0 wrote it.
+        Raises `DiskError` where it cannot be written or holds files of another program, `RecordError` for version
+        0.1.0's.
         """
         cls.refuse_foreign(root)
         with disk_errors(root):

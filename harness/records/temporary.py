@@ -16,17 +16,9 @@ MARK = "owner.json"
 
 @contextmanager
 def temporary_folder(prefix: str, home: Path | None = None) -> Iterator[Path]:
-    """A new folder that others of the machine cannot enter. Those that dead processes left are removed first.
+    """A new folder `home`/`prefix`xxxxxxxx/r that others of the machine cannot enter. It may be renamed.
 
-    Args:
-        prefix: of the name of the folder around it; 8 random characters follow.
-        home: where it is made. None takes that of all temporary files.
-
-    Yields:
-        The folder, `home`/`prefix`xxxxxxxx/r. It may be renamed.
-
-    Raises:
-        OSError: it cannot be made.
+    Those that dead processes left are removed first. home: None takes that of all temporary files.
     """
     home = Path(tempfile.gettempdir()) if home is None else home
     for mark in home.glob(f"{glob.escape(prefix)}????????/{MARK}"):

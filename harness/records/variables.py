@@ -11,8 +11,7 @@ from harness.api.errors import UsageError
 def path_of(name: str) -> Path | None:
     """The path in a variable, with ~ and $NAME expanded, which no shell does in a .env file; None where it is not set.
 
-    Raises:
-        UsageError: it names a variable or a user that is not known here.
+    Raises `UsageError` where it names a variable or a user that is not known here.
     """
     text = os.environ.get(name, "")
     path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - Path raises where there is no such user

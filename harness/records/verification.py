@@ -14,14 +14,9 @@ LEFT_OUT = ("history", "predictions", "arrays", "figures", "weights")
 
 
 def find_flaws(suite: SuiteRecords, *, unfinished: bool = True) -> Iterator[str]:
-    """Read all records of a suite.
+    """Read all records of a suite, and give a line for each flaw, with the path.
 
-    Args:
-        suite: The records, each read when it is checked.
-        unfinished: Whether to check what runs that have not ended hold beside run.json, too.
-
-    Yields:
-        A line for each flaw, with the path.
+    unfinished: whether to check what runs that have not ended hold beside run.json, too.
     """
     yield from _flaws(_suite_checks(suite))
     for path in sorted((suite.root / "runs").glob("*")):

@@ -97,17 +97,9 @@ def _table(lines: list[tuple[str, ...]], align: str) -> str:
 
 
 def collect(folder: Path) -> Collection:
-    """Verify, audit and rank every export in a folder and below it.
+    """Verify, audit and rank every export in a folder and below it, say a clone of a results repository.
 
-    Args:
-        folder: say a clone of a results repository. Hidden folders are left out.
-
-    Returns:
-        What each export is, and the tables of those that hold every rule.
-
-    Raises:
-        UsageError: there is no export.
-        DataError: two contributors tested on different patients under the same conditions.
+    Raises `UsageError` without any, `DataError` where two contributors tested on other patients under equal conditions.
     """
     archives = archives_in(folder)
     if not archives:

@@ -46,19 +46,11 @@ def write_page(
 ) -> Path:
     """Write index.html and figures/ into RUNS/<suite>/leaderboard; the same records give the same files.
 
-    Args:
-        records: The records of one suite.
-        leaderboard: What `build_leaderboard` made of them.
-        cache: The data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
-            must not be published where the data's licence forbids that.
-        audit: The result of `harness.audit`; None leaves it out.
+    cache: the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
+           must
+    not be published where the data's licence forbids that. audit: None leaves it out.
 
-    Returns:
-        The path of index.html.
-
-    Raises:
-        DiskError: The folder cannot be written.
-        ClosedSplitError: With a cache, a run's weights are not final although it has ended.
+    Raises `DiskError`, and with a cache `ClosedSplitError` where a run's weights are not final although it has ended.
     """
     data = content(leaderboard)
     yaml_text, asked = suite_text(records)

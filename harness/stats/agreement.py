@@ -17,15 +17,9 @@ class Agreement(NamedTuple):
 
 
 def rank_agreement(given: Floats, by_patient: Floats) -> Agreement:
-    """Compare fixed values of k methods with means that were measured on patients.
+    """Tau-b of `given` [k], such as printed values, and the means over patients of `by_patient` [n, k], without NaN.
 
-    Args:
-        given: [k], known without patients, such as printed values.
-        by_patient: [n, k], without NaN.
-
-    Returns:
-        Tau-b of `given` and the means over patients, with its 95 % percentile interval over resampled patients. The
-        interval says how sure the measured order is, not the given one.
+    Its 95 % percentile interval over resampled patients says how sure the measured order is, not the given one.
     """
     n = len(by_patient)
     measured = np.column_stack([by_patient.mean(axis=0), by_patient.T @ resample_counts(n) / n])

@@ -1,19 +1,17 @@
 """Intervals of a mean over patients, of many differences at once, and over labelled subsets.
 
-The primary one is bootstrap-t, studentised (Efron and Tibshirani 1993, chapter 12).
+The primary one is bootstrap-t, studentised (Efron and Tibshirani 1993, chapter 12). With mean m and standard deviation
+s of n values, each resample of patients gives t* = (m* - m) / (s* / sqrt(n)); the interval is [m - t*(97.5 %) s /
+sqrt(n), m - t*(2.5 %) s / sqrt(n)]. Bounds are never clipped to the range of a metric: a bound above 100 % Dice says
+that n is small, and clipping would hide it.
 
-With mean m and standard deviation s of n values, each resample gives t* = (m* - m) / (s* / sqrt(n)); the interval is
-[m - t*(97.5 %) s / sqrt(n), m - t*(2.5 %) s / sqrt(n)]. The resampled things here are patients. Bounds are never
-clipped to the range of a metric: a bound above 100 % Dice says that n is small, and clipping would hide it.
+Simultaneous intervals are bootstrap max-t (Westfall and Young 1993; Romano and Wolf 2005). Each resample gives t* of
+every difference at once; the 95 % quantile c of the largest |t*| replaces the quantile of a single interval, so that
+with 95 % probability *all* intervals mean +- c s / sqrt(n) hold their truth. That the differences share patients and
+methods is in the resamples, which makes c smaller than Bonferroni's.
 
-Simultaneous intervals are bootstrap max-t (Westfall and Young 1993; Romano and Wolf 2005). Each resample of patients
-gives t* of every difference at once; the 95 % quantile c of the largest |t*| replaces the quantile of a single
-interval, so that with 95 % probability *all* intervals mean +- c s / sqrt(n) hold their truth. That the differences
-share patients and methods is in the resamples, which makes c smaller than Bonferroni's.
-
-Both hold for the seeds and subsets that ran. The standard deviation over runs says how far a single run may lie from
-their mean. From three labelled subsets on, Student's t-interval over the subset means speaks about other subsets too,
-on the same test patients.
+Both hold for the seeds and subsets that ran. From three labelled subsets on, Student's t-interval over the subset means
+speaks about other subsets too, on the same test patients.
 """
 
 import math
@@ -50,13 +48,7 @@ class Intervals(NamedTuple):
 
 
 def intervals(values: Floats) -> Intervals:
-    """Bootstrap-t interval of the mean of each column.
-
-    Args:
-        values: [n, k]; NaN entries are left out of their column.
-
-    Returns:
-        Means, bounds and counts, each [k].
+    """Bootstrap-t interval of the mean of each column of `values` [n, k]; NaN entries are left out of their column.
 
     Invariant under the order of the rows, equivariant under shift and positive scale. Degenerate columns: without
     values all is NaN; with n < 3, NaN bounds; all values equal, n >= 3: the point. A bound that the data do not
@@ -182,15 +174,9 @@ def standard_deviation(run_means: Floats) -> float:
 
 
 def subset_interval(subset_means: Floats, lowest: float = -math.inf, highest: float = math.inf) -> tuple[float, float]:
-    """Student's t-interval of the mean over labelled subsets.
+    """Student's t-interval of the mean over labelled subsets, clipped to what the metric can be.
 
-    Args:
-        subset_means: One mean per labelled subset, over its seeds and patients, [subsets].
-        lowest: Smallest value that the metric can take. Bounds are clipped to it.
-        highest: Largest value that the metric can take.
-
-    Returns:
-        The bounds; NaN for fewer than three subsets.
+    subset_means: one for each subset, over its seeds and patients. NaN bounds for fewer than three.
     """
     count = len(subset_means)
     if count < LEAST_SUBSETS:

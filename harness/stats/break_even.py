@@ -19,11 +19,8 @@ class BreakEven(NamedTuple):
 def break_even(ahead: Mapping[int, bool | None]) -> BreakEven:
     """Find the smallest rung that is ahead, and from which on every longer one is.
 
-    Args:
-        ahead: Rung -> whether the method is ahead there; None where nothing can be said. Such rungs are passed over.
-
-    Returns:
-        NOT_WITHIN where the method is not ahead on the longest rung that says something, NOT_DETERMINED without any.
+    ahead: rung -> whether the method is ahead there; None where nothing can be said. Such rungs are passed over.
+    NOT_WITHIN where the method is not ahead on the longest rung that says something, NOT_DETERMINED without any.
     """
     judged = [(rung, lead) for rung, lead in sorted(ahead.items()) if lead is not None]
     if not judged:

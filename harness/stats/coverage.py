@@ -31,14 +31,9 @@ class Coverage(NamedTuple):
 
 
 def coverage_of(scores: Floats, draws: int) -> Coverage:
-    """Count over many draws of the patients.
+    """Count over many draws of the patients; a bound that a draw does not determine holds nothing.
 
-    Args:
-        scores: Of each patient under each method, [patients, methods], without NaN; two methods at least.
-        draws: Number of tables.
-
-    Returns:
-        The shares. A bound that a draw does not determine holds nothing.
+    scores: of each patient under each method, [patients, methods], without NaN; two methods at least.
     """
     generator = np.random.default_rng(SEED)
     truth, pairs = scores.mean(axis=0), np.array(list(combinations(range(scores.shape[1]), 2))).T

@@ -44,12 +44,8 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
     differences are skewed: Holm alone 10 %, both 5 %). A difference is undetermined if n is so small that none could be
     significant.
 
-    Args:
-        differences: a - b of each patient, [patients, pairs]. Patients with NaN in any pair are left out.
-        wins: P(a better than b) on each patient, [patients, pairs].
-
-    Returns:
-        One reading per pair, in the order of the columns.
+    differences: a - b of each patient, [patients, pairs]. Patients with NaN in any pair are left out.
+    wins: P(a better than b) on each patient, [patients, pairs].
     """
     complete = ~np.isnan(differences).any(axis=1)
     differences, wins = differences[complete], wins[complete]
@@ -75,12 +71,11 @@ def decidable(patients: int, pairs: int) -> bool:
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
-    """Two-sided p and direction (+1 if the positive ranks weigh more, -1, 0) of each column, each [k].
+    """Two-sided p and direction (+1 if the positive ranks weigh more, -1, 0) of each column [n, k], free of NaN.
 
-    Each column of `differences` [n, k] is free of NaN and tested against symmetry about 0.
-    Zeros are dropped and ties get their mean rank. p is exact without ties and zeros for n <= 50, and with them for
-    n <= 13 (all sign changes); otherwise it is the normal approximation with tie and continuity correction. A column of
-    zeros alone has p = 1.
+    Tested against symmetry about 0. Zeros are dropped and ties get their mean rank. p is exact without ties and zeros
+    for n <= 50, and with them for n <= 13 (all sign changes); otherwise it is the normal approximation with tie and
+    continuity correction. A column of zeros alone has p = 1.
     """
     differences = np.asarray(differences, dtype=np.float64)
     p = np.full(differences.shape[1], np.nan)

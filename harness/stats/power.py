@@ -33,7 +33,6 @@ class Spread:
     between: standard deviation over patients of the difference, averaged over infinitely many runs.
     within:  standard deviation that a single run adds on each patient; 0 where it is not known apart, and counted as
              between patients, so that more runs seem to help less than they do.
-    runs:    of each method that it was measured on; pairs: of methods; patients: tested.
     """
 
     between: float
@@ -48,13 +47,9 @@ class Spread:
 
 
 def spread_of(differences: list[Floats]) -> Spread | None:
-    """The median spread of several pairs of methods.
+    """The median spread of several pairs of methods; None where no pair has two patients.
 
-    Args:
-        differences: a - b of each pair, [patients, runs]; patients and runs may differ between pairs.
-
-    Returns:
-        None where no pair has two patients.
+    differences: a - b of each pair, [patients, runs]; patients and runs may differ between pairs.
     """
     parts = [_components(values) for values in differences if len(values) > 1 and values.shape[1]]
     if not parts:
@@ -78,13 +73,9 @@ def _components(values: Floats) -> tuple[float, float]:
 def smallest_difference(spread: float, patients: int, methods: int) -> float:
     """The smallest true difference of two methods that is found significant with probability POWER.
 
-    Args:
-        spread: Standard deviation over patients of the difference.
-        patients: Of the test set.
-        methods: Ranked methods of the table, all pairs of which are compared.
-
-    Returns:
-        A difference in the unit of `spread`; infinite where the patients are too few for any.
+    In the unit of `spread`, the standard deviation over patients of a difference; infinite where the patients are too
+    few.
+    methods: ranked ones of the table, all pairs of which are compared.
     """
     if methods < 2 or patients < 4 or not decidable(patients, _pairs(methods)):
         return math.inf
@@ -95,11 +86,6 @@ def patients_needed(spread: float, wanted: float, methods: int) -> int:
     """About how many test patients a difference needs to be found significant with probability POWER, to two digits.
 
     n = ((z(1 - LEVEL / 2 / pairs) + z(POWER)) spread / wanted)^2, normal differences and Bonferroni's correction.
-
-    Args:
-        spread: Standard deviation over patients of the difference.
-        wanted: The true difference, in the same unit.
-        methods: Ranked methods of the table, two at least.
     """
     z = stats.norm.isf(LEVEL / 2.0 / _pairs(methods)) + stats.norm.ppf(POWER)
     return int(float(f"{(z * spread / wanted) ** 2:.2g}"))

@@ -1,18 +1,16 @@
 """Probability of improvement and performance profile (Agarwal et al. 2021, rliable), with patients as the unit.
 
-Probability of improvement: how often a method beats another on the same patient. For each patient the share of run
-pairs (x, y) with x better, ties counting one half (Mann and Whitney's statistic); the mean over patients is P(X > Y),
-stratified by patient. Its interval is the percentile bootstrap over patients.
+Probability of improvement: for each patient the share of run pairs (x, y) with x better, ties counting one half (Mann
+and Whitney's statistic); the mean over patients is P(X > Y). Its interval is the percentile bootstrap over patients.
 
-Performance profile: the share of (patient, run) scores above a Dice of tau (Agarwal et al. 2021, rliable).
-
-Where one curve lies above another at every tau, the method is better for every required Dice. Where curves cross,
-the better method depends on the required Dice. Bands come from resampled patients, with all their runs: pointwise by
-percentiles, and for the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation
-(Kolmogorov and Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate
-their spread).
-Bands in standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau,
-the resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
+Performance profile: the share of (patient, run) scores above a Dice of tau. Where curves cross, the better method
+                     depends
+on the required Dice. Bands come from resampled patients, with all their runs: pointwise by percentiles, and for the
+                                                                               whole
+curve, of the same width everywhere, by the 95 % quantile of the largest deviation (Kolmogorov and Smirnov's statistic,
+bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread). Bands in standard errors
+would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau, the resamples have no
+spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
 """
 
 import math
@@ -29,15 +27,10 @@ WIN_RESAMPLES, PROFILE_RESAMPLES = 2_000, 1_000
 
 
 def wins(scores: Sequence[Floats]) -> Floats:
-    """P(i better than j) on each patient.
+    """P(i better than j) on each patient, [methods, methods, patients]; NaN where a score is missing under some run.
 
     Every score is replaced by its rank among all scores of the patient, so that pairs of runs need not be enumerated.
-
-    Args:
-        scores: Scores of each method, [patients, runs of the method]. Larger is better.
-
-    Returns:
-        [methods, methods, patients]; NaN for a patient without a score under some run.
+    scores: of each method, [patients, runs of the method]. Larger is better.
     """
     joined = np.concatenate(scores, axis=1)
     ranks = stats.rankdata(np.nan_to_num(joined), method="dense", axis=1).astype(np.intp)
@@ -100,7 +93,7 @@ def profile(values: Floats) -> Profile:
 
 
 def _above(values: Floats) -> Floats:
-    """Share of each patient's scores strictly above each tau, [taus, patients], of `values` [patients, runs]."""
+    """Share of each patient's scores strictly above each tau, [taus, patients]."""
     taus_below = np.searchsorted(TAUS, values, side="left")
     counts = np.zeros((len(TAUS) + 1, len(values)))
     np.add.at(counts, (taus_below, np.arange(len(values))[:, None]), 1.0 / values.shape[1])

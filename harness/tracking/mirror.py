@@ -1,10 +1,9 @@
 """Brings MLflow to what the records say: adds what is missing, replaces what changed, keeps the rest.
 
-Two run directories never touch each other's runs, whatever their suites are called. Two people who track suites of one
-name to one server share its experiment, and each keeps a suite run of their own with everything below it. They differ
-in the id in `tracking.json`, drawn when a run directory is tracked for the first time: it moves and is copied with the
-directory, so a copy goes on with the same runs, and it is not exported, so imported records are tracked as another set.
-Whoever deletes it, or the directory, leaves the old runs behind as somebody else's; they can be deleted in MLflow.
+Two people who track suites of one name to one server share its experiment, and each keeps a suite run of their own with
+everything below it. They differ in the id in `tracking.json`, drawn when a run directory is tracked for the first time:
+it is copied with the directory, so a copy goes on with the same runs, and not exported, so imported records are another
+set. Whoever deletes it leaves the old runs behind as somebody else's; they can be deleted in MLflow.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Origin(Strict):
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What one call did: how many runs were added, replaced (since they ran again) and kept."""
+    """What one call did; replaced: since they ran again."""
 
     uri: str
     experiment: str
@@ -81,9 +80,6 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
     Args:
         records: Records of one suite; the experiment gets its name.
         tracking_uri: What MLflow is given; None: MLFLOW_TRACKING_URI, else ./mlflow.db.
-
-    Returns:
-        Where the runs are, and how many were added, replaced and kept.
 
     Raises:
         ServiceError: The service is dead, not MLflow's, not writable or of another version. The records are safe.
@@ -117,8 +113,7 @@ def origin_id(records: SuiteRecords) -> str:
 class _Mirror:
     """One pass over a suite, given the runs that were there before it.
 
-    New runs are written before old ones are deleted, so that a kill loses nothing. outcomes: how many runs were added,
-    replaced and kept.
+    New runs are written before old ones are deleted, so that a kill loses nothing.
     """
 
     def __init__(self, client: MlflowClient, service: Service, suite: TrackedSuite, beat: Callable[[], None]) -> None:
@@ -156,7 +151,7 @@ class _Mirror:
                 self._run(run, {Tag.PARENT: entry_id, **colour})
 
     def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
-        """Write the MLflow run of one run. below: tags that say under which parent."""
+        """Write the MLflow run of one run; below: tags that say under which parent."""
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
         tags = {Tag.RUN: run.record.id, Tag.ROLE: run.asked.role, Tag.RECORD: run.fingerprint, Tag.CHOSEN: chosen}
         with self._mlflow_run(Tag.RUN, tags | below, lambda: run_content(run)) as (_, outcome):

@@ -28,7 +28,7 @@ DECIMALS = 4
 
 
 def suite_content(suite: TrackedSuite) -> RunContent:
-    """Mirror a suite as the run above all others. Reads whatever files lie in the leaderboard's folder."""
+    """Mirror a suite as the run above all others."""
     runs, finals = suite.runs, suite.selected_finals(suite.runs)
     searched, span = [run for run in runs if run.is_search], whole_span(runs)
     values = {
@@ -78,11 +78,7 @@ def leaderboard_is_current(records: SuiteRecords) -> bool:
 
 
 def readable_table(path: Path) -> pd.DataFrame:
-    """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones.
-
-    Raises:
-        RecordError: The file is no csv.
-    """
+    """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones."""
     try:
         frame = pd.read_csv(io.BytesIO(read_content(path))).dropna(axis="columns", how="all")
     except ValueError as error:  # pandas' parsing errors are ValueErrors
@@ -98,8 +94,7 @@ def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
     """Mirror an entry as the MLflow run above its runs.
 
     Means are over the finals of the current selection that have numbers. Runs that one table must not mix (another
-    budget, environment, data or version) get no mean; a tag says so. Params are those of the finals, or of the search
-    before there are any.
+    budget, environment, data or version) get no mean; a tag says so.
     """
     runs = suite.entries[entry]
     finals, span = suite.selected_finals(runs), whole_span(runs)
@@ -134,7 +129,6 @@ def entry_fingerprint(suite: TrackedSuite, entry: str) -> str:
 
 
 def _comparable(run: TrackedRun) -> str:
-    """Equal for runs whose numbers one mean may hold."""
     asked = run.asked.model_dump(mode="json", include={"budget", "dataset", "method_version", "protocol_version"})
     return digest([asked, run.result.environment])
 

@@ -86,8 +86,7 @@ class Service:
 def find_service(option: str | None, suite: str = "") -> Service:
     """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, the default of `mlflow ui`.
 
-    Raises:
-        ServiceError: A URI that MLflow cannot track to.
+    Raises `ServiceError` for a URI that MLflow cannot track to.
     """
     uri = option or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     service = Service(uri, suite)
@@ -136,10 +135,7 @@ def service_errors(service: Service) -> Iterator[None]:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Import MLflow with `PROCESS_ENVIRONMENT`; until the end neither it, its migrations nor HTTP retries print.
-
-    All that they have to say comes as an exception.
-    """
+    """Import MLflow with `PROCESS_ENVIRONMENT`; until the end neither it, its migrations nor HTTP retries print."""
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 - sets its loggers up, so it comes before they are silenced
@@ -155,11 +151,7 @@ def quiet_mlflow() -> Iterator[None]:
 
 
 def check_tracking(tracking_uri: str | None) -> str:
-    """One line that says where tracking goes and that it answers; creates nothing.
-
-    Raises:
-        ServiceError: As `track` would.
-    """
+    """One line that says where tracking goes and that it answers; creates nothing. Raises as `track` would."""
     service = find_service(tracking_uri)
     with service_errors(service), quiet_mlflow():
         import mlflow
@@ -193,10 +185,8 @@ def open_client(service: Service, records: Path) -> Iterator[tuple[MlflowClient,
 def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[Callable[[], None]]:
     """Hold the right to write; yields the heartbeat to call now and then.
 
-    The lock lies beside an SQLite file, among the records for other services. Whoever holds it is waited for.
-
-    Raises:
-        ServiceError: Another process goes on writing, or the database's folder cannot be written.
+    The lock lies beside an SQLite file, among the records for other services. Whoever holds it is waited for. Raises
+    `ServiceError` where it goes on writing, or the database's folder cannot be written.
     """
     file = service.database
     lease = Lease(file.with_name(f"{file.name}.lease") if file else records / "tracking.lease")
@@ -217,9 +207,8 @@ def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECO
 def is_new_database(service: Service) -> bool:
     """Connect once to a database, change nothing; whether it is still to be made.
 
-    Raises:
-        ServiceError: Another program's database, or one of another MLflow version.
-        Exception: Whatever the driver raises for a database that does not answer.
+    Raises `ServiceError` for another program's or another MLflow's, and whatever the driver raises for one that is
+    dead.
     """
     if service.scheme not in DATABASES:
         return False
@@ -272,7 +261,7 @@ def _refuse_revision(service: Service, revision: str | None) -> None:
 def create_database(service: Service) -> None:
     """Create the SQLite file whole: another process sees no database or a finished one, and a kill leaves none.
 
-    Called under the writer's lock. Other databases are created by MLflow at first contact.
+    Other databases are created by MLflow at first contact.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

@@ -37,7 +37,7 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class TrackedRun:
-    """A run that has ended, the entry of the suite that it belongs to, and its rung of the suite's ladder, if any."""
+    """A run that has ended, its entry, and its rung of the suite's ladder, if any."""
 
     record: RunRecord
     result: Result
@@ -82,7 +82,7 @@ class TrackedRun:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The data that it read: training images with their labels, validation, and test if its cases were opened."""
+        """The data that it read; test if its cases were opened."""
         asked, data = self.asked, self.asked.dataset
         labelled = "all labelled" if asked.labelled is None else f"{asked.labelled} labelled, subset {asked.subset}"
         drawn = canonical_json({"labelled_patients": asked.labelled or "all", "subset": asked.subset})
@@ -94,7 +94,7 @@ class TrackedRun:
 
     @cached_property
     def test_metrics(self) -> Mapping[str, float]:
-        """Metrics of its test cases; none for a run that opened no test split. A damaged file is a `RecordError`."""
+        """Metrics of its test cases; none for a run that opened no test split."""
         return case_metrics(self.record.cases_table.to_pandas()) if self.opened_test else {}
 
 

@@ -17,6 +17,11 @@ const h = (tag, attributes, ...children) => fill(document.createElement(tag), at
 const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 const replace = (node, ...children) => node.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
+const hint = (text) => h("p", { class: "hint" }, text);
+const readout = () => h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");
+const scrollable = (label, table) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
+const headings = (names, attributes) => names.map((name) => h("th", { scope: "col", ...attributes }, name));
+
 // A frame that came as columns, as a list of rows.
 const unpack = (columns) => {
   const names = Object.keys(columns);
@@ -47,14 +52,11 @@ const signed = (metric, value) => (known(value) ? (value > 0 ? "+" : "") + numbe
 const bounds = (metric, low, high) => (known(low) || known(high) ? `[${number(metric, low)}, ${number(metric, high)}]` : "");
 const percent = (value) => number("dice", value);
 const seconds = (value) => (known(value) ? (value >= 1000 ? count(value) : value.toFixed(1)) : "n/a");
-const words = (text) => text.replaceAll("_", " ").replaceAll(".", ": ");
 const slug = (group) => `${group.table}-${group.labelled ?? "all"}`;
 
 // Marks: a colour and a shape for each method, a hollow grey circle for references.
-const colour = (method) => {
-  const style = DATA.styles[method];
-  return style && style.colour !== null ? `var(--c${style.colour})` : "var(--ref)";
-};
+const isReference = (method) => (DATA.styles[method]?.colour ?? null) === null;
+const colour = (method) => (isReference(method) ? "var(--ref)" : `var(--c${DATA.styles[method].colour})`);
 const SHAPES = [
   (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
   (x, y, r) => `M${x - 0.9 * r} ${y - 0.9 * r}h${1.8 * r}v${1.8 * r}h${-1.8 * r}z`,

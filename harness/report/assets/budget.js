@@ -21,8 +21,8 @@ const secondsTable = (title, methods, names, valuesOf, paint, extra) => {
   const totals = new Map(methods.map((method) => [method, names.reduce((sum, name) => sum + (valuesOf(method)[name] ?? 0), 0)]));
   const largest = Math.max(...totals.values());
   return [
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "budget" }, h("caption", {}, title),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "words" }, "method"), h("td", {}), names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "sum"), extra.map(([name]) => h("th", { scope: "col" }, name)))),
+    scrollable(title, h("table", { class: "budget" }, h("caption", {}, title),
+      h("thead", {}, h("tr", {}, headings(["method"], { class: "words" }), h("td", {}), headings([...names, "sum", ...extra.map(([name]) => name)]))),
       h("tbody", {}, methods.map((method) => h("tr", { "data-method": method }, h("th", { scope: "row", class: "words" }, named(method)),
         h("td", { class: "words" }, stacked(names.map((name, i) => [name, valuesOf(method)[name] ?? 0, paint(name, i)]), largest, `${method}: ${names.map((name) => `${name} ${seconds(valuesOf(method)[name] ?? 0)} s`).join(", ")}`)),
         names.map((name) => h("td", {}, seconds(valuesOf(method)[name] ?? 0))), h("td", { class: "value" }, seconds(totals.get(method))), extra.map(([, value]) => h("td", {}, value(method)))))))),

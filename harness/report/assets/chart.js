@@ -47,6 +47,20 @@ const frame = (container, options) => {
   return { svg, x, y, width, height, top, right, bottom, left };
 };
 
+// A method's line in pixels: dashed for a reference; and the band between two.
+const line = (chart, method, points, attributes) => chart.svg.append(s("path", { d: path(points), fill: "none", stroke: colour(method), "stroke-width": 1.8, "stroke-dasharray": isReference(method) ? "4 3" : null, ...attributes }));
+const band = (chart, method, high, low, opacity) => chart.svg.append(s("path", { class: "band", d: `${path([...high, ...low.toReversed()])}z`, fill: colour(method), opacity }));
+
+// The lines of methods by name, or a word in their place.
+const byMethod = (host, rows, otherwise) => {
+  if (!rows.length) host.append(hint(otherwise));
+  return rows.length ? Map.groupBy(rows, (row) => row.entry) : null;
+};
+
+// Margins that leave room for names at the ends of lines, where the chart is wide enough for them.
+const isWide = (host) => host.clientWidth > 420;
+const namedMargins = (host, names) => [10, isWide(host) ? Math.min(140, 24 + 6.6 * Math.max(...names.map((name) => name.length))) : 10, 38, 44];
+
 const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 // Names at the ends of lines, pushed apart; ends: [method, x, y].
@@ -71,14 +85,14 @@ const endLabels = (chart, ends) => {
 // Lets the pointer, a finger or the arrow keys choose among `stops` (x in data runs, ascending).
 const readable = (chart, stops, describe) => {
   const { svg, x, top, bottom, height } = chart;
-  const line = s("line", { class: "axis", y1: top, y2: height - bottom, visibility: "hidden", "stroke-dasharray": "3 3" });
-  const output = h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");
+  const pointer = s("line", { class: "axis", y1: top, y2: height - bottom, visibility: "hidden", "stroke-dasharray": "3 3" });
+  const output = readout();
   let at = stops.length - 1;
   const choose = (index) => {
     if (!stops.length) return;
     at = Math.min(Math.max(index, 0), stops.length - 1);
-    fill(line, { x1: x(stops[at]), x2: x(stops[at]) }, []);
-    line.setAttribute("visibility", "visible");
+    fill(pointer, { x1: x(stops[at]), x2: x(stops[at]) }, []);
+    pointer.setAttribute("visibility", "visible");
     replace(output, describe(stops[at]));
   };
   const nearest = (event) => {
@@ -86,7 +100,7 @@ const readable = (chart, stops, describe) => {
     const here = ((event.clientX - box.left) / box.width) * chart.width;
     choose(stops.reduce((best, stop, i) => (Math.abs(x(stop) - here) < Math.abs(x(stops[best]) - here) ? i : best), 0));
   };
-  svg.append(line);
+  svg.append(pointer);
   svg.setAttribute("tabindex", "0");
   svg.addEventListener("pointermove", nearest);
   svg.addEventListener("pointerdown", nearest);

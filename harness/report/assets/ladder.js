@@ -17,14 +17,12 @@ const leadsOf = (picture) => {
 const ladderPicture = (host, picture, leads) => {
   const there = picture.tables.flatMap((table) => rowsOf({ table, labelled: picture.labelled }));
   const rows = there.filter((row) => row.checkpoint === state.checkpoint && visible(row.entry) && known(row.dice));
-  const lines = Map.groupBy(rows, (row) => row.entry);
-  if (!lines.size) { host.append(h("p", { class: "hint" }, "No finished run yet.")); return; }
-  const longest = Math.max(...[...lines.keys()].map((name) => name.length));
-  const wide = host.clientWidth > 420;
+  const lines = byMethod(host, rows, "No finished run yet.");
+  if (!lines) return;
   const ends = rows.flatMap((row) => [row.dice, row.dice_low, row.dice_high]).filter(known).map((value) => 100 * value);
   const chart = frame(host, {
     x: [picture.rungs[0] / 1.15, picture.rungs.at(-1) * 1.15], stops: picture.rungs, y: padded(extent(ends), 0.04, 0, 100), height: 340,
-    xTitle: "reference steps, all stages", yTitle: "test Dice %", margins: [10, wide ? Math.min(140, 24 + 6.6 * longest) : 10, 38, 44],
+    xTitle: "reference steps, all stages", yTitle: "test Dice %", margins: namedMargins(host, [...lines.keys()]),
     label: `Test Dice against reference steps, ${picture.title}`,
   });
   const baseline = (method) => picture.baselines.includes(method);
@@ -36,20 +34,19 @@ const ladderPicture = (host, picture, leads) => {
     const at = (name) => points.map((row) => [chart.x(row.rung) + aside, chart.y(100 * (row[name] ?? row.dice))]);
     const mean = at("dice");
     if (baseline(method)) {
-      chart.svg.append(s("path", { class: "band", d: `${path([...at("dice_high"), ...at("dice_low").reverse()])}z`, fill: colour(method), opacity: 0.16 }));
+      band(chart, method, at("dice_high"), at("dice_low"), 0.16);
     } else {
       const [low, high] = [at("dice_low"), at("dice_high")];
       mean.forEach(([x], j) => chart.svg.append(s("line", { class: "interval", x1: x, x2: x, y1: low[j][1], y2: high[j][1], stroke: colour(method), "stroke-width": 2, opacity: 0.45 })));
     }
-    const reference = DATA.styles[method].colour === null;
-    chart.svg.append(s("path", { d: path(mean), fill: "none", stroke: colour(method), "stroke-width": 1.8, "stroke-dasharray": reference ? "4 3" : null }));
+    line(chart, method, mean);
     chart.svg.append(...mean.map(([x, y]) => mark(method, x, y, 3.6)));
     const pays = [...(leads.get(method)?.values() ?? [])][0]?.break_even;
     const place = points.findIndex((row) => row.rung === pays);
     if (place >= 0) chart.svg.append(s("circle", { class: "break-even", cx: mean[place][0], cy: mean[place][1], r: 9, fill: "none", stroke: "var(--ink)", "stroke-width": 1.6 }, s("title", {}, `${method}: break-even at ${count(pays)} reference steps`)));
     labels.push([method, ...mean.at(-1)]);
   });
-  if (wide) chart.svg.append(...endLabels(chart, labels).flat());
+  if (isWide(host)) chart.svg.append(...endLabels(chart, labels).flat());
   const output = readable(chart, picture.rungs, (rung) => [
     h("b", {}, `${count(rung)} reference steps: `),
     drawn.map(([method, points]) => [method, points.find((row) => row.rung === rung)]).filter(([, row]) => row)
@@ -59,12 +56,12 @@ const ladderPicture = (host, picture, leads) => {
 };
 
 const leadTable = (picture, leads) => {
-  if (!leads.size) return h("p", { class: "hint" }, picture.baselines.length ? "No entry beside the labelled-only baselines." : "No labelled-only baseline to be ahead of.");
+  if (!leads.size) return hint(picture.baselines.length ? "No entry beside the labelled-only baselines." : "No labelled-only baseline to be ahead of.");
   const rungs = unique([...leads.values()].flatMap((own) => [...own.keys()]));
   const title = `Break-even against ${picture.baselines.join(" and ")}, ${picture.title}`;
   const cell = (lead) => h("td", {}, h("span", { class: "value" }, signed("dice", lead.difference), lead.ahead ? " \u25b2" : ""), h("span", { class: "sub" }, bounds("dice", lead.simultaneous_low, lead.simultaneous_high)));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "leads" }, h("caption", {}, title),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "words" }, "method"), h("th", { scope: "col", class: "words" }, "break-even"), rungs.map((rung) => h("th", { scope: "col" }, `${count(rung)} steps`)))),
+  return scrollable(title, h("table", { class: "leads" }, h("caption", {}, title),
+    h("thead", {}, h("tr", {}, headings(["method", "break-even"], { class: "words" }), headings(rungs.map((rung) => `${count(rung)} steps`)))),
     h("tbody", {}, [...leads].map(([method, own]) => {
       const { break_even: pays, verdict } = own.get(rungs[0]);
       return h("tr", { "data-method": method }, h("th", { scope: "row", class: "words" }, named(method)), h("td", { class: "words" }, known(pays) ? count(pays) : verdict), rungs.map((rung) => cell(own.get(rung))));

@@ -78,8 +78,8 @@ const renderMatrix = () => {
     const pairs = new Map(own.map((pair) => [`${pair.entry_a}|${pair.entry_b}`, pair]));
     const methods = tableOf(group).map((row) => row.entry).filter((method) => own.some((pair) => pair.entry_a === method || pair.entry_b === method));
     const title = h("figcaption", {}, `${titleOf(group)}: ${METRICS[metric].title}${state.klass === MEAN ? "" : ` of ${state.klass}`}`);
-    if (methods.length < 2) return h("figure", {}, title, h("p", { class: "hint" }, "No two methods with numbers to compare."));
-    const output = h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");
+    if (methods.length < 2) return h("figure", {}, title, hint("No two methods with numbers to compare."));
+    const output = readout();
     const largest = Math.max(...own.map((pair) => Math.abs(pair.difference ?? 0)));
     const cell = matrixCell(pairs, largest, output);
     const table = h("table", { class: "matrix", "data-group": slug(group) },

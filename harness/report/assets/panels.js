@@ -29,7 +29,7 @@ const renderPanels = () => {
     h("p", { class: "keys" }, classes.map((name, i) => h("span", {}, s("svg", { width: 26, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: structure(i)[0], "stroke-width": 3, "stroke-dasharray": structure(i)[1] })), name))),
     groups.filter((own) => shownGroups().some((group) => group.table === own.table && group.labelled === own.labelled)).map((own) => [
       h("h3", {}, DATA.groups.find((group) => group.table === own.table && group.labelled === own.labelled).title),
-      h("p", { class: "hint" }, `Predictions of ${own.methods.map((one) => one.run).join("; ")}. Dice is of the whole volume, mean of all classes.`),
+      hint(`Predictions of ${own.methods.map((one) => one.run).join("; ")}. Dice is of the whole volume, mean of all classes.`),
       own.panels.map((panel) => panelView(panel, METHODS.filter((method) => method in panel.methods))),
     ]));
 };

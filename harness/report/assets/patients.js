@@ -12,7 +12,7 @@ const patientsOf = (group) => {
 
 const patientPanel = (host, group) => {
   const results = patientsOf(group);
-  if (!results || !results.values.size) { host.append(h("p", { class: "hint" }, "No test results yet.")); return; }
+  if (!results || !results.values.size) { host.append(hint("No test results yet.")); return; }
   const methods = [...results.values.keys()];
   const key = slug(group);
   const [a, b] = (chosenPair[key] ??= [methods[0], methods[1] ?? methods[0]]).map((name, i) => (results.values.has(name) ? name : methods[Math.min(i, methods.length - 1)]));
@@ -31,7 +31,7 @@ const patientPanel = (host, group) => {
     x: [10 * Math.floor(10 * lowest), 100], y: [0, 1], height, xTitle: "test Dice %", yTitle: "", margins: [8, 50, 38, left],
     label: `Test Dice of each patient, ${titleOf(group)}, sorted by ${a} minus ${b}`, bare: true,
   });
-  const output = h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");
+  const output = readout();
   order.forEach((i, position) => {
     const y = 8 + step * (position + 0.5);
     const say = () => { replace(output, h("b", {}, `${results.names[i]}: `), methods.map((method) => `${method} ${percent(results.values.get(method)[i])}`).join("; ")); };

@@ -129,7 +129,7 @@ const renderTables = () => {
     const columns = tableColumns(rows, domain);
     const [ranked, references] = ["ranked", "reference"].map((block) => sorted(rows.filter((row) => row.block === block), columns));
     return [
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": titleOf(group) }, h("table", { class: "results", id: `table-${slug(group)}` },
+      scrollable(titleOf(group), h("table", { class: "results", id: `table-${slug(group)}` },
         h("caption", {}, titleOf(group)),
         h("thead", {}, h("tr", {}, columns.map(headCell))),
         h("tbody", {}, ranked.map(bodyRow(columns))),

@@ -41,6 +41,11 @@ def digest(value: Any) -> str:  # noqa: ANN401
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def is_none(value: object) -> bool:
+    """For fields that a record leaves out where they are None."""
+    return value is None
+
+
 def without_none(value: Any) -> Any:  # noqa: ANN401
     """The value without fields that are None, at any depth; hyper-parameters too."""
     if isinstance(value, dict):

@@ -24,8 +24,8 @@ NOTE = (
 def allocation_columns(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> dict[str, Any]:
     """The columns of one row of the leaderboard; runs: its rows of `Comparison.runs`.
 
-    allocation_status: how far the method's runs are reconciled, empty where none has ended. The ratios are of all its
-    allocations.
+    allocation_status: how far the method's runs are reconciled, empty where none has ended. Ratios are of all
+                       allocations.
     """
     status = _status(record, method, runs)
     shown: tuple[Any, ...] = ("", math.nan, math.nan, math.nan)

@@ -48,7 +48,7 @@ class CellScores:
 
     @property
     def labelled(self) -> str:
-        """ "7", or "all"."""
+        """Of patients: "7", or "all"."""
         return self.key.cell.rpartition("@")[2]
 
     def equals(self, other: CellScores) -> bool:

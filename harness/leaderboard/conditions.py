@@ -53,6 +53,11 @@ class Conditions:
             calibration=settings.calibration.header if settings.calibration else "none",
         )
 
+    @property
+    def budget(self) -> str:
+        """In words: "300 device seconds"."""
+        return f"{self.budget_amount:g} {self.budget_currency.replace('_', ' ')}"
+
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Conditions))
 
@@ -63,7 +68,7 @@ def titles(groups: Sequence[Conditions]) -> list[str]:
     names = [name for name in FIELDS if len({value[name] for value in values}) > 1]
     if "budget_amount" in names and {group.budget_currency for group in groups} == {"reference_steps"}:
         names.remove("budget_amount")
-        budgets = [f"{group.budget_amount:g} reference steps" for group in groups]
+        budgets = [group.budget for group in groups]
     else:
         budgets = []
     texts = [[f"{name.replace('_', ' ')} {_short(name, value[name])}" for name in names] for value in values]

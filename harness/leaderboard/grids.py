@@ -19,6 +19,8 @@ Row = dict[Any, Any]
 Pairs = Mapping[tuple[str, str], Row]
 Cell = tuple[str, str]
 """A value and its interval or range ("" for none)."""
+Column = Callable[[Row], Cell | str]
+"""The cell of a row, or its value alone."""
 
 TITLES = {"dice": "Dice %", "jaccard": "Jaccard %", "nsd": "NSD %", "hd95": "HD95", "asd": "ASD", "assd": "ASSD"}
 
@@ -56,11 +58,11 @@ def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str
     """Rank, method with finished runs, every metric that has values, the best_val Dice, missed structures."""
     second = {row["entry"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
     shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
-    columns: dict[str, Callable[[Row], Cell]] = {"#": _rank, "method": _method}
+    columns: dict[str, Column] = {"#": _rank, "method": _method}
     columns |= {title(name): partial(metric_cell, metric=name) for name in shown}
     if second:
         columns["Dice % best_val"] = lambda row: second.get(row["entry"], (numbers.UNDEFINED, ""))
-    return _grid(table, {**columns, "missed": _structures}, text=2)
+    return grid_of(table, {**columns, "missed": _structures}, text=2)
 
 
 def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
@@ -70,33 +72,34 @@ def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
     def lead(row: Row) -> Row:
         return pairs.get((row["entry"], str(baseline)), {"difference": math.nan, "verdict": ""})
 
-    columns: dict[str, Callable[[Row], Cell]] = {
-        "#": lambda row: ("ref.", "") if row["block"] == "reference" else _rank(row),
+    columns: dict[str, Column] = {
+        "#": lambda row: "ref." if row["block"] == "reference" else _rank(row),
         "method": _ENTRY,
-        "Dice %": lambda row: (metric_cell(row, "dice")[0], ""),
-        "95 %": lambda row: (metric_cell(row, "dice")[1], ""),
+        "Dice %": lambda row: metric_cell(row, "dice")[0],
+        "95 %": lambda row: metric_cell(row, "dice")[1],
     }
     if baseline is not None:
         columns["lead"] = lambda row: (
-            "baseline" if row["entry"] == baseline else numbers.points(lead(row)["difference"]),
-            "",
+            "baseline" if row["entry"] == baseline else numbers.points(lead(row)["difference"])
         )
-        columns["sig."] = lambda row: (_VERDICTS.get(lead(row)["verdict"], ""), "")
-    columns[title(hd95)] = lambda row: (numbers.distance(row[hd95]), "")
-    columns["missed"] = lambda row: (f"{row['n_missed']}/{row['n_structures']}", "")
-    columns["runs"] = lambda row: (f"{row['n_ok']}/{row['n_runs']}", "")
-    return _grid(table, columns, text=2)
+        columns["sig."] = lambda row: _VERDICTS.get(lead(row)["verdict"], "")
+    columns[title(hd95)] = _single(hd95, numbers.distance)
+    columns["missed"] = lambda row: f"{row['n_missed']}/{row['n_structures']}"
+    columns["runs"] = lambda row: f"{row['n_ok']}/{row['n_runs']}"
+    return grid_of(table, columns, text=2)
 
 
 def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str]) -> Grid:
     """Mean of each metric by class, in the order of the leaderboard; intervals are in per_class.csv."""
     means = classes.set_index(["metric", "class_name", "entry"])["mean"].to_dict()
 
-    def cell(metric: str, name: str) -> Callable[[Row], Cell]:
-        return lambda row: (formatter(metric)(means.get((metric, name, row["entry"]), math.nan)), "")
+    def cell(metric: str, name: str) -> Column:
+        return lambda row: formatter(metric)(means.get((metric, name, row["entry"]), math.nan))
 
     names = product(metrics, classes["class_name"].unique())
-    return _grid(table, {"method": _ENTRY, **{f"{title(metric)} {name}": cell(metric, name) for metric, name in names}})
+    return grid_of(
+        table, {"method": _ENTRY, **{f"{title(metric)} {name}": cell(metric, name) for metric, name in names}}
+    )
 
 
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
@@ -109,27 +112,27 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
         hidden |= {"search s", "search lost s"}
     if table["search_reference_steps_total"].isna().all():
         hidden |= {"search ref. steps"}
-    return _grid(table, {name: cell for name, cell in _COSTS.items() if name not in hidden})
+    return grid_of(table, {name: cell for name, cell in _COSTS.items() if name not in hidden})
 
 
 def allocation_grid(table: pd.DataFrame) -> Grid:
     """What Slurm charged for each method, and how far the ledgers account for it; no rows where nothing ran on it."""
-    return Grid((), ()) if table["allocation_status"].isin(["", OUTSIDE]).all() else _grid(table, _ALLOCATIONS)
+    return Grid((), ()) if table["allocation_status"].isin(["", OUTSIDE]).all() else grid_of(table, _ALLOCATIONS)
 
 
 def beside_grid(table: pd.DataFrame) -> Grid:
     """Dice over labelled subsets, where there are three, and with failures as 0, where a run failed; else no rows."""
-    columns: dict[str, Callable[[Row], Cell]] = {}
+    columns: dict[str, Column] = {}
     if table["dice_subsets_low"].notna().any():
-        columns["Dice % over subsets"] = lambda row: (_bounds(row, "dice_subsets") or numbers.UNDEFINED, "")
+        columns["Dice % over subsets"] = lambda row: _bounds(row, "dice_subsets") or numbers.UNDEFINED
     if table["n_failed"].any():
         columns["Dice % failed = 0"] = lambda row: (numbers.percent(row["dice_imputed"]), _bounds(row, "dice_imputed"))
-    return _grid(table, {"method": _ENTRY, **columns}) if columns else Grid((), ())
+    return grid_of(table, {"method": _ENTRY, **columns}) if columns else Grid((), ())
 
 
 def pair_grid(pairs: pd.DataFrame) -> Grid:
     """Differences in Dice, in percentage points, with simultaneous intervals and verdicts."""
-    return _grid(pairs, _PAIRS)
+    return grid_of(pairs, _PAIRS)
 
 
 def break_even_grid(leads: pd.DataFrame) -> Grid:
@@ -137,22 +140,19 @@ def break_even_grid(leads: pd.DataFrame) -> Grid:
     ordered = leads.sort_values("difference", ascending=False, na_position="first").to_dict("records")
     nearest = {(row["entry"], row["rung"]): row for row in ordered}
 
-    def lead(rung: int) -> Callable[[Row], Cell]:
+    def lead(rung: int) -> Column:
         def cell(row: Row) -> Cell:
             own = nearest[row["entry"], rung]
             return numbers.points(own["difference"]), _bounds(own, "simultaneous", numbers.points)
 
         return cell
 
-    columns: dict[str, Callable[[Row], Cell]] = {
+    columns: dict[str, Column] = {
         "method": _ENTRY,
-        "break-even": lambda row: (
-            str(row["break_even"]) if isinstance(row["break_even"], int) else row["verdict"],
-            "",
-        ),
+        "break-even": lambda row: str(row["break_even"]) if isinstance(row["break_even"], int) else row["verdict"],
     }
     columns |= {f"{rung} steps": lead(rung) for rung in leads["rung"].unique()}
-    return _grid(leads.drop_duplicates("entry"), columns, text=2)
+    return grid_of(leads.drop_duplicates("entry"), columns, text=2)
 
 
 def rung_grid(rows: pd.DataFrame, *, intervals: bool) -> Grid:
@@ -162,30 +162,30 @@ def rung_grid(rows: pd.DataFrame, *, intervals: bool) -> Grid:
     """
     by_rung = {(row["entry"], row["rung"]): row for row in rows.to_dict("records")}
 
-    def dice(rung: int) -> Callable[[Row], Cell]:
-        def cell(row: Row) -> Cell:
+    def dice(rung: int) -> Column:
+        def cell(row: Row) -> Cell | str:
             own = by_rung.get((row["entry"], rung))
             if not own or not own["n_ok"]:
-                return numbers.UNDEFINED, ""
-            value, interval = metric_cell(own, "dice")
-            return value, interval if intervals else ""
+                return numbers.UNDEFINED
+            return metric_cell(own, "dice") if intervals else metric_cell(own, "dice")[0]
 
         return cell
 
     longest = rows.sort_values(["rung", "dice"], ascending=False).drop_duplicates("entry")
     ordered = longest.sort_values("block", key=lambda block: block == "reference", kind="stable")
     columns = {f"{rung:,}": dice(rung) for rung in sorted(rows["rung"].unique())}
-    return _grid(ordered, {"method": _ENTRY, **columns})
+    return grid_of(ordered, {"method": _ENTRY, **columns})
 
 
-def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
+def grid_of(table: pd.DataFrame, columns: Mapping[str, Column], text: int = 1) -> Grid:
+    """A grid of what each column, by its header, makes of every row of the table."""
     rows: list[Row] = table.to_dict("records")
-    body = tuple(tuple(_plain(cell(row)) for cell in columns.values()) for row in rows)
+    body = tuple(tuple(_cell(column(row)) for column in columns.values()) for row in rows)
     return Grid(tuple(map(single_line, columns)), body, sum(row.get("block") == "reference" for row in rows), text)
 
 
-def _plain(cell: Cell) -> Cell:
-    value, beside = cell
+def _cell(content: Cell | str) -> Cell:
+    value, beside = (content, "") if isinstance(content, str) else content
     return single_line(value), single_line(beside)
 
 
@@ -193,10 +193,10 @@ def _bounds(row: Row, name: str, text: Callable[[float], str] = numbers.percent)
     return numbers.bounds(text(row[f"{name}_low"]), text(row[f"{name}_high"]))
 
 
-def _rank(row: Row) -> Cell:
+def _rank(row: Row) -> str:
     if not isinstance(row["rank"], int):
-        return "", ""
-    return f"{row['rank']}-{row['rank_worst']}" if row["rank_worst"] > row["rank"] else str(row["rank"]), ""
+        return ""
+    return f"{row['rank']}-{row['rank_worst']}" if row["rank_worst"] > row["rank"] else str(row["rank"])
 
 
 def _method(row: Row) -> Cell:
@@ -209,7 +209,7 @@ def _structures(row: Row) -> Cell:
     return str(row["n_missed"]), f"of {row['n_structures']:,}"
 
 
-def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
+def _spread(name: str, text: Callable[[float], str]) -> Column:
     """Mean of a figure over the runs, and its range if they differ in print."""
 
     def cell(row: Row) -> Cell:
@@ -225,14 +225,14 @@ def _search_steps(row: Row) -> Cell:
     return total, "" if trial == numbers.UNDEFINED else f"{trial} each"
 
 
-def _single(name: str, text: Callable[[float], str] | type[str] = str) -> Callable[[Row], Cell]:
-    return lambda row: (text(row[name]), "")
+def _single(name: str, text: Callable[[float], str] | type[str] = str) -> Column:
+    return lambda row: text(row[name])
 
 
 _ENTRY = _single("entry")
 _VERDICTS = {SIGNIFICANT: "yes", NOT_SIGNIFICANT: "no", UNDETERMINED: "?"}
 
-_COSTS: dict[str, Callable[[Row], Cell]] = {
+_COSTS: dict[str, Column] = {
     "method": _ENTRY,
     "device-s": _spread("device_seconds", numbers.seconds),
     "lost s": _single("lost_device_seconds_total", numbers.seconds),
@@ -248,7 +248,7 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "validations": _single("validations", numbers.count),
 }
 
-_ALLOCATIONS: dict[str, Callable[[Row], Cell]] = {
+_ALLOCATIONS: dict[str, Column] = {
     "method": _ENTRY,
     "allocated s": _single("allocation_seconds", numbers.seconds),
     "of": _single("allocation_currency"),
@@ -257,8 +257,8 @@ _ALLOCATIONS: dict[str, Callable[[Row], Cell]] = {
     "Slurm's accounts": _single("allocation_status"),
 }
 
-_PAIRS: dict[str, Callable[[Row], Cell]] = {
-    "difference": lambda row: (f"{row['entry_a']} - {row['entry_b']}", ""),
+_PAIRS: dict[str, Column] = {
+    "difference": lambda row: f"{row['entry_a']} - {row['entry_b']}",
     "Dice points": lambda row: (
         numbers.points(row["difference"]),
         _bounds(row, "simultaneous", numbers.points),

@@ -109,8 +109,7 @@ def _sentences(rows: Sequence[Row], pairs: Pairs, baseline: str | None) -> Itera
 def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
     """Which method leads, and over which others its lead is significant.
 
-    others: the ranked methods with failed or unfit runs like the leader's, or without; all_of_them: whether there are
-            no more.
+    others: ranked methods with failed or unfit runs like the leader's, or without. all_of_them: there are no more.
     """
     name, dice = leader["entry"], f"{numbers.percent(leader['dice'])} % Dice"
     readings = {row["entry"]: pairs.get((name, row["entry"]), {}).get("verdict") for row in others}

@@ -19,11 +19,12 @@ import pyarrow as pa
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe_differences, titles
 from harness.leaderboard.fitness import fit_block, unfit_reasons
-from harness.leaderboard.pace import judge_pace_of
 from harness.leaderboard.rows import NO_RUNG, RUN_COLUMNS, read_search, run_frame, validation_frame
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.records.accounts import Reconciliation
+from harness.records.calibration import judge_cells
 from harness.records.cases import CASE_COLUMNS, Cases, no_cases
+from harness.records.ended import parse_paces
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine, Environment
 
@@ -150,22 +151,45 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
     runs = run_frame(selection.entries, records.ended)
     _refuse_mixed_versions(records, runs)
     conditions, ok = _conditions(records, runs), runs["status"] == "ok"
-    pace = judge_pace_of(records, runs[ok])
+    unranked, marked = _judge_pace(records, runs[ok])
     cases = records.cases_of(runs.loc[ok, "run"])
     comparisons = []
     for group in _groups(runs, conditions):
         others = np.array([own is not None and own != group.conditions for own in conditions], bool)
         own_runs = runs.assign(status=runs["status"].mask(others, "elsewhere"))[(runs["rung"] == group.rung).array]
-        comparisons.append(_comparison(records, own_runs, cases, pace.unranked, group))
+        comparisons.append(_comparison(records, own_runs, cases, unranked, group))
     return LeaderboardInput(
         suite=records.name,
         comparisons=tuple(comparisons),
         ladder=tuple(sorted(set(runs["rung"]) - {NO_RUNG})),
         declared=_declared_engines(records, runs, selection.engine),
-        marked=pace.marked,
+        marked=marked,
         search=read_search(records),
         reconciliation=records.reconciliation,
     )
+
+
+def _judge_pace(records: SuiteRecords, ok: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
+    """Cells whose steps cost something else than calibrated, each with the reason: in no number, and marked.
+
+    ok: finished runs, whatever their rung: a step costs the same on all.
+    """
+    judged = judge_cells(
+        (
+            (cell, records.ended.settings[text].calibration, parse_paces(paces))
+            for cell, text, paces in ok[["cell", "settings", "paces"]].itertuples(index=False)
+        ),
+        records.store.calibrations(),
+    )
+    unranked: dict[str, str] = {}
+    marked: dict[str, str] = {}
+    for (cell, stage), own in judged.items():
+        text = f"a step of stage {stage} costs {own.deviation:+.0%} against its calibration"
+        if own.verdict == "not ranked":
+            unranked.setdefault(cell, text)
+        elif own.verdict == "marked":
+            marked.setdefault(cell, text)
+    return unranked, {cell: text for cell, text in marked.items() if cell not in unranked}
 
 
 class _Group(NamedTuple):

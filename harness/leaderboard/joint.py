@@ -46,7 +46,7 @@ def rank_together(boards: Mapping[str, LeaderboardInput]) -> pd.DataFrame:
                 rows = tables.setdefault((cell.conditions, cell.labelled), [])
                 _join(rows, name, cell)
     ordered = sorted(tables, key=lambda key: (key[0].dataset, key[0], int(key[1])))
-    texts = dict(zip(ordered, _titles([conditions for conditions, _ in ordered]), strict=True))
+    texts = dict(zip(ordered, titles([conditions for conditions, _ in ordered]), strict=True))
     parts = [_table(conditions, texts[conditions, count], tables[conditions, count]) for conditions, count in ordered]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
     return frame.astype({"rank": "Int64", "rank_worst": "Int64"})
@@ -69,10 +69,6 @@ def differing_twins(boards: Mapping[str, LeaderboardInput]) -> list[str]:
     return lines
 
 
-def _titles(conditions: Sequence[Conditions]) -> list[str]:
-    return titles(list(conditions)) if len(set(conditions)) > 1 else [""] * len(conditions)
-
-
 def _join(rows: list[_Row], name: str, cell: CellScores) -> None:
     """Add a cell, or its contributor to the row of the same runs."""
     for row in rows:
@@ -88,9 +84,8 @@ def _table(conditions: Conditions, title: str, rows: Sequence[_Row]) -> pd.DataF
     by_patient = np.stack([cell.values.mean(axis=1) for cell in cells], axis=1)
     bounds = intervals(by_patient)
     best, worst = rank_bounds(_better(cells, by_patient))
-    budget = f"{conditions.budget_amount:g} {conditions.budget_currency.replace('_', ' ')}"
     frame = pd.DataFrame({
-        "dataset": conditions.dataset, "budget": budget, "conditions": title,
+        "dataset": conditions.dataset, "budget": conditions.budget, "conditions": title,
         "labelled": [int(cell.labelled) for cell in cells], "entry": [cell.entry for cell in cells],
         "contributors": [", ".join(row.contributors) for row in rows],
         "n_ok": [len(cell.runs) for cell in cells], "n_runs": [cell.planned for cell in cells],

@@ -86,7 +86,14 @@ class Leaderboard:
     def at_rung(self, rung: int) -> Leaderboard:
         """Keep the tables of one rung of the suite's ladder. Without break-even, which is about several.
 
-        Raises `UsageError` where the suite has no such rung, or nothing has run on it yet.
+        Args:
+            rung: In reference steps.
+
+        Returns:
+            A leaderboard whose tables keep their numbers.
+
+        Raises:
+            UsageError: The suite has no such rung, or nothing has run on it yet.
         """
         kept = tuple(each for each in self.inputs.comparisons if each.rung == rung and each.conditions is not None)
         if not kept:

@@ -91,8 +91,7 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         models = " and ".join(comparison.devices) or shared.device_model
         device = f"{models} ({shared.device_type}, {threads}, {shared.precision})"
         data = f"{shared.dataset} v{shared.dataset_version} (checksum {shared.data_checksum[:10]})"
-        budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')}"
-        yield "Budget", f"{budget} a run, all stages counted"
+        yield "Budget", f"{shared.budget} a run, all stages counted"
         yield "Device", f"{device}, torch {shared.torch}{cuda}{code}"
         yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
         tolerance = shared.nsd_tolerance if _in_mm(comparison) else shared.nsd_tolerance.partition(",")[0]

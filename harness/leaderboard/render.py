@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
@@ -24,7 +24,7 @@ from harness.leaderboard.ladder_figure import has_ladder
 from harness.leaderboard.notes import BREAK_EVEN, IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.cases import METRICS
-from harness.records.untrusted_text import in_cell, in_markdown
+from harness.records.untrusted_text import in_markdown, markdown_table
 
 if TYPE_CHECKING:
     from harness.leaderboard.leaderboard import Leaderboard
@@ -158,9 +158,14 @@ def _terminal_cell(cell: Cell) -> Text:
 
 def terminal_text(board: Leaderboard, width: int = 100) -> str:
     """What `show` prints, without colours."""
+    return plain_text(show, board, width)
+
+
+def plain_text(printer: Callable[[Leaderboard, Console], None], board: Leaderboard, width: int) -> str:
+    """What a function prints of a board on a console of this width, without colours."""
     console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        show(board, console)
+        printer(board, console)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
@@ -185,14 +190,11 @@ def markdown(board: Leaderboard) -> str:
 
 
 def _markdown_table(grid: Grid) -> str:
-    lines = [
-        tuple(map(in_cell, grid.headers)),
-        tuple(":--" if i < grid.text else "--:" for i in range(len(grid.headers))),
-    ]
+    lines = [grid.headers]
     first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):
-        texts = tuple(in_cell(" ".join(part for part in cell if part)) for cell in cells)
+        texts = tuple(" ".join(part for part in cell if part) for cell in cells)
         column = grid.text - 1
         marked = f"*{texts[column]}* (reference)"
         lines.append((*texts[:column], marked, *texts[column + 1 :]) if i >= first_reference else texts)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(lines, "l" * grid.text + "r" * (len(grid.headers) - grid.text))

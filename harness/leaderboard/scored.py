@@ -1,7 +1,7 @@
 """Label maps from elsewhere, scored on the same test split: shown apart, without budget and rank."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from harness.leaderboard.grids import Cell, Grid, Row, metric_cell, title
+from harness.leaderboard.grids import Column, Grid, Row, grid_of, metric_cell, title
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.scores import MEAN_CLASS, count_structures, read_scores, summarise
 from harness.records.cases import METRICS, Cases, case_row, case_rows
 from harness.records.scored import Score, ScoredFolder, count_final_runs
-from harness.records.untrusted_text import single_line
 
 _BOUNDS = ("", "_low", "_high", "_std")
 COLUMNS = (
@@ -98,18 +97,13 @@ def scored_grid(scored: pd.DataFrame, metrics: Sequence[str], note: int = 300) -
     note: characters of a note that are shown.
     """
     shown = [metric for metric in metrics if scored[metric].notna().any()]
-    columns: dict[str, Callable[[Row], Cell]] = {
+    columns: dict[str, Column] = {
         "label maps": lambda row: (row["name"], shorten(row["note"], note, placeholder=" ...")),
         **{title(metric): partial(metric_cell, metric=metric) for metric in shown},
         "missed": lambda row: (str(row["n_missed"]), f"of {row['n_structures']:,}"),
         "test use": lambda row: (str(row["test_use"]), _times(row["times_scored"], imported=row["imported"])),
     }
-    rows = scored.to_dict("records")
-    body = tuple(
-        tuple((single_line(value), single_line(beside)) for value, beside in (cell(row) for cell in columns.values()))
-        for row in rows
-    )
-    return Grid(tuple(columns), body)
+    return grid_of(scored, columns)
 
 
 def _times(count: int, *, imported: bool) -> str:

@@ -17,9 +17,8 @@ from harness.suite.load import load_suite
 def opened(source: str) -> Iterator[SuiteRecords]:
     """Open records for reading; an export is unpacked into a temporary folder while the block runs.
 
-    source: a suite's folder, an export, a folder with one export in it, or REVISION:FILE, an export in a git revision
-            of the
-    repository in the working folder. Raises `UsageError`, `RecordError`.
+    source: a suite's folder, an export, a folder with one export in it, or REVISION:FILE, an export in a git
+            revision of the repository in the working folder.
     """
     path = Path(source)
     with temporary_folder("harness-records-") as temporary:

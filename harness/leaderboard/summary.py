@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from harness.leaderboard.grids import short_grid
 from harness.leaderboard.headline import best_baseline, both_ways, break_even_answers, verdicts
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import LOUD, notes
-from harness.leaderboard.render import rich_table, rung_blocks
+from harness.leaderboard.render import plain_text, rich_table, rung_blocks
 from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.untrusted_text import single_line
 
@@ -56,10 +55,7 @@ def show_summary(board: Leaderboard, console: Console) -> None:
 
 def summary_text(board: Leaderboard) -> str:
     """What `show_summary` prints, without colours."""
-    console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
-    with console.capture() as capture:
-        show_summary(board, console)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    return plain_text(show_summary, board, WIDTH)
 
 
 def _heading(board: Leaderboard, comparison: Comparison) -> str:
@@ -67,10 +63,9 @@ def _heading(board: Leaderboard, comparison: Comparison) -> str:
     shared, patients = comparison.conditions, comparison.tested["patient"].nunique()
     parts = [f"table {comparison.number}: {comparison.title}"] if comparison.title else []
     if shared is not None:
-        budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')}"
-        if comparison.title == budget:  # of a ladder
+        if comparison.title == shared.budget:  # of a ladder
             parts = [f"table {comparison.number}"]
-        parts += [f"{budget} a run", f"{patients} test patients of {shared.dataset}"]
+        parts += [f"{shared.budget} a run", f"{patients} test patients of {shared.dataset}"]
     return single_line(f"{board.suite}: {', '.join(parts)}" if parts else board.suite)
 
 

@@ -20,8 +20,8 @@ TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
 class Seconds(Strict):
     """Device seconds of an allocation by use. A run takes one device from the start of its process on.
 
-    lost:        in training steps that an interruption destroyed, and a heartbeat after a killed process's last sign of
-                 life.
+    lost:        in training steps that an interruption destroyed, and for a heartbeat after a killed process's last
+                 one.
     start_up:    from the start of the allocation to its first process, and in each process up to its first step.
     idle:        of devices without a run.
     unexplained: all else; negative where the ledgers say more than was allocated.

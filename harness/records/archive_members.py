@@ -71,9 +71,9 @@ class _Member(tarfile.TarInfo):
 def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     """Read an export; nothing is written.
 
-    Returns the name of the suite, and the content of its records by path below the suite's folder. Raises `RecordError`
-    for
-    all that no export holds: other names, absolute paths, links, devices, sparse files, a name twice, absurd sizes.
+    The name of the suite, and the content of its records by path below the suite's folder. Raises `RecordError` where
+    the file is no export, or holds other names, absolute paths, links, devices, sparse files, a name twice, or too many
+    bytes.
     """
     records: dict[PurePosixPath, bytes] = {}
     suites: set[str] = set()

@@ -76,11 +76,9 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], *, compressed: bool = 
 
 
 def read_arrays(content: bytes, path: Path, most_bytes: int, names: Iterable[str] | None = None) -> dict[str, Array]:
-    """The arrays of a file's content by name.
+    """The arrays of a file's content by name: of all, or of those wanted names that are there.
 
-    names: of the wanted ones, where they are there; None reads all. Raises `RecordError` for a file that is damaged,
-           foreign,
-    of another version, or of more than `most_bytes` unpacked.
+    Raises `RecordError` for a file that is damaged, foreign, of another version, or of more than `most_bytes` unpacked.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -6,13 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.api.strict import Strict
+from harness.api.strict import Strict, is_none
 
 Currency = Literal["device_seconds", "steps", "reference_steps"]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class StageSteps(Strict):
@@ -33,10 +29,10 @@ class Budget(Strict):
     device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
     steps: int | None = Field(None, gt=0, description="optimiser steps")
     reference_steps: int | None = Field(
-        None, gt=0, exclude_if=_is_none, description="compute of so many supervised steps"
+        None, gt=0, exclude_if=is_none, description="compute of so many supervised steps"
     )
     stages: tuple[StageSteps, ...] | None = Field(
-        None, min_length=1, exclude_if=_is_none, description="steps by stage that the reference steps buy; of a run"
+        None, min_length=1, exclude_if=is_none, description="steps by stage that the reference steps buy; of a run"
     )
 
     @model_validator(mode="after")

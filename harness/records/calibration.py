@@ -261,8 +261,7 @@ def resolve(budget: Budget, stages: Sequence[StagePlan], cost: EntryCost | None)
     """The steps of each stage that a suite's budget of reference steps buys.
 
     floor((share N - h - events e) / c): c what a step costs, h the stage's start and e an event, all in supervised
-    steps. What the floors leave goes to the last stage. cost: None for the supervised entry itself, which takes N
-                                                               steps.
+    steps. What the floors leave goes to the last stage. The supervised entry itself has no cost: it takes N steps.
     Raises `TooFewStepsError` where a stage would have less than 20 steps.
     """
     total = int(budget.amount)

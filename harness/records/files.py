@@ -130,8 +130,7 @@ def _unreadable(path: Path, error: OSError) -> DiskError:
 def read_record(path: Path, kind: type[R]) -> R:
     """Read and validate a JSON record.
 
-    Raises `RecordError` where it is missing, damaged, foreign, or of another schema, `DiskError` where it cannot be
-    read.
+    Raises `RecordError` where it is missing, damaged, foreign, or of another schema, and `DiskError`.
     """
     content = read_content(path, MOST_BYTES)
     opened = open_record(content)

@@ -79,8 +79,7 @@ class Lease:
         none for `SILENCE_SECONDS`.
 
         Raises `LeaseHeldError` where a living process still holds it after `patience_seconds`, `RecordError` where
-        something that is no lease is in its place or its folder is missing, `DiskError` where it cannot be written or
-        read.
+        something that is no lease is in its place or its folder is missing, and `DiskError`.
         """
         began = time.monotonic()
         silence, takeover = Silence(self.path), Silence(self._takeover)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from harness.api.dataset import Case
 from harness.api.errors import DataError, RecordError
-from harness.api.strict import Strict, digest
+from harness.api.strict import Strict, digest, is_none
 from harness.records.variables import path_of
 
 MANIFEST = "manifest.json"
@@ -21,10 +21,6 @@ LARGEST_MANIFEST = 64 * 1024**2
 """Bytes; that of ACDC, with 200 cases, has 60,000."""
 
 Lengths = tuple[float, float, float]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class CaseInfo(Strict):
@@ -45,26 +41,14 @@ class CaseInfo(Strict):
     channels: int = Field(1, ge=1, exclude_if=lambda count: count == 1)
     annotated: bool = Field(True, exclude_if=bool, description="False: nobody has labelled it; its label is blank")
     grid: tuple[int, int, int] | None = Field(
-        None, exclude_if=_is_none, description="the shape at which it is trained on and predicted; None: its own"
+        None, exclude_if=is_none, description="the shape at which it is trained on and predicted; None: its own"
     )
 
     @classmethod
     def about(cls, case: Case, sha256: str) -> CaseInfo:
         """What a manifest says of a case with this `case_sha256`."""
-        return cls(
-            id=case.id,
-            patient=case.patient,
-            split=case.split,
-            shape=case.label.shape,
-            spacing_mm=case.spacing_mm,
-            phase=case.phase,
-            phase_source=case.phase_source,
-            spacing_source=case.spacing_source,
-            sha256=sha256,
-            channels=case.channels,
-            annotated=case.annotated,
-            grid=case.grid,
-        )
+        own = {name: getattr(case, name) for name in cls.model_fields if name not in ("shape", "sha256")}
+        return cls(**own, shape=case.label.shape, sha256=sha256)
 
 
 class Channel(Strict):
@@ -77,10 +61,10 @@ class Channel(Strict):
 
     name: str
     rule: Literal["zscore", "unit", "ct", "none"]
-    low: float | None = Field(None, exclude_if=_is_none)
-    high: float | None = Field(None, exclude_if=_is_none)
-    mean: float | None = Field(None, exclude_if=_is_none)
-    deviation: float | None = Field(None, gt=0, exclude_if=_is_none)
+    low: float | None = Field(None, exclude_if=is_none)
+    high: float | None = Field(None, exclude_if=is_none)
+    mean: float | None = Field(None, exclude_if=is_none)
+    deviation: float | None = Field(None, gt=0, exclude_if=is_none)
 
 
 class Preparation(Strict):
@@ -122,7 +106,7 @@ class Manifest(Strict):
     cases: list[CaseInfo]
     warnings: list[str] = Field(default_factory=list)
     preparation: Preparation | None = Field(
-        None, exclude_if=_is_none, description="of a dataset that no code but this record describes"
+        None, exclude_if=is_none, description="of a dataset that no code but this record describes"
     )
     sha256: str | None = Field(None, description="of all other fields; None in a cache of an earlier version")
 

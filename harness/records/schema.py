@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from harness.api.params import Alteration, OptimiserSettings
-from harness.api.strict import Instant, Strict, digest, without_none
+from harness.api.strict import Instant, Strict, digest, is_none, without_none
 from harness.records.budget import Budget
 
 PROTOCOL_VERSION = 3
@@ -32,10 +32,6 @@ EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Preprocessing(Strict):
     """How native scans become training images; the same for every method of a suite.
 
@@ -48,7 +44,7 @@ class Preprocessing(Strict):
 
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
     resize: Literal["nearest", "area", "bilinear"] = "nearest"
-    shrink: int | None = Field(None, ge=2, le=8, exclude_if=_is_none)
+    shrink: int | None = Field(None, ge=2, le=8, exclude_if=is_none)
 
     @model_validator(mode="after")
     def _possible(self) -> Preprocessing:
@@ -80,7 +76,7 @@ class Engine(Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     compile: Literal[True] | None = Field(
-        None, exclude_if=_is_none, description="on CUDA: record each stage's step once as a graph, then replay it"
+        None, exclude_if=is_none, description="on CUDA: record each stage's step once as a graph, then replay it"
     )
     augmentation: Augmentation = "weak"
     loss: Literal["default", "nnunet"] = Field(
@@ -92,19 +88,19 @@ class Engine(Strict):
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
     window_stride: Stride | None = Field(
-        None, exclude_if=_is_none, description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4"
+        None, exclude_if=is_none, description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4"
     )
     validation_stride: Stride | None = Field(
-        None, exclude_if=_is_none, description="the same for validations; None: as for the test"
+        None, exclude_if=is_none, description="the same for validations; None: as for the test"
     )
     largest_component: Literal[True] | None = Field(
-        None, exclude_if=_is_none, description="keep the largest component of each class alone"
+        None, exclude_if=is_none, description="keep the largest component of each class alone"
     )
     nsd_tolerance_voxels: float | None = Field(
-        None, gt=0, le=100, exclude_if=_is_none, description="of the test's surface Dice in voxels; None: 1"
+        None, gt=0, le=100, exclude_if=is_none, description="of the test's surface Dice in voxels; None: 1"
     )
     nsd_tolerance_mm: float | None = Field(
-        None, gt=0, le=100, exclude_if=_is_none, description="the same in millimetres; None: 2"
+        None, gt=0, le=100, exclude_if=is_none, description="the same in millimetres; None: 2"
     )
 
     @field_validator("compile", "largest_component", mode="before")
@@ -160,11 +156,11 @@ class Run(Strict):
     subset: int = Field(ge=0)
     seed: int = Field(ge=0)
     validation_patients: int | None = Field(
-        None, ge=1, exclude_if=_is_none, description="drawn from the validation split; None: all of it"
+        None, ge=1, exclude_if=is_none, description="drawn from the validation split; None: all of it"
     )
     engine: Engine
     budget: Budget
-    calibration: CalibrationRef | None = Field(None, exclude_if=_is_none)
+    calibration: CalibrationRef | None = Field(None, exclude_if=is_none)
 
     @property
     def id(self) -> str:
@@ -265,7 +261,7 @@ class Validation(Strict):
     )
 
     pace: Pace | None = Field(
-        None, exclude_if=_is_none, description="under reference steps, at a few validations: what steps cost here"
+        None, exclude_if=is_none, description="under reference steps, at a few validations: what steps cost here"
     )
 
     @property
@@ -359,7 +355,7 @@ class PlannedRun(Strict):
     labelled: int | None
     subset: int
     seed: int
-    rung: int | None = Field(None, exclude_if=_is_none)
+    rung: int | None = Field(None, exclude_if=is_none)
 
     def __str__(self) -> str:
         """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1; ua_mt/7/0/1/2000 on a ladder's rung."""

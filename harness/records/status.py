@@ -73,10 +73,7 @@ class SuiteStatus:
 
 
 def read_status(records: SuiteRecords) -> SuiteStatus:
-    """How far every run of the current selection is; none where the suite is not calibrated yet.
-
-    Raises `RecordError`.
-    """
+    """How far every run of the current selection is; none where the suite is not calibrated yet."""
     trials, selection = records.trials, records.selection
     if trials is None and selection is None and not any(True for _ in records.store.folders()):
         return SuiteStatus(records.name, (), 0, _before_the_plan(records.store))

@@ -133,8 +133,7 @@ class SuiteFolder:
     def create(cls, root: Path) -> SuiteFolder:
         """Open a directory for writing, and make it where it is missing.
 
-        Raises `DiskError` where it cannot be written or holds files of another program, `RecordError` for version
-        0.1.0's.
+        Raises `DiskError` where it cannot be written or is another program's, `RecordError` for one of version 0.1.0.
         """
         cls.refuse_foreign(root)
         with disk_errors(root):

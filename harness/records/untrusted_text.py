@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ def in_markdown(text: str) -> str:
 def in_cell(text: str) -> str:
     """The same for a cell of a markdown table."""
     return in_markdown(text).replace("|", "\\|")
+
+
+def markdown_table(lines: Sequence[Sequence[str]], align: str) -> str:
+    """A table of texts from elsewhere, its header first; align: l or r for each column."""
+    header, *rows = (" | ".join(map(in_cell, line)) for line in lines)
+    rule = " | ".join({"l": ":--", "r": "--:"}[side] for side in align)
+    return "\n".join(f"| {line} |" for line in (header, rule, *rows))
 
 
 def in_figure(text: str) -> str:

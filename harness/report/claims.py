@@ -19,7 +19,7 @@ from harness.leaderboard import numbers
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.scores import MEAN_CLASS
-from harness.records.untrusted_text import in_cell
+from harness.records.untrusted_text import markdown_table
 from harness.stats.agreement import rank_agreement
 from harness.stats.bootstrap import Floats, intervals
 
@@ -148,10 +148,7 @@ def claims_beside(leaderboard: Leaderboard, dataset: str) -> list[Table]:
 def _budget(comparison: Comparison) -> str:
     """Of ours; empty where nothing has run."""
     shared = comparison.conditions
-    if shared is None:
-        return ""
-    currency = shared.budget_currency.replace("_", " ")
-    return f"; ours at {shared.budget_amount:g} {currency}, training images {shared.preprocessing}"
+    return "" if shared is None else f"; ours at {shared.budget}, training images {shared.preprocessing}"
 
 
 def _by_patient(comparison: Comparison, cell: object, checkpoint: str) -> Floats:
@@ -195,15 +192,11 @@ def document() -> str:
     ):
         lines = [(claim.method, claim.dice, claim.picked, claim.sources) for claim in group]
         parts.append(f"## {names[dataset]}, {labelled} labelled\n")
-        parts.append(_markdown(("method", "Dice %", "picked", "source"), lines))
+        parts.append(markdown_table([("method", "Dice %", "picked", "source"), *lines], "llll") + "\n")
     gains = [(g.method, g.dataset, str(g.labelled), g.best, g.last, g.gain, g.source) for g in read_gains()]
-    parts += [GAINS, _markdown(("method", "data", "labelled", "best", "last", "gain", "source"), gains)]
+    headers = ("method", "data", "labelled", "best", "last", "gain", "source")
+    parts += [GAINS, markdown_table([headers, *gains], "lllllll") + "\n"]
     return "\n".join(parts)
-
-
-def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "".join(f"| {' | '.join(map(in_cell, line))} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.joint import differing_twins, rank_together
 from harness.leaderboard.sources import archives_in, unpacked
 from harness.records.temporary import temporary_folder
-from harness.records.untrusted_text import in_cell, in_markdown
+from harness.records.untrusted_text import in_markdown, markdown_table
 
 HEADERS = ("#", "method", "by", "Dice %", "runs", "patients")
 
@@ -63,13 +63,13 @@ class Collection:
         for each in self.contributions:
             state = f"not used: {each.flaw}" if each.flaw else "whole"
             lines.append((each.name, each.suite, str(each.runs), state, "; ".join(each.broken_rules) or "none"))
-        yield _table(lines, "lllll")
+        yield markdown_table(lines, "lllll")
         yield from (f"- **Differs:** {in_markdown(line)}" for line in self.twins)
         keys = ["dataset", "budget", "conditions", "labelled"]
         for (dataset, budget, conditions, labelled), rows in self.ranking.groupby(keys, sort=False):
             about = f"{dataset}, {labelled} labelled patients, {budget} a run"
             yield f"## {in_markdown(', '.join(filter(None, (about, str(conditions)))))}"
-            yield _table([HEADERS, *map(_cells, rows.to_dict("records"))], "lllrrr")
+            yield markdown_table([HEADERS, *map(_cells, rows.to_dict("records"))], "lllrrr")
         yield (
             "Ranked by the mean Dice of the last checkpoint over patients, with its 95 % interval. A rank spans what "
             "significant differences allow among all pairs of a table. Tables hold runs under equal conditions alone; "
@@ -88,12 +88,6 @@ def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
         f"{row['n_ok']}/{row['n_runs']}",
         str(row["n_patients"]),
     )
-
-
-def _table(lines: list[tuple[str, ...]], align: str) -> str:
-    rule = tuple({"l": ":--", "r": "--:"}[side] for side in align)
-    cells = [tuple(map(in_cell, line)) for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [cells[0], rule, *cells[1:]])
 
 
 def collect(folder: Path) -> Collection:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from harness.leaderboard.break_even import find_baselines, ladders
 from harness.leaderboard.figure import PALETTE, palette_places
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
-from harness.report.ladder import ladder_content
 
 METRICS = ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
 """What the page can switch to; the csv files hold all."""
@@ -71,6 +71,23 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
         for comparison in comparisons
         for labelled in comparison.labelled_counts
     ]
+
+
+def ladder_content(leaderboard: Leaderboard) -> Json | None:
+    """A picture per ladder and labelled count, and all leads over the baselines; None without a ladder."""
+    pictures = [
+        {
+            "ladder": number,
+            "labelled": labelled,
+            "title": f"{labelled} labelled patients",
+            "tables": [comparison.number for comparison in ladder],
+            "rungs": [comparison.rung for comparison in ladder],
+            "baselines": [cell.rpartition("@")[0] for cell in find_baselines(ladder, labelled)],
+        }
+        for number, ladder in enumerate(ladders(leaderboard.inputs), start=1)
+        for labelled in sorted({count for each in ladder for count in each.labelled_counts if count is not None})
+    ]
+    return {"pictures": pictures, "leads": columns(leaderboard.break_even)} if pictures else None
 
 
 def patients(comparison: Comparison) -> Iterator[Json]:

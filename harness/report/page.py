@@ -46,9 +46,8 @@ def write_page(
 ) -> Path:
     """Write index.html and figures/ into RUNS/<suite>/leaderboard; the same records give the same files.
 
-    cache: the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
-           must
-    not be published where the data's licence forbids that. audit: None leaves it out.
+    Given the data (cache), the page has pictures of the worst test cases. It then holds scans, and must not be
+    published where the data's licence forbids that. audit: None leaves it out.
 
     Raises `DiskError`, and with a cache `ClosedSplitError` where a run's weights are not final although it has ended.
     """

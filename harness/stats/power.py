@@ -73,8 +73,8 @@ def _components(values: Floats) -> tuple[float, float]:
 def smallest_difference(spread: float, patients: int, methods: int) -> float:
     """The smallest true difference of two methods that is found significant with probability POWER.
 
-    In the unit of `spread`, the standard deviation over patients of a difference; infinite where the patients are too
-    few.
+    spread: standard deviation over patients of the difference, in whose unit the result is; infinite for too few
+            patients.
     methods: ranked ones of the table, all pairs of which are compared.
     """
     if methods < 2 or patients < 4 or not decidable(patients, _pairs(methods)):

@@ -6,12 +6,8 @@ from itertools import pairwise
 
 from pydantic import Field, model_validator
 
-from harness.api.strict import Strict
+from harness.api.strict import Strict, is_none
 from harness.records.budget import Budget, Currency
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class SuiteBudget(Strict):
@@ -24,10 +20,10 @@ class SuiteBudget(Strict):
     device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
     steps: int | None = Field(None, gt=0, description="optimiser steps")
     reference_steps: int | None = Field(
-        None, gt=0, exclude_if=_is_none, description="compute of so many supervised steps"
+        None, gt=0, exclude_if=is_none, description="compute of so many supervised steps"
     )
     ladder: tuple[int, ...] | None = Field(
-        None, exclude_if=_is_none, description="several budgets of reference steps, ascending"
+        None, exclude_if=is_none, description="several budgets of reference steps, ascending"
     )
 
     @model_validator(mode="after")

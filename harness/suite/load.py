@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from harness.api.errors import RecordError, UsageError, suggest
 from harness.api.params import Dimension
-from harness.api.strict import Strict, digest
+from harness.api.strict import Strict, digest, is_none
 from harness.records.budget import Budget
 from harness.records.schema import BY_FIRST_VERSION, Engine, EntryName, Preprocessing, SuiteName
 from harness.suite.budget import SuiteBudget
@@ -39,10 +39,6 @@ NO_NUMBER = "true and false are no numbers; write 1 or 0 if that is meant"
 ALIKE = "all methods have it alike; give it in the suite's own engine"
 
 M = TypeVar("M", bound=Strict)
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class MethodEntry(Strict):
@@ -124,7 +120,7 @@ class Suite(Strict):
     validation_patients: int | None = Field(
         None,
         ge=1,
-        exclude_if=_is_none,
+        exclude_if=is_none,
         description="whose labels choose checkpoints and hyper-parameters, drawn from the validation split; None: all",
     )
     engine: Engine = Engine()

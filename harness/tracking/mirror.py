@@ -23,9 +23,8 @@ from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import SCHEMA
 from harness.tracking.content import RunContent, Tag, run_content
-from harness.tracking.older_runs import note_older_runs
 from harness.tracking.parents import entry_content, entry_fingerprint, suite_content, suite_fingerprint
-from harness.tracking.service import Service, find_service, open_client
+from harness.tracking.service import Service, find_service, note_older_runs, open_client
 from harness.tracking.tracked import TrackedRun, TrackedSuite
 
 if TYPE_CHECKING:

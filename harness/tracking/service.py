@@ -43,6 +43,8 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SCHEMES = (*DATABASES, "http", "https", "databricks")
 NOISY_LOGGERS = ("mlflow", "alembic", "urllib3.connectionpool")
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Service:
@@ -207,8 +209,7 @@ def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECO
 def is_new_database(service: Service) -> bool:
     """Connect once to a database, change nothing; whether it is still to be made.
 
-    Raises `ServiceError` for another program's or another MLflow's, and whatever the driver raises for one that is
-    dead.
+    Raises `ServiceError` for another program's or another MLflow's, and what the driver raises.
     """
     if service.scheme not in DATABASES:
         return False
@@ -277,3 +278,11 @@ def create_database(service: Service) -> None:
         temporary.replace(service.database)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def note_older_runs(service: Service) -> None:
+    """Say how to look at the database where runs of an older MLflow beside it keep a bare `mlflow ui` away."""
+    older = service.database.with_name("mlruns") if service.database else None
+    if older is not None and any(older.glob("*/meta.yaml")):
+        command = shlex.join(["mlflow", "ui", "--backend-store-uri", service.uri])
+        log.info(f"note: {older} is of an older MLflow, and a bare `mlflow ui` refuses to start beside it: {command}")

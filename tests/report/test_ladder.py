@@ -7,8 +7,7 @@ import pytest
 from harness.leaderboard.headline import break_even_answers
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.reader import SuiteRecords
-from harness.report.content import content
-from harness.report.ladder import ladder_content
+from harness.report.content import content, ladder_content
 from harness.report.page import write_page
 from tests.report.conftest import unpacked
 from tests.report.ladders import CLIMB, RUNGS

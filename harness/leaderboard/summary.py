@@ -75,8 +75,9 @@ def _show_table(board: Leaderboard, comparison: Comparison, labelled: int | None
     pairs = both_ways(paired[paired["metric"] == "dice"].to_dict("records"))
     grid = short_grid(results, pairs, best_baseline(comparison, labelled, results))
     title = "References alone" if labelled is None else f"{labelled} labelled patients"
+    runs = "" if "runs" in grid.headers else f", {results['n_runs'].iloc[0]} runs each"
     console.print()
-    console.print(rich_table(grid, f" {title}"))
+    console.print(rich_table(grid, f" {title}{runs}"))
 
 
 def _warnings(board: Leaderboard, comparison: Comparison) -> Iterator[str]:

@@ -44,6 +44,13 @@ def test_lead_is_over_the_baseline_and_marked_as_the_pairs_are(mini):
     assert "baseline" in rows["supervised"]
 
 
+def test_a_row_beside_a_long_name_is_a_line(tmp_path):
+    spec = RunSpec(methods={"supervised": 0.0, "supervised_strong": 0.4}, labelled=(3,), patients=6, history_steps=2)
+    table = summary_text(board_of(write_records(tmp_path / "s", spec))).split("3 labelled patients, 3 runs each")[1]
+    (row,) = (line for line in table.splitlines() if "supervised_strong" in line)
+    assert ("]" in row, len(row) <= 80) == (True, True)
+
+
 def test_devices_that_ran_are_named(mini):
     from harness.leaderboard.notes import notes
 

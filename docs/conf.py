@@ -1,7 +1,5 @@
 """How Sphinx builds these pages: `make docs`. They read as plain markdown too; what Sphinx alone needs is here."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import re

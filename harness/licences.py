@@ -1,7 +1,5 @@
 """python -m harness.licences: the packages that are needed at run time, with their licences, as a markdown table."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution

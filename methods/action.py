@@ -20,8 +20,6 @@ Readings of paper and release:
 Deviation from the engine, as in the release: Nesterov momentum in the last stage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import ClassVar, Literal, NamedTuple

@@ -3,8 +3,6 @@
 Supervised training stands in the place and with the shares of both distillation stages. Own reading, not of a paper.
 """
 
-from __future__ import annotations
-
 from harness.api.staged import share
 from harness.api.warm_start import WarmStart, WarmStartParams
 from methods.action_pp import ACTIONPP, ActionPPParams

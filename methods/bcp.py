@@ -19,8 +19,6 @@ with 1e-5, as in version 1, the loss pays for losing that class everywhere (200 
 with 3 labelled patients, at two learning rates: 11 and 15 % validation Dice with 1e-5, 34 and 38 % with 1e-10).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Supervised training stands in the place and with the share of the first stage, c
 reading, not of a paper.
 """
 
-from __future__ import annotations
-
 from harness.api.staged import share
 from harness.api.warm_start import WarmStart, WarmStartParams
 from methods.bcp import BCP, BCPParams

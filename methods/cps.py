@@ -9,8 +9,6 @@ labelled and unlabelled images, and CutMix. Deviations: the ramp is smooth unles
 both networks start from torch's default initialisation, in SSL4MIS from Kaiming's and Xavier's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

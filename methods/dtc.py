@@ -13,8 +13,6 @@ release the foreground's alone, without squares; the V-Net drops channels for ei
 An own reading is more than one foreground class, and with it 2D: a channel and a map for each, averaged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

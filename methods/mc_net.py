@@ -16,8 +16,6 @@ smooth by default, the rate is the engine's. On LA the release's Dice is the for
 squares; here it is that of all methods.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Literal

@@ -3,8 +3,6 @@
 A third of the budget trains encoder and all decoders on labelled images alone. Own reading, not of a paper.
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from harness.api.staged import rate, share

@@ -10,8 +10,6 @@ iterations (`consistency_start`). Deviations: the ramp is smooth unless `ramp_st
 starts as a copy, which the first update makes it there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -3,8 +3,6 @@
 A third of the budget trains the student on labelled images alone. Own reading, not of a paper.
 """
 
-from __future__ import annotations
-
 from harness.api.staged import rate, share
 from harness.api.warm_start import WarmStart, WarmStartParams
 from methods.mean_teacher import MeanTeacher, MeanTeacherParams

@@ -19,8 +19,6 @@ ramp is smooth unless `ramp_stairs` is set (200: the release). On LA the release
 alone, without squares; here they are those of 2D.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -8,8 +8,6 @@ Deviations from the lineage: none in the loss; optimiser, schedule, augmentation
 `strong` the images are jittered and blurred as ACTION's unlabelled ones are: the baseline with that augmentation.
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from harness.api.dataset import Task

@@ -1,7 +1,5 @@
 """The fully supervised reference: `supervised` with every training label. It is shown and never ranked."""
 
-from __future__ import annotations
-
 from methods.supervised import Supervised
 
 

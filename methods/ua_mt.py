@@ -15,8 +15,6 @@ teacher starts as a copy. On LA the release's Dice is the foreground's alone; he
 gives the student's unlabelled images, and only these, ACTION's jitter and blur.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Literal

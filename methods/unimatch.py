@@ -19,8 +19,6 @@ An own reading is 3D, for which the authors give no form: whole channels of the 
 2 to 40 % of the volume, the aspect ratio between its first two sides, the third between them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

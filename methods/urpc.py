@@ -15,8 +15,6 @@ An own reading is 3D, where the paper's network is a 3D U-Net: 1x1x1 heads on th
 channels, trilinear resizing.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Connected components on the device: no host copy, no shape that depends on values, slices and volumes alike."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,8 +3,6 @@
 The weight grows with the progress of a stage (Laine and Aila, ICLR 2017).
 """
 
-from __future__ import annotations
-
 import copy
 from typing import TypeVar
 

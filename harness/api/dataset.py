@@ -1,7 +1,5 @@
 """What a dataset gives: cases, splits and its task; nothing about training."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 And help with mistyped names, for their messages.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import ClassVar

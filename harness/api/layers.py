@@ -1,7 +1,5 @@
 """Layers that are quicker on a CPU than torch's own and compute the same."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -13,8 +13,6 @@ floor(n / 2) of one class as none, so that an image of background alone vanishes
 A mask depends on uniform numbers that the caller may give; nothing here reads a value back from the device.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

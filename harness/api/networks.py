@@ -11,8 +11,6 @@ batch normalisation, ReLU, skips by addition, no residual within a level, whole 
 before the logits, torch's default initialisation. 9,448,866 parameters from 1 channel to 2 classes.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from itertools import pairwise
 from typing import ClassVar, Literal

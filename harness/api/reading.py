@@ -1,7 +1,5 @@
 """One place that turns whatever goes wrong while a data file is read into one message about that file."""
 
-from __future__ import annotations
-
 import gzip
 import lzma
 import zlib

@@ -1,7 +1,5 @@
 """The base of every schema, and digests of values."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from datetime import UTC, datetime

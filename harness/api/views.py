@@ -12,8 +12,6 @@ blur, as in ReCo. Images stay floats: no trip through 8-bit levels, and a true G
 filters. In 3D the blur has one sigma for all axes, in voxels.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Supervised training before a method begins: the same freedom for methods whose papers have no such stage."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch

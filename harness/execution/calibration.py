@@ -1,7 +1,5 @@
 """Finds the calibration of a suite, or measures it as the first step of a run."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """How long a device is expected to compute under a budget of reference steps, by its calibration alone."""
 
-from __future__ import annotations
-
 import logging
 import math
 from dataclasses import dataclass

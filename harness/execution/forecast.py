@@ -1,7 +1,5 @@
 """What the runs of a plan take on the device and on disk: measured on finished runs, else calculated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property

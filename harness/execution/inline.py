@@ -1,7 +1,5 @@
 """Trains runs in this process, one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from harness.api.errors import InterruptedRunError

@@ -1,7 +1,5 @@
 """Whether processes were killed for lack of memory, which is no fault of the run that was hit."""
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from pathlib import Path

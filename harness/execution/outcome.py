@@ -1,7 +1,5 @@
 """How the execution of one run ended, and the failure record of a killed run."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Runs side by side, each in a child process of this host with one device or core of its own."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import deque

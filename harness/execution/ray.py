@@ -1,7 +1,5 @@
 """A Ray to train runs on, our own on this machine or that of a batch job on its nodes, and the runs that it starts."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

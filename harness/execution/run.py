@@ -1,7 +1,5 @@
 """Trains the unfinished runs of a session with the chosen executor, and shows how they go."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Optuna's TPE, through Ray Tune's OptunaSearch, over the search space of an entry."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any

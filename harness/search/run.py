@@ -1,7 +1,5 @@
 """Runs a suite's search until every trial has ended, and records the selection: records decide, not their order."""
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 Tune's folder is deleted afterwards: the records alone say which trials have ended.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """A calibration as a job: before the runs of a suite are known, what their steps cost is measured on the cluster."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Runs Slurm's commands, with a time limit and one clear message for each way they fail."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

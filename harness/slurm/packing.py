@@ -3,8 +3,6 @@
 Expected times of runs are as the cluster file says, as finished runs took, or by a constant factor.
 """
 
-from __future__ import annotations
-
 import heapq
 import math
 from bisect import bisect_left

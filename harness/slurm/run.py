@@ -1,7 +1,5 @@
 """Runs a suite on a cluster: submits what is missing, and does what an array task and the dependent job have to do."""
 
-from __future__ import annotations
-
 import logging
 import shlex
 from collections import Counter

@@ -6,8 +6,6 @@ signal for a time-out. Their SIGUSR2 would end a trial of a search for good. Ins
 to requeue with.
 """
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Sequence

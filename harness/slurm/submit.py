@@ -1,7 +1,5 @@
 """Submits runs in arrays of tasks, and the dependent job that comes after them; cancels them, and no others."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence

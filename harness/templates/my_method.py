@@ -5,8 +5,6 @@ As it stands, a mean teacher labels weak views for a student that sees strong on
 It trains and is fair as it is. Replace `training_loss` by yours, then what it needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """The method keeps its contract: a test for each line of `harness check my_method`."""
 
-from __future__ import annotations
-
 from harness.check.testing import MethodTests
 from harness.templates.my_method import MyMethod
 

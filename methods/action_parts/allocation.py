@@ -12,8 +12,6 @@ Readings: a prototype is zero until its first pixel, and then that pixel's direc
 before there is evidence. A class without pixels keeps its prototypes; its slots take the centres that are left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -3,8 +3,6 @@
 All of it stays on the device: no shape depends on the data, so nothing waits for the host.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

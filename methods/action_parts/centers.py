@@ -15,8 +15,6 @@ learning (Li et al., CVPR 2022), for comparison. The release keeps the lowest lo
 exp(1 / 0.07) float32 cannot tell losses apart: what it keeps is far from the simplex.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -5,8 +5,6 @@ papers call the heads non-linear. All layers are `nn.Linear`: a 1x1 convolution 
 one on patches, with the same initialisation, in any number of dimensions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

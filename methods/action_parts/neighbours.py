@@ -6,8 +6,6 @@ release; the papers print the arguments in different orders.
 Banks hold the newest rows that were put in, the oldest overwritten. Their state is in buffers on the device.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -6,8 +6,6 @@ fine), so a patch is 3^d gathered cells and a small matrix of weights. Reading o
 (bi-, tri-)linear with aligned corners, as the U-Net's own decoder. Beyond the border the upsampled maps are zero.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import reduce

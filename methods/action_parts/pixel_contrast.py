@@ -24,8 +24,6 @@ the latter alone while the queue lacks the class; the centre term is not divided
 class and the teacher's feature, so that with a full queue the centre weighs lambda / 3074: practically nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -9,8 +9,6 @@ about 17 between the logits) leave the mean. No pixel is masked by its confidenc
 Where nothing is left the release divides by zero; here the loss is 0.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

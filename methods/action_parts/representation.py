@@ -5,8 +5,6 @@ The head is linear, so a pixel's feature is a sum over the decoder's maps, and e
     tables   project the map's cells once for each place in a neighbourhood, then gather: for a map of few cells
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import reduce
 

@@ -1,7 +1,5 @@
 """Virtual adversarial training: Miyato et al., TPAMI 41, 2019, with the soft Dice of two predictions as distance."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -6,8 +6,6 @@ over pixels i and memory entries j of a_i b_j (1 - cos(f_i, m_j)), with learned 
 so that no table of pixels by entries is needed.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

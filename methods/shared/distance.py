@@ -1,7 +1,5 @@
 """Exact Euclidean distances on the device: no host copy, slices and volumes alike."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

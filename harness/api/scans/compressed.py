@@ -1,7 +1,5 @@
 """Bytes of a file that may be compressed: never more than its header asks for, and check sums read to the end."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

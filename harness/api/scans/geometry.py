@@ -4,8 +4,6 @@ Geometry that nobody set is unknown. Programs write identity directions and voxe
 and taking that for millimetres would make every distance of the dataset wrong in silence.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from pathlib import Path

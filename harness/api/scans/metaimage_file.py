@@ -1,7 +1,5 @@
 """A MetaImage file (.mha, .mhd), read with SimpleITK."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

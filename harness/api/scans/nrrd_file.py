@@ -3,8 +3,6 @@
 pynrrd drops letters that are no ASCII, so that "\u00b5m" would come out as metres, and stops before gzip's check sum.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Mapping

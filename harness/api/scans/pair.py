@@ -1,7 +1,5 @@
 """An image and its label in two files, read together so that what is wrong with both is said at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

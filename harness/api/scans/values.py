@@ -1,7 +1,5 @@
 """Voxels as they come out of a file: real numbers for an image, whole numbers for a label."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

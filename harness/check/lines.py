@@ -19,13 +19,10 @@ STATES = ("failed", "passed", "does not apply")
 
 @dataclass(frozen=True)
 class Line:
-    """A rule and what tries it.
+    """A rule and what tries it on a task: it returns the evidence, or raises what is wrong.
 
-    Attributes:
-        name: As the report shows it.
-        try_on: Tries a method on a task. What it returns is the evidence; it raises what is wrong.
-        once: It is tried on slices alone where both are served: it says the same of patches, which take longer.
-        needed: Where it fails, the lines after it cannot be tried.
+    once:   it is tried on slices alone where both are served: it says the same of patches, which take longer.
+    needed: where it fails, the lines after it cannot be tried.
     """
 
     name: str
@@ -55,16 +52,11 @@ LINES = (
 
 
 def check(target: str) -> Iterator[Outcome]:
-    """Try every rule on a method, one when it is asked for.
+    """Try every rule on a method, one when it is asked for; an outcome for each of `LINES`.
 
-    Args:
-        target: Name of a registered method, a dotted module, or a file; `:Class` behind it chooses among several.
+    target: name of a registered method, a dotted module, or a file; `:Class` behind it chooses among several.
 
-    Yields:
-        An outcome for each of `LINES`, in their order.
-
-    Raises:
-        UsageError: There is no such method, module or file, or several classes are meant.
+    Raises `UsageError` where there is no such method, module or file, or several classes are meant.
     """
     try:
         with undisturbed():

@@ -23,14 +23,7 @@ class NotApplicableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A line of the report.
-
-    Attributes:
-        line: Its name.
-        state: Whether the method keeps the rule.
-        text: What was found; of a failed line, what is wrong.
-        place: file:line of what is wrong; empty where nothing is, or where no file has it.
-    """
+    """A line of the report; place: file:line of what is wrong, empty where nothing is, or where no file has it."""
 
     line: str
     state: State

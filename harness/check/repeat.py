@@ -132,7 +132,6 @@ def test_split(rig: Rig) -> str:
 
 
 def _imported(source: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of each import in a text."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

@@ -115,9 +115,8 @@ Around = Callable[[Batch], AbstractContextManager[object]]
 
 
 def steps(state: TrainingState, around: Around = nullcontext, *, started: bool = False) -> Iterator[Step]:
-    """Take the steps that are left of a run, one when it is asked for.
+    """Take the steps that are left of a run, one when it is asked for; around: a context for a step's work.
 
-    around: a context for what a step does with its batch on the device.
     started: the state's stage has started already, as after a resumption.
     """
     while True:
@@ -158,10 +157,8 @@ def _is_number(value: object) -> bool:
 class Reference:
     """A training that nothing disturbed.
 
-    Attributes:
-        trained: What came of it.
-        checkpoints: As files, by the number of steps, from the middle of each stage.
-        changed: Attributes outside the state dict that training changed, each with the class that it is of.
+    checkpoints: as files, by the number of steps, from the middle of each stage.
+    changed: attributes outside the state dict that training changed, each with the class that it is of.
     """
 
     trained: Trained
@@ -209,10 +206,7 @@ def train(state: TrainingState, *, started: bool = False) -> Trained:
 
 
 def first_difference(whole: Trained, other: Trained) -> str:
-    """Where two trainings begin to differ in a bit, in words; empty where they never do.
-
-    other: may have the last losses alone.
-    """
+    """Where two trainings begin to differ in a bit, in words; empty where they never do."""
     losses = zip(whole[0][::-1], other[0][::-1], strict=False)
     distances = [back for back, (a, b) in enumerate(losses, 1) if not _same(a, b)]
     if distances:

@@ -15,14 +15,9 @@ from harness.suite.registry import load_method, method_sources
 
 
 def load(target: str) -> type[Method]:
-    """The class that is meant.
+    """The class that is meant, as `check` takes it.
 
-    Args:
-        target: Name of a registered method, a dotted module, or a file; `:Class` behind it chooses among several.
-
-    Raises:
-        UsageError: There is no such method, module or file, or it holds none or several.
-        FaultError: It cannot be imported.
+    Raises `UsageError` where there is none, or several; `FaultError` where it cannot be imported.
     """
     known = method_sources()
     if target in known:

@@ -17,11 +17,7 @@ from harness.check.lines import LINES, Line, try_line
 
 
 class MethodTests:
-    """Holds a method to the contract.
-
-    Attributes:
-        method: The class under test.
-    """
+    """Holds the class `method` to the contract."""
 
     method: ClassVar[type[Method]]
 

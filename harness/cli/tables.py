@@ -71,7 +71,6 @@ def plan_table(dry_run: DryRun, forecast: Forecast) -> Printed:
 
 
 def _costs(forecast: Forecast, own: Sequence[PlannedTraining]) -> tuple[str, str]:
-    """Device-hours and megabytes of some runs together."""
     seconds = [forecast.seconds(training) for training in own]
     known = [each for each in seconds if each is not None]
     hours = f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"

@@ -1,9 +1,8 @@
 """Weak augmentation of the field, batched on the device: one gather for any mix of rotations and flips.
 
-Half of the samples get a random multiple of 90 degrees and a flip, the others a whole-degree rotation in [-20, 20)
-(METHODS: the ACDC loader that the literature shares), nearest neighbour for image and label alike. That loader turns a
-slice at its native size and zooms afterwards; here slices are at training size already, so the zoom is folded into the
-map: in native proportions nothing shears.
+Half of the samples get a random multiple of 90 degrees and a flip, the others a whole-degree rotation in [-20, 20), as
+in the ACDC loader that the literature shares; nearest neighbour for image and label alike. That loader zooms a slice
+after it is turned; here slices are at training size already, so the zoom is folded into the map.
 """
 
 import math
@@ -17,8 +16,7 @@ MAX_DEGREES = 20
 def draw_maps(aspects: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """[B, 2, 2] linear maps from output to input coordinates (centred, in pixels), drawn on the device.
 
-    aspects: [B], width over height of what a pixel at training size covers of the native image; size: (H, W) at
-             training size.
+    aspects: [B], width over height of what a pixel at training size covers of the native image; size: (H, W).
     """
     count, device = len(aspects), aspects.device
     right_angles = (torch.randint(4, (count,), generator=generator, device=device)).float() * (math.pi / 2)

@@ -40,10 +40,7 @@ class Cache:
 
     @classmethod
     def open(cls, folder: Path, on_violation: Callable[[str], None] | None = None) -> Cache:
-        """Open the cache in `folder`.
-
-        Raises `DataError` if it is not a whole cache, `RecordError` if a newer version wrote it.
-        """
+        """Open a cache. Raises `DataError` if it is not whole, `RecordError` if a newer version wrote it."""
         cache = cls(folder, read_manifest(folder / MANIFEST), on_violation)
         with reading(folder):
             missing = [name for name in (DEVELOPMENT, TEST) if not (folder / name).is_file()]

@@ -40,7 +40,6 @@ def check_pairs(
 
 
 def _repeated_pixels(cases: Sequence[Case], images: Mapping[str, str], where: Mapping[str, str]) -> Findings:
-    """Cases with the same pixels: across splits (a problem) and within one (a warning)."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         groups[images[case.id]].append(case)

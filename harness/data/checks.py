@@ -67,7 +67,6 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
 
 
 def _of_cases(cases: Sequence[Case]) -> list[str]:
-    """What the readers of the cases warn of, a line for each thing, with the cases that it is true of."""
     by_text: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         for text in case.warnings:

@@ -44,28 +44,17 @@ def change_gamma(images: Tensor, exponents: Tensor) -> Tensor:
 
 
 def blur(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Gaussian blur along every axis, mirrored at the border about the outermost voxel's centre.
+    """Gaussian blur of [n, 1, *size] along every axis, mirrored at the border about the outermost voxel's centre.
 
-    Args:
-        images: [n, 1, *size].
-        sigmas: [n, D], one for each axis, in voxels, above 0 and at most a tenth of the side.
-
-    Returns:
-        [n, 1, *size].
+    sigmas: [n, D], one for each axis, in voxels, above 0 and at most a tenth of the side.
     """
     return along_axes(images, lambda axis, side: _blur_matrix(side, sigmas[:, axis]), tuple(range(sigmas.shape[1])))
 
 
 def lower_resolution(images: Tensor, shares: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Bring axes to a share of their voxels, the nearest ones, and back by cubic convolution.
+    """Bring axes of [n, 1, *size] to a share of their voxels, the nearest ones, and back by cubic convolution.
 
-    Args:
-        images: [n, 1, *size].
-        shares: [n] in (0, 1], rounded to whole numbers of voxels.
-        axes: Which axes of *size, from 0.
-
-    Returns:
-        [n, 1, *size].
+    shares: [n] in (0, 1], rounded to whole numbers of voxels; axes: those of *size, from 0.
     """
     return along_axes(images, lambda _axis, side: _low_resolution_matrix(side, shares), axes)
 
@@ -107,7 +96,6 @@ def _low_resolution_matrix(side: int, shares: Tensor) -> Tensor:
 
 
 def _cubic(distance: Tensor) -> Tensor:
-    """The kernel at a distance from 0 to 2."""
     near = ((CUBIC + 2.0) * distance - (CUBIC + 3.0)) * distance.square() + 1.0
     far = CUBIC * (((distance - 5.0) * distance + 8.0) * distance - 4.0)
     return torch.where(distance <= 1.0, near, far)

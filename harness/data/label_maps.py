@@ -34,19 +34,12 @@ SPACING = 1e-3
 
 
 def read_label_maps(folder: Path, manifest: Manifest, dimension: int) -> dict[str, LabelMap]:
-    """Read and check the label map of every test case.
+    """The label map of every test case by its id, in the shape of the case.
 
-    Args:
-        folder:    holds <case id>.nii.gz (or .nrrd, .mha, .npy) for each test case; other files are left alone.
-        manifest:  of the dataset.
-        dimension: 2 for slices, 3 for volumes.
+    folder: holds <case id>.nii.gz (or .nrrd, .mha, .npy) for each test case; other files are left alone.
 
-    Returns:
-        Label maps by case id, in the shape of the cases.
-
-    Raises:
-        DataError: a case has no file or several, or some file is unreadable, of another geometry, or holds something
-            else than the dataset's classes. All such files are named.
+    Raises `DataError`, which names all files that are missing, twice, unreadable, of another geometry, or hold
+    something else than the dataset's classes.
     """
     files = _find(folder, manifest.of("test"))
     labels: dict[str, LabelMap] = {}

@@ -31,9 +31,8 @@ def local_home() -> Path | None:
 def local_copy(cache: Cache, home: Path | None) -> Cache:
     """The same cache below `home`, copied there first if need be; the cache itself where `home` is None or no use.
 
-    The copy appears whole or not at all, by one process at a time, checked byte for byte against its source. Test cases
-    are copied as bytes, never opened: they stay behind the permit. A disk that is full, absent or not ours costs a
-    message, never the run.
+    The copy appears whole or not at all, and is compared with its source. Test cases are copied as bytes, never opened.
+    A disk that is full, absent or not ours costs a message, never the run.
     """
     if home is None:
         return cache
@@ -55,7 +54,6 @@ def local_copy(cache: Cache, home: Path | None) -> Cache:
 
 
 def _is_copy(cache: Cache, destination: Path) -> bool:
-    """Whether a whole copy of this very cache lies there already."""
     if not (destination / MANIFEST).is_file():
         return False
     return read_manifest(destination / MANIFEST).checksum == cache.manifest.checksum

@@ -34,8 +34,8 @@ def _namesakes(root: Path, name: str) -> list[Path]:
 def cache_name(dataset: Dataset, folder: Path | None) -> str:
     """Folder name of the cache that belongs to the present state of `folder`.
 
-    Made of the dataset, its version and a fingerprint of its splits, the code that reads it and the paths, sizes and
-    times of all source files: milliseconds, where hashing the scans takes seconds.
+    Made of the dataset, its splits, the code that reads it and the paths, sizes and times of all source files:
+    milliseconds, where hashing the scans takes seconds.
     """
     fingerprint = digest(
         {
@@ -50,9 +50,7 @@ def cache_name(dataset: Dataset, folder: Path | None) -> str:
 
 
 def _reader_sha256(dataset: Dataset) -> str:
-    """Of the files that define the dataset, with the packages beside them, where readers of its layouts may lie.
-
-    And of ours that read the files of scans.
+    """Of the code that defines the dataset, of the packages beside it, and of ours that reads scans.
 
     Beside a module of no package lies whatever else is installed: that is none of the dataset's business.
     """

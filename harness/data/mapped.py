@@ -34,8 +34,7 @@ UNUSABLE = (RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
 def map_cases(cache: Cache, split: str, preprocessing: Preprocessing) -> Preprocessed:
     """The cases of "train" or "val", mapped from their file, which is made first if need be.
 
-    A folder that cannot be written, or not within minutes, costs a warning and memory of this process's own.
-    Raises as `Cache.cases`, where cases are read.
+    A folder that cannot be written costs a warning and memory of this process's own. Raises as `Cache.cases`.
     """
     infos, cases = cache.manifest.of(split), cache.cases(split)
     origin = _origin(cache, split, preprocessing)
@@ -75,10 +74,7 @@ def _name(split: str, preprocessing: Preprocessing, origin: str) -> str:
 
 
 def _read(path: Path, origin: str) -> Tensors | None:
-    """The tensors of a whole file of this origin, mapped. None where there is none; another one is removed.
-
-    Raises `OSError` where it cannot be read or mapped.
-    """
+    """The mapped tensors of a file of this origin; None where there is none. Another one is removed."""
     try:
         refuse_damaged_zip(path)
         content = torch.load(path, mmap=True, weights_only=True)

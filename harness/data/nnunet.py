@@ -103,10 +103,7 @@ def draw_switch(
 def draw_maps(aspects: Tensor, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Draw [n, D, D] linear maps from a patch's voxels to the scan's, both from their centres.
 
-    Args:
-        aspects: [n], width over height of what a voxel at training size covers in the plane of the first two axes.
-        size: Of the patch, D sides.
-        generator: On the device of the aspects.
+    aspects: [n], width over height of what a voxel at training size covers in the plane of the first two axes.
     """
     count, device, dimension = len(aspects), aspects.device, len(size)
     axes, limit = turning_axes(size), math.radians(largest_angle(size))

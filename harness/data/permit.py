@@ -18,9 +18,7 @@ _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=N
 
 @contextmanager
 def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, no cache object of this thread opens a test split, with or without a permit.
-
-    tell: called with a message at each attempt.
+    """While the block runs, no cache object of this thread opens a test split; `tell` gets a message at each attempt.
 
     It prevents mistakes, not malice: whoever can write code can open a file.
     """
@@ -38,11 +36,7 @@ def guard() -> Callable[[str], None] | None:
 
 @dataclass(frozen=True, slots=True)
 class ScoringPermit:
-    """Says that this use of the test split is on record.
-
-    scored: where uses of the dataset's test split are recorded.
-    use:    the recorded one.
-    """
+    """Says that this use of a dataset's test split is on record in `scored`."""
 
     scored: ScoredFolder
     use: Use
@@ -55,10 +49,9 @@ class ScoringPermit:
 
 @dataclass(frozen=True, slots=True)
 class TestPermit:
-    """Says that the selection is recorded and that a run's checkpoint is final.
+    """Says that the selection names a run and that its checkpoint is final.
 
     selection: the run's selection.json.
-    run:       id of the run, which the selection must name.
     final:     what the run wrote after its last step, with the hash of weights that can no longer change.
     """
 
@@ -71,10 +64,8 @@ class TestPermit:
     def refuse_changed_selection(self) -> None:
         """Read the selection before the split is asked for: what befell it while the run trained is no violation.
 
-        Raises:
-            InterruptedRunError: it is not there now, or names other runs alone.
-            RecordError: it is damaged.
-            DiskError: it cannot be read.
+        Raises `InterruptedRunError` where it is gone or names other runs alone, `RecordError` or `DiskError` where it
+        cannot be read.
         """
         if not self.selection.exists():
             raise InterruptedRunError(f"{self.selection} is not there now; put it back, then the same command goes on")
@@ -100,7 +91,6 @@ class TestPermit:
         return []
 
     def _read(self) -> Selection | str:
-        """The selection, or what is wrong with its file."""
         try:
             return read_record(self.selection, Selection)
         except (RecordError, DiskError) as error:

@@ -168,7 +168,6 @@ def _of_one_patient(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> It
 
 
 def _nowhere(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> list[str]:
-    """Classes that no volume holds."""
     absent = [
         name for number, name in enumerate(dataset.classes) if not any(volume.shares[number] for volume in volumes)
     ]

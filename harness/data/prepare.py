@@ -69,10 +69,8 @@ def _prepared_place(dataset: PreparedDataset, data: Path | None) -> Path:
 def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     """Read, check and write `dataset` as a cache into the folder `destination`, which appears whole or not at all.
 
-    root: a folder in one of the dataset's layouts, or one that holds it under its name; None for generated data.
-
-    Raises `DataError` with all problems at once, or when `destination` holds anything else; `DiskError` when it cannot
-    be written. A cache of the same data that is already there is kept.
+    A cache of the same data that is already there is kept. Raises `DataError` with all problems at once, or when
+    `destination` holds anything else; `DiskError` when it cannot be written.
     """
     refuse_occupied(destination)
     folder, layout = _source(dataset, root)

@@ -79,10 +79,7 @@ class Preprocessed:
 
 
 def preprocess(infos: Sequence[CaseInfo], cases: Iterable[Case], preprocessing: Preprocessing) -> Preprocessed:
-    """Bring cases to training size, always on the CPU: all devices train on the same bits.
-
-    infos: of the same cases, in their order. cases: taken one at a time, so that no more than one is in memory.
-    """
+    """Bring cases to training size, one at a time, always on the CPU: all devices train on the same bits."""
     sizes = [math.prod(training_shape(info, preprocessing)) for info in infos]
     image_sizes = [info.channels * size for info, size in zip(infos, sizes, strict=True)]
     native_sizes = [math.prod(info.shape) for info in infos]

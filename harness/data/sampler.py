@@ -50,10 +50,7 @@ def labelled_or_not(labelled: Sequence[bool], device: torch.device) -> tuple[Ten
 
 
 class Sampler(ABC):
-    """Draws augmented batches. Its generator is the only randomness of the data, and it is in the checkpoint.
-
-    augmentation: what every image goes through.
-    """
+    """Draws augmented batches. Its generator is the only randomness of the data, and it is in the checkpoint."""
 
     def __init__(self, data: TrainingSet, seed: int, augmentation: Augmentation) -> None:
         self.data = data

@@ -1,7 +1,4 @@
-"""Native volumes to the voxel size of their dataset and to a fraction of it, for training, validation and test alike.
-
-And zeros around those that are smaller than a patch.
-"""
+"""Native volumes to the voxel size of their dataset, to a fraction of it, and padded to the size of a patch."""
 
 from collections.abc import Sequence
 

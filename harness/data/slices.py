@@ -89,7 +89,6 @@ class SliceSampler(Sampler):
         return augment.apply_maps(images, labels, maps, self._grid)
 
     def _points(self, index: Tensor) -> Points:
-        """Where slices are read, turned, scaled and mirrored."""
         maps = nnunet.draw_maps(self._slices.aspects[index], self._size, self._generator)
         height, width = self._size
         places = maps @ self._grid

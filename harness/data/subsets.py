@@ -7,16 +7,11 @@ from harness.api.errors import UsageError
 
 
 def labelled_patients(order: Sequence[str], count: int | None, subset: int, dataset: str) -> tuple[str, ...]:
-    """The labelled patients of one subset.
+    """The labelled patients of one subset, of training patients in published order; None labels all.
 
-    order:   training patients in published order.
-    count:   how many are labelled; None takes all of them.
-    subset:  0 is the literature's (the first `count`); k >= 1 takes the first `count` of a permutation seeded by
-             k and the dataset's name, so larger counts of one subset contain the smaller ones.
-    dataset: its name.
-
-    The permutation sorts sha256 digests: no version of any library can change it.
-    Raises `UsageError` for a count or a subset that does not exist.
+    Subset 0 is the literature's (the first `count`); k >= 1 takes the first `count` of a permutation seeded by k and
+    the dataset's name, so larger counts of one subset contain the smaller ones. It sorts sha256 digests: no version of
+    any library can change it. Raises `UsageError` for a count or a subset that does not exist.
     """
     if subset < 0:
         raise UsageError(f"subset: {subset} does not exist; subsets count from 0")
@@ -30,14 +25,10 @@ def labelled_patients(order: Sequence[str], count: int | None, subset: int, data
 
 
 def validation_patients(order: Sequence[str], count: int | None, dataset: str) -> tuple[str, ...]:
-    """The patients on whom a run is validated: the same for all runs that ask for as many.
+    """The patients on whom a run is validated: the same for all runs that ask for as many; None takes all.
 
-    order:   validation patients in published order.
-    count:   how many there are to be; None takes all of them.
-    dataset: its name, which alone seeds the draw. Larger counts contain the smaller ones.
-
-    They keep their published order, so that all of them give the same numbers as None.
-    Raises `UsageError` for a count that does not exist.
+    The dataset's name alone seeds the draw; larger counts contain the smaller ones. They keep their published order, so
+    that all of them give the same numbers as None. Raises `UsageError` for a count that does not exist.
     """
     if count is None:
         return tuple(order)

@@ -58,10 +58,7 @@ class Twin:
 
 
 def find_twins(cases: Sequence[Case], dimension: int) -> list[Twin]:
-    """Pairs of cases that hold one scan; those whose pixels are equal bit by bit are among them.
-
-    dimension: of the dataset; slices are compared by themselves in 2D alone.
-    """
+    """Pairs of cases that hold one scan; slices are compared by themselves in 2D alone."""
     if len(cases) < 2:
         return []
     grids = np.stack([grid_of(case.image) for case in cases])
@@ -103,7 +100,6 @@ def turned(box: NDArray[Any], turn: Turn) -> NDArray[Any]:
 
 
 def _same_volumes(cases: Sequence[Case], grids: Vectors, patients: NDArray[np.intp]) -> Iterator[Twin]:
-    """Volumes of different patients whose images are alike on the grid, as they lie or turned."""
     limit = _limit(_nearest(grids.reshape(len(grids), -1), patients), VOLUMES_ALIKE)
     for i, j, turn, r in _alike_turned(grids, limit):
         if patients[i] != patients[j]:
@@ -150,7 +146,6 @@ def _alike_turned(grids: Vectors, limit: float) -> Iterator[tuple[int, int, Turn
 
 
 def _same_slices(cases: Sequence[Case], patients: NDArray[np.intp]) -> Iterator[Twin]:
-    """Volumes of different patients that share slices."""
     planes = np.concatenate([grid_of(case.image, (1, 2)).reshape(len(case.image), -1) for case in cases])
     owner = np.repeat(np.arange(len(cases)), [len(case.image) for case in cases])
     place = np.concatenate([np.arange(len(case.image)) for case in cases])

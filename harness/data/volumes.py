@@ -121,7 +121,6 @@ class VolumeSampler(Sampler):
         return patch_indices(volumes.offsets[index], volumes.shapes[index], places, turns, volumes.patch)
 
     def _points(self, index: Tensor, places: Tensor) -> Points:
-        """Where patches are read, turned about their centres, scaled and mirrored."""
         volumes = self._volumes
         size = torch.stack([torch.full_like(index, side) for side in volumes.patch], 1)
         shapes = volumes.shapes[index]

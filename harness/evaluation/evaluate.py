@@ -74,19 +74,11 @@ def native_labels(coarse: Tensor, shape: tuple[int, ...], engine: Engine) -> Ten
 def predict_ensemble(
     members: Sequence[tuple[nn.Module, Engine]], image: Tensor, shape: tuple[int, ...], task: Task
 ) -> LabelMap:
-    """Label map of one scan by several networks: the class of the highest mean probability.
+    """Label map of one scan in its native shape, on the host: the class of the highest mean probability of networks.
 
-    A single network gives what `predict` gives.
-
-    Args:
-        members: Networks of one task, on the image's device, with the settings of their runs. The first one's
-            decide on post-processing.
-        image: As predictors get it: slices [Z, C, h, w], or a volume [C, x, y, z].
-        shape: Of the scan at native resolution.
-        task: At training resolution.
-
-    Returns:
-        Labels of that shape, on the host.
+    members: networks of one task with the settings of their runs; the first one's decide on post-processing.
+    image:   as predictors get it: slices [Z, C, h, w], or a volume [C, x, y, z].
+    task:    at training resolution.
     """
     network, engine = members[0]
     if len(members) > 1:
@@ -123,10 +115,7 @@ def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine:
 
 
 def dice_by_class(prediction: Tensor, truth: Tensor, n_classes: int) -> Tensor:
-    """Dice of the foreground classes, [n_classes - 1] float64, to the bit that of `case_metrics`.
-
-    prediction, truth: uint8 label maps of one shape on one device; n_classes counts the background too.
-    """
+    """Dice of the foreground classes, [n_classes - 1] float64, to the bit that of `case_metrics`."""
     both, predicted, true = (
         torch.bincount(labels.flatten(), minlength=n_classes)[1:]  # agreement on the background counts as 0 too
         for labels in (truth * (prediction == truth), prediction, truth)
@@ -144,9 +133,6 @@ def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engin
 def case_rows(
     predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, engine: Engine, checkpoint: str
 ) -> pd.DataFrame:
-    """All metrics: one row per case and class, marked with the checkpoint rule that picked the weights.
-
-    predicted: what `predict_all` gave for `volumes`.
-    """
+    """All metrics of what `predict_all` gave: a row per case and class, marked with the rule that chose the weights."""
     truths = ((volume.case, volume.labels.cpu().numpy()) for volume in volumes)
     return metric_rows(predicted, truths, task.foreground, Tolerance(*engine.nsd_tolerance), checkpoint)

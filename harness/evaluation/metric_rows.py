@@ -24,12 +24,7 @@ def metric_rows(
 ) -> pd.DataFrame:
     """All metrics: one row per case and class, to the seven digits of single precision, which take half the space.
 
-    Args:
-        predicted:  label map by case id, in the shape of its truth.
-        truths:     the annotated cases, in the order of the rows.
-        foreground: names of the classes without background.
-        tolerance:  of the surface Dice.
-        checkpoint: the rule that picked the weights, as the rows name it.
+    truths: the annotated cases, in the order of the rows; checkpoint: the rule that picked the weights.
     """
     import pandas as pd
 

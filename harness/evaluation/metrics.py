@@ -34,11 +34,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Up to which distance two surfaces agree for the normalised surface Dice.
-
-    voxels: of voxels as unit cubes.
-    mm:     in millimetres.
-    """
+    """Up to which distance two surfaces agree for the normalised surface Dice, in voxels (as unit cubes) and in mm."""
 
     voxels: float
     mm: float
@@ -90,10 +86,8 @@ def case_metrics(
 ) -> dict[str, ClassMetrics]:
     """Metrics of every foreground class of one volume, in label order.
 
-    prediction, truth: label maps of one shape at native resolution, values 0 .. len(classes).
-    classes:           foreground names; label value = position + 1.
+    prediction, truth: label maps of one shape at native resolution; label value = position in `classes` + 1.
     spacing_mm:        voxel size along each axis, or None where it is unknown.
-    tolerance:         of the normalised surface Dice.
     Raises ValueError when shapes differ.
     """
     if prediction.shape != truth.shape:
@@ -196,14 +190,12 @@ def _distances(first: Mask, second: Mask, scale: Distances | None) -> tuple[Dist
 
 
 def _points(mask: Mask, scale: Distances | None) -> Distances:
-    """Coordinates of the voxels of `mask`, [n, dimensions], times `scale` where given."""
     indices = np.unravel_index(np.flatnonzero(mask), mask.shape)
     points = np.stack(indices, axis=1).astype(np.float64)
     return points if scale is None else points * scale
 
 
 def _nearest(points: Distances, targets: Distances, n_zeros: int) -> Distances:
-    """`n_zeros` zeros, then the distance from each point to the nearest target."""
     distances = np.zeros(n_zeros + len(points))
     if len(points):
         # Voxels lie on a grid, so sliding-midpoint splits keep the tree even without the sort that balancing costs.

@@ -36,10 +36,7 @@ convolution for one window of 48 x 48 x 16, which took 110 ms alone and 35 ms by
 
 @contextmanager
 def inference(network: nn.Module, device: torch.device, precision: Precision = "float32") -> Iterator[None]:
-    """Evaluation mode without gradients; every part's training flag and random generators return to what they were.
-
-    precision: of the calls within; bfloat16 runs under autocast.
-    """
+    """Evaluation mode without gradients; every part's training flag and random generators return to what they were."""
     flags = [(module, module.training) for module in network.modules()]  # a method may keep some parts frozen
     forked = [device] if device.type == "cuda" else []  # the CPU's generator is always forked
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
@@ -53,13 +50,7 @@ def inference(network: nn.Module, device: torch.device, precision: Precision = "
 
 
 def predict_slices(network: nn.Module, volumes: Sequence[Tensor], engine: Engine) -> list[Tensor]:
-    """Label map of every volume at training size, from its slices.
-
-    network: images [N, C, h, w] -> logits [N, n_classes, h, w]; left as `inference` says.
-    volumes: [Z, C, h, w] each, the slices of a volume at training size, on the network's device.
-    engine:  precision and memory format of the forward passes.
-    Returns [Z, h, w] uint8 for each: the class of the highest logit.
-    """
+    """Label map [Z, h, w] uint8 of every volume [Z, C, h, w] at training size: the class of the highest logit."""
     memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
     slices = list(chain.from_iterable(volumes))
     with inference(network, slices[0].device, engine.precision):
@@ -87,14 +78,11 @@ def slice_scores(network: nn.Module, slices: Tensor, engine: Engine) -> Tensor:
 def predict_windows(
     network: nn.Module, volumes: Sequence[Tensor], task: Task, stride: Stride, engine: Engine
 ) -> list[Tensor]:
-    """Label map of every volume at training resolution, from its windows.
+    """Label map [x, y, z] uint8 of each volume [C, x, y, z] at training resolution: the class of highest mean score.
 
-    network: windows [N, C, *task.size] -> logits [N, n_classes, *task.size]; left as `inference` says.
-    volumes: [C, x, y, z] each, at training resolution, on the network's device.
-    stride:  of the windows in voxels at training resolution; None: `WINDOW_STRIDE`. None is longer than a window.
-    engine:  precision and memory format of the forward passes, and how many windows fit into each: windows without
-             gradients do where patches with gradients did. Scores are summed in float32.
-    Returns [x, y, z] uint8 for each: the class of the highest mean score.
+    stride: of the windows in voxels; None: `WINDOW_STRIDE`. It is never longer than a window.
+    engine: precision and memory format, and how many windows fit into each forward: windows without gradients do where
+            patches with gradients did. Scores are summed in float32.
     """
     with inference(network, volumes[0].device, engine.precision):
         return [

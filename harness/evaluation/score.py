@@ -28,21 +28,10 @@ Flip = tuple[bool, ...]
 def score(
     predicted: Mapping[str, LabelMap], cache: Cache, permit: ScoringPermit, dimension: int, tolerance: Tolerance
 ) -> pd.DataFrame:
-    """Open the test split once and compute every metric.
+    """Open the test split once and compute every metric, in the columns of a run's cases.parquet.
 
-    Args:
-        predicted: label map of each test case, in its shape.
-        cache:     the data.
-        permit:    says that this use of the test split is on record.
-        dimension: 2 for slices, 3 for volumes.
-        tolerance: of the surface Dice.
-
-    Returns:
-        Per-case records, columns as of a run's cases.parquet.
-
-    Raises:
-        ClosedSplitError: the use is not on record.
-        DataError: the label maps agree far better with the annotation when they are mirrored.
+    Raises `ClosedSplitError` where the use is not on record, and `DataError` where the label maps agree far better with
+    the annotation when they are mirrored.
     """
     manifest = cache.manifest
     agreement = _Agreement(dimension)
@@ -54,8 +43,6 @@ def score(
 
 
 class _Agreement:
-    """Mean Dice of the foreground over cases, as it is and for each way of mirroring."""
-
     def __init__(self, dimension: int) -> None:
         self._axes = AXES if dimension == 2 else AXES[::-1]
         self._dice: dict[Flip, list[float]] = {flip: [] for flip in product((False, True), repeat=3)}

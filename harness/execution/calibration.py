@@ -41,9 +41,8 @@ WAIT_SECONDS = 3600.0
 def find_calibration(plan: Plan, store: SuiteFolder) -> Calibration | None:
     """The calibration that a plan is resolved by: the one beside its runs, or else the one that the suite names.
 
-    Raises:
-        UsageError: the suite names one that is not there, or is of another task or other settings.
-        RecordError: it is damaged, or was edited by hand.
+    Raises `UsageError` where the suite names one that is not there or is of another task or other settings,
+    `RecordError` where it is damaged or was edited by hand.
     """
     named = _named(plan.loaded, store)
     stored = [each for each in store.calibrations() if not differences(plan, each.header)]
@@ -63,14 +62,9 @@ def is_lacking(plan: Plan, known: Calibration | None) -> bool:
 def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = True) -> Plan:
     """The plan with its steps by stage, under a budget of reference steps; as it is under another one.
 
-    Args:
-        plan: On its prepared data.
-        cache: These data.
-        store: Where the calibration is kept, beside the runs.
-        measure: Whether what is not known is measured here, or refused.
+    measure: whether what is not known is measured here, and kept beside the runs, or refused.
 
-    Raises:
-        UsageError: the calibration lacks an entry, or leaves a stage too few steps.
+    Raises `UsageError` where the calibration lacks an entry, or leaves a stage too few steps.
     """
     if plan.budget.currency != "reference_steps":
         return plan
@@ -88,11 +82,7 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
 
 
 def adopt_calibrations(plan: Plan, store: SuiteFolder, source: SuiteFolder) -> None:
-    """Take over what another suite has measured, where nothing was measured here yet: its steps, and so its runs.
-
-    Raises:
-        RecordError: a calibration is damaged, or was edited by hand.
-    """
+    """Take over what another suite has measured, where nothing was measured here yet: its steps, and so its runs."""
     if plan.budget.currency == "reference_steps" and find_calibration(plan, store) is None:
         for calibration in source.calibrations():
             if not differences(plan, calibration.header):
@@ -189,17 +179,10 @@ def measure_suite(
 ) -> tuple[Calibration | None, Calibration, SuiteFolder]:
     """Measure all entries of a suite anew.
 
-    Args:
-        loaded: The suite.
-        data: As for a run.
-        runs: Folder of all records.
-        check: Whether there must be a calibration, to be compared; its folder of records may then be missing.
+    check: whether there must be a calibration, to be compared; its folder of records may then be missing.
 
-    Returns:
-        The calibration on record, if it was asked for; the new one; the suite's folder.
-
-    Raises:
-        UsageError: the suite has no budget of reference steps, or no calibration to be checked.
+    Returns the calibration on record, if it was asked for; the new one; the suite's folder. Raises `UsageError` where
+    the suite has no budget of reference steps, or no calibration to be checked.
     """
     from harness.data.prepare import resolve as find_data
 

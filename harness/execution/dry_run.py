@@ -60,17 +60,7 @@ class DryRun:
 
 
 def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> DryRun:
-    """Plan a suite and compare it with the records.
-
-    Args:
-        loaded: the suite.
-        data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
-        runs:   folder RUNS of all suites.
-        rung:   of the suite's ladder, as `run` takes it.
-
-    Raises:
-        UsageError, DataError: as `run` would, for a bad suite or bad data.
-    """
+    """Plan a suite and compare it with the records; raises for a bad suite or bad data as `open_session` does."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
     refuse_broken_methods(plan)
@@ -107,19 +97,12 @@ UNKNOWN = "unknown: no finished run to judge by"
 def wall_time(
     pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int
 ) -> tuple[float, float, str] | str:
-    """A range for the wall time of unfinished runs.
+    """Seconds at least and at most for unfinished runs, and the source of the figures; or why nothing is known.
 
     It comes from finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall
     time to charge. Under `steps` each method has its own ratios, since steps of two methods cost different times.
 
-    Args:
-        pending:      the runs, in the order in which they start.
-        records:      records of the suite.
-        device_model: where they will run.
-        workers:      runs at a time.
-
-    Returns:
-        Seconds at least, seconds at most, and the source of the figures; or why nothing is known.
+    pending: in the order in which they start; device_model: where they will run; workers: runs at a time.
     """
     if not pending:
         return "none, everything is done"

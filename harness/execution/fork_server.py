@@ -158,7 +158,6 @@ class Server:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
 
     def _report_ends(self) -> None:
-        """Say how processes ended."""
         for pid, end in list(self._ends.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:

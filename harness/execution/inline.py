@@ -12,10 +12,7 @@ from harness.train.run import RunSettings, train_run
 
 
 def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> Iterator[Outcome]:
-    """Yield the outcome of each run as it ends. Ends early when asked to stop.
-
-    Errors that the user must act on are raised: `UsageError`, `DataError`, `DiskError`.
-    """
+    """Yield the outcome of each run as it ends; ends early when asked to stop. What the user must act on is raised."""
     for run in runs:
         if settings.stop.is_set():
             return

@@ -45,7 +45,6 @@ BUSY = 73
 class Order:
     """The arguments of a child process. Holds plain values, so that it can be sent to another node.
 
-    run:       id of the run.
     suite:     absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
     cache:     absolute path of the prepared data.
     allowance: what a trial of a search may spend, in the budget's currency.
@@ -216,10 +215,7 @@ class Child(Protocol):
 
 
 class RestartingRun:
-    """A run that is started again, from its checkpoint, when it is killed. Ends after `MAX_STARTS` starts.
-
-    stop: once this is set, a killed run is not started again.
-    """
+    """A run that is started again from its checkpoint when it is killed, up to `MAX_STARTS` times, not after a stop."""
 
     def __init__(self, order: Order, stop: StopFlag, start: Callable[[Order], Child] = RunProcess) -> None:
         self.order = order
@@ -266,16 +262,9 @@ def last_message(log: Path, log_start: int, code: int) -> str:
 
 
 def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, number: int = signal.SIGTERM) -> int:
-    """Signal the processes of this host that train these runs for a driver. They write a checkpoint and end.
+    """Signal the processes of this host that train these runs for a driver: they write a checkpoint and end.
 
-    Args:
-        folders: paths of the runs' folders.
-        driver:  pid of the driver that started them.
-        job:     the driver's Slurm job. Pids alone may be equal on two hosts.
-        number:  the signal.
-
-    Returns:
-        How many processes were signalled.
+    driver: pid of the driver that started them; job: its Slurm job, since pids alone may be equal on two hosts.
     """
     signalled = 0
     for folder in folders:

@@ -27,15 +27,12 @@ DEVICE = re.compile(r"\d+|(GPU|MIG)-\S+")
 class ProcessPool:
     """Child processes that train runs side by side. A run whose process is killed is started once more.
 
-    Attributes:
-        session:            the suite with its data and records.
-        devices:            one entry for each run at a time: the CUDA devices that it sees. None leaves them as they
-                            are, say for a core without a GPU.
-        checkpoint_seconds: wall seconds between the checkpoints of a run.
-        stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
-        tick:               called with the runs that run now, several times a second.
-        start:              starts the process of an order.
-        elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
+    devices:            one entry for each run at a time: the CUDA devices that it sees. None leaves them as they are.
+    checkpoint_seconds: wall seconds between the checkpoints of a run.
+    stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
+    tick:               called with the runs that run now, several times a second.
+    start:              starts the process of an order.
+    elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
     """
 
     session: Session
@@ -73,10 +70,7 @@ class ProcessPool:
 
 
 def pool_devices(size: int) -> list[str | None]:
-    """What each of `size` runs at a time may see of the GPUs: one each, and no more runs than GPUs.
-
-    Without GPUs the answer is None for each.
-    """
+    """What each of `size` runs at a time may see of the GPUs: one each, no more runs than GPUs; None without GPUs."""
     named = (name.strip() for name in os.environ.get(VISIBLE, "").split(","))
     visible = list(takewhile(DEVICE.fullmatch, named))
     if VISIBLE not in os.environ:

@@ -51,12 +51,10 @@ class Cluster:
 
 @contextmanager
 def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator[Cluster]:
-    """Join a Ray, or bring up one of our own.
+    """Join a Ray, or bring up one of our own on this machine.
 
-    Args:
-        address: HOST:PORT or a file that announces it. None brings up a Ray on this machine.
-        workers: runs at a time. None takes the GPUs, or the cores without them.
-        most:    upper limit of the runs at a time.
+    address: HOST:PORT or a file that announces it; workers: runs at a time, None takes the GPUs, or the cores without
+    them; most: upper limit of both.
     """
     if address is None:
         workers = min(workers or default_workers(), most)
@@ -72,8 +70,8 @@ def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator
 def read_address(text: str) -> tuple[str, int, float]:
     """Address of a running Ray, number of its nodes, and how many seconds to wait for them.
 
-    text: HOST:PORT, or the name of a file that holds these three values, separated by spaces. Raises `UsageError` for
-          anything else.
+    text: HOST:PORT, or a file that holds these three values, separated by spaces. Raises `UsageError` for anything
+    else.
     """
     path = Path(text)
     try:
@@ -88,10 +86,7 @@ def read_address(text: str) -> tuple[str, int, float]:
 
 @contextmanager
 def joined_ray(address: str) -> Iterator[Any]:
-    """Join a Ray that another program starts and stops. Waits until all its nodes have joined.
-
-    address: HOST:PORT, or a file that announces it, see `read_address`.
-    """
+    """Join a Ray that another program starts and stops, see `read_address`, once all its nodes have joined."""
     where, nodes, seconds = read_address(address)
     ray = _import_ray()
     try:
@@ -266,7 +261,6 @@ class RayPool(ProcessPool):
     cluster: Cluster = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        """Tell Ray what a task needs."""
         self.start = self._give_to_ray
         remote = self.cluster.ray.remote(num_cpus=1, num_gpus=self.cluster.run_gpus, max_retries=0)
         self._task = remote(run_process)

@@ -64,21 +64,13 @@ def execute(
     runs: Sequence[Run] | None = None,
     server: ForkServer | None = None,
 ) -> list[Outcome]:
-    """Train what has no result yet.
+    """Train what has no result yet; an outcome for each run that was started, in the order of their ends.
 
-    Args:
-        session:  the suite with its data and records.
-        settings: how runs are executed.
-        stop:     set by signals, or by the first run that cannot start or write. The others then write a checkpoint
-                  and end.
-        runs:     the runs. None takes all of the session without a result.
-        server:   forks the processes of the pool. None starts one.
+    stop:   set by signals, or by the first run that cannot start or write. The others then write a checkpoint and end.
+    runs:   None takes all of the session without a result.
+    server: forks the processes of the pool. None starts one.
 
-    Returns:
-        An outcome for each run that was started, in the order of their ends.
-
-    Raises:
-        UsageError, DataError, DiskError: what the user must act on.
+    Raises `UsageError`, `DataError` or `DiskError` for what the user must act on.
     """
     pending = session.pending() if runs is None else runs
     if not pending:
@@ -141,12 +133,7 @@ BAR_WIDTH = 24
 
 
 class Display:
-    """Logs the end of each run. A terminal shows current runs below; elsewhere they are logged once a minute.
-
-    session: the suite with its data and records.
-    total:   number of runs.
-    live:    draws on the terminal. None without one.
-    """
+    """Logs the end of each run. A terminal shows current runs below; elsewhere they are logged once a minute."""
 
     def __init__(self, session: Session, total: int, live: Live | None = None) -> None:
         self._session = session
@@ -209,19 +196,12 @@ def describe_ending(session: Session, run: Run, outcome: Outcome) -> str:
 
 @contextmanager
 def lock_suite(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float) -> Iterator[Callable[[], None]]:
-    """Hold a lease while the block runs.
+    """Hold a lease while the block runs; yields a function that raises `UsageError` if another process took over.
 
-    Args:
-        lease:            the lease.
-        doing:            what its holder does, for messages: "is submitting this suite".
-        stop:             set by a thread as soon as another process took over, say while this one was suspended.
-        patience_seconds: wait so long for another holder.
+    doing: what its holder does, for messages: "is submitting this suite".
+    stop:  set by a thread as soon as another process took over, say while this one was suspended.
 
-    Yields:
-        A function that raises `UsageError` if another process took over.
-
-    Raises:
-        UsageError: another process holds the lease.
+    Raises `UsageError` where another process still holds it after `patience_seconds`.
     """
     folder = lease.path.parent
     try:

@@ -120,21 +120,15 @@ def open_session(
 ) -> Session:
     """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
-    Args:
-        loaded: the suite.
-        data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
-        runs:   folder RUNS of all suites.
-        rung:   of the suite's ladder, to whose runs the session is limited. None: all.
-        source: folder of another suite's records, whose calibration serves where there is none yet: equal steps are
-                equal runs, which `reuse` can take over.
-        measure: whether a calibration that is missing is measured here, or refused.
+    data:    folder of the data set, or of prepared data. None takes HARNESS_DATA.
+    runs:    folder RUNS of all suites.
+    rung:    of the suite's ladder, to whose runs the session is limited. None: all.
+    source:  folder of another suite's records, whose calibration serves where there is none yet: equal steps are
+             equal runs, which `reuse` can take over.
+    measure: whether a calibration that is missing is measured here, or refused.
 
-    Raises:
-        UsageError:  the suite is wrong, has no such rung, or is not calibrated and must not be here; or there are no
-                     records in `source`.
-        DataError:   the data are missing or damaged.
-        RecordError: the records are of another version, or damaged.
-        DiskError:   the records cannot be written.
+    Raises `UsageError` where the suite is wrong, has no such rung, is not calibrated and must not be here, or `source`
+    has no records; `DataError`, `RecordError` or `DiskError` for what lies on the disk.
     """
     plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
     store.remove_leftovers()
@@ -246,21 +240,13 @@ def refuse_unknown_millimetres(loaded: LoadedSuite, cache: Cache) -> None:
 
 
 def reuse(session: Session, source: Path) -> list[Run]:
-    """Copy the records of pending runs that ended well in another suite's folder, and log how many.
+    """Copy the records of pending runs that ended well in another suite's folder, log how many, and return these runs.
 
     Unfinished and failed runs are not copied: they are trained here. A run is also not copied where it was begun here,
     since its ledger would be lost, or where another process runs it.
 
-    Args:
-        session: the suite whose runs are pending.
-        source:  folder of the other suite's records.
-
-    Returns:
-        The copied runs.
-
-    Raises:
-        UsageError:  there are no records in `source`.
-        RecordError: the records of a wanted run are damaged. Nothing of that run is copied.
+    Raises `UsageError` where there are no records in `source`, and `RecordError` where those of a wanted run are
+    damaged: nothing of that run is copied.
     """
     other = SuiteRecords.open(source)
     wanted = [run for run in session.pending() if other.run(run.id).ok]
@@ -285,7 +271,6 @@ def count_elsewhere(session: Session, taken: Sequence[Run]) -> int:
 
 
 def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
-    """Copy a run, unless it was begun in `target`. Returns whether it was copied."""
     record, copy = source.run(run.id), target.by_id(run.id)
     try:
         with copy.lease.held_for():

@@ -23,15 +23,8 @@ def overlay_png(
 ) -> bytes:
     """A PNG of evenly spread slices out of those with a label, or out of all where there is none.
 
-    Args:
-        image: Slices as they are displayed, [Z, H, W].
-        labels: Of the same shape.
-        foreground: Names of labels 1, 2, ...
-        aspect: Height over width of a pixel.
-        title: What stands above.
-
-    Returns:
-        Content of the file. The same arguments give the same bytes.
+    image, labels: slices as they are displayed, [Z, H, W]; foreground: names of labels 1, 2, ...; aspect: height over
+    width of a pixel. The same arguments give the same bytes.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D

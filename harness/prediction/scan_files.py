@@ -110,10 +110,7 @@ def label_name(scan: ScanFiles) -> str:
 
 
 def write_labels(labels: LabelMap, source: Path, path: Path) -> None:
-    """Write a label map [X, Y, Z] atomically, where the scan in `source` lies; `path` ends as the scan's format does.
-
-    Raises `DiskError` where that is not possible.
-    """
+    """Write a label map [X, Y, Z] atomically, where the scan in `source` lies, in its format. Raises `DiskError`."""
     bytes_of = {".nrrd": _nrrd_bytes, ".mha": _metaimage_bytes}.get(path.suffix, _nifti_bytes)
     content = bytes_of(labels, source)
     write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

@@ -133,7 +133,6 @@ class Adaptive:
         return Proposal(planned, math.inf if reach >= amount else reach + lost)
 
     def _left(self) -> float:
-        """What is neither spent nor reserved for running trials."""
         taken = 0.0
         for run in self._known:
             spent = reserve = self._spent(run)

@@ -25,21 +25,13 @@ PATIENCE_SECONDS = 15.0
 
 
 def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> tuple[Session, list[Outcome]]:
-    """Run what is left of a suite's search.
+    """Run what is left of a suite's search; nothing without one, or with a finished one.
 
-    Nothing is done for a suite without a search, or with a finished one. The same records give the same selection.
+    The same records give the same selection. Returns the session, with its final runs once every trial has ended, and
+    an outcome for each started trial.
 
-    Args:
-        session:  the suite with its data and records.
-        settings: how trials are executed.
-        stop:     set by signals. The trials then write a checkpoint and end.
-
-    Returns:
-        The session, with its final runs once every trial has ended, and an outcome for each started trial.
-
-    Raises:
-        ServiceError: an adaptive search without Ray Tune.
-        UsageError, DataError, DiskError: what the user must act on.
+    Raises `ServiceError` for an adaptive search without Ray Tune; `UsageError`, `DataError` or `DiskError` for what the
+    user must act on.
     """
     search = session.plan.loaded.suite.search
     if search is None or session.plan.finals:
@@ -80,7 +72,6 @@ def uses_tune(settings: ExecuteSettings) -> bool:
 
 
 def _run_listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
-    """Run the trials of the plan: on Ray Tune, or as other runs are executed."""
     if not uses_tune(settings):
         return execute(session, settings, stop)
     left = {trial.run.id: trial for trial in session.plan.trials if not session.folder(trial.run).done}
@@ -88,7 +79,6 @@ def _run_listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> 
 
 
 def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
-    """Run trials that a sampler proposes, one study after the other."""
     if not uses_tune(settings):
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     most = search.studies * len(session.plan.entries) * (search.trials or 1)
@@ -117,11 +107,7 @@ def _run_on_tune(
     searches: Iterable[Proposals],
     validations: int | None,
 ) -> list[Outcome]:
-    """Run one search after the other on the same Ray.
-
-    most:        upper limit of the trials at a time.
-    validations: of a trial, where ASHA may end it early.
-    """
+    """Run one search after the other on the same Ray; validations: of a trial, where ASHA may end it early."""
     outcomes: list[Outcome] = []
     with (
         stop.on_signals(),
@@ -141,19 +127,11 @@ def _run_on_tune(
 
 
 def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tuple[Plan, Selection]:
-    """Choose the best trial of each entry and study.
+    """Choose the best trial of each entry and study. Returns the plan with its final runs, and all candidates.
 
     It is the one with the highest validation Dice at the last validation, among those that spent their whole budget.
     A Dice outside [0, 1] is no score. The earlier point wins a tie. Where no trial has a score, the suite's own
     configuration is taken.
-
-    Args:
-        plan:   the plan of a suite with a search.
-        trials: all trials of the search, which have ended.
-        store:  the records.
-
-    Returns:
-        The plan with its final runs, and the selection with all candidates.
     """
     results = {planned.run.id: store.by_id(planned.run.id).require_result() for planned in trials}
     scores = {

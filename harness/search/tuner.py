@@ -204,14 +204,9 @@ class StopAll(Stopper):
 
 
 def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome]:
-    """Run what a search proposes on the Ray that is up.
+    """Run what a search proposes on the Ray that is up; an outcome for each trial that ended.
 
-    Args:
-        search:      gives the trials.
-        validations: of a trial, where ASHA may end it early. None lets every trial end by itself.
-
-    Returns:
-        An outcome for each trial that ended.
+    validations: of a trial, where ASHA may end it early. None lets every trial end by itself.
     """
     scheduler = None
     if validations is not None:  # rungs at equal budgets: a validation comes at a fixed share of the full budget

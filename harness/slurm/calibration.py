@@ -25,21 +25,14 @@ def submit_calibration(
 ) -> SuiteSubmission:
     """Submit the job that measures what steps of a suite cost, unless it waits or runs, and the job that depends on it.
 
-    The dependent job plans and submits the runs.
+    The dependent job plans and submits the runs. The calibration gets what one run gets. Cache and runs folder must be
+    visible from the nodes.
 
-    Args:
-        session: the suite without a calibration. Its cache and its runs folder must be visible from the nodes.
-        cluster: what jobs ask for. The calibration gets what one run gets.
-        checkpoint_seconds: seconds between two checkpoints of a run.
-        panels: whether the page will show pictures of test cases; None: where the data are at hand.
-        yes: whether more than two days of device time were agreed to.
+    panels: whether the page will show pictures of test cases; None: where the data are at hand.
+    yes:    whether more than two days of device time were agreed to.
 
-    Returns:
-        The session, without runs, and the id of the job.
-
-    Raises:
-        UsageError: Slurm refuses a job, or another process submits this suite.
-        ServiceError: Slurm does not answer.
+    Raises `UsageError` where Slurm refuses a job or another process submits this suite, `ServiceError` where Slurm does
+    not answer.
     """
     suite = session.plan.loaded.suite.hash
     with submitting(Submissions(session.store.root)) as still_alone:
@@ -63,13 +56,10 @@ def submit_calibration(
 def run_calibration_job(record: Path) -> None:
     """Measure what a suite's calibration lacks, and keep it beside the runs.
 
-    Args:
-        record: the file of the job's submission, RUNS/<suite>/slurm/<name>.json.
+    record: the file of the job's submission, RUNS/<suite>/slurm/<name>.json.
 
-    Raises:
-        RecordError: there is no such submission.
-        UsageError: what is measured leaves a stage too few steps, or cannot join the calibration on record.
-        InterruptedRunError: a signal stopped it; the same call goes on.
+    Raises `RecordError` without such a submission, `UsageError` where what is measured leaves a stage too few steps or
+    cannot join the calibration on record, `InterruptedRunError` after a signal: the same call goes on.
     """
     submissions, submission = Submissions.holding(record)
     suite = load_suite(submissions.suite_path(submission))

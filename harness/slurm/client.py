@@ -46,15 +46,8 @@ class SlurmRefusedError(UsageError):
 def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> str:
     """Run a Slurm command and return its standard output.
 
-    Args:
-        command: its name.
-        arguments: of the command.
-        seconds: how long it may take.
-
-    Raises:
-        ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
-        SlurmRefusedError: it answered with an error.
-        UsageError: SLURM_CLUSTERS names several clusters.
+    Raises `ServiceError` where Slurm is not on the PATH or does not answer in time, `SlurmRefusedError` where it
+    answers with an error, `UsageError` where SLURM_CLUSTERS names several clusters.
     """
     path = shutil.which(command)
     if path is None:
@@ -83,9 +76,7 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
 
 
 def environment_of(command: Command) -> dict[str, str]:
-    """Return the variables for a Slurm command, without SBATCH_*, which would override the batch file.
-
-    Nor does it get a format for times, which are read here.
+    """The variables for a Slurm command, without SBATCH_*, which would override the batch file, or a format for times.
 
     sbatch passes its variables on to the job. Inside another job it therefore gets none of SLURM_* but `KEPT`.
     """
@@ -108,11 +99,7 @@ def ask_table(command: Command, fields: int, *arguments: str) -> list[list[str]]
 
 
 def read_job(printed: str) -> str:
-    """The job's number in what `sbatch --parsable` printed: the last line that is one; a site may print before it.
-
-    Raises:
-        ServiceError: no line is a number.
-    """
+    """The job's number in what `sbatch --parsable` printed: the last line that is one; a site may print before it."""
     numbers = re.findall(r"^\s*(\d+)(?:;\S+)?\s*$", printed, re.MULTILINE)
     if not numbers:
         said = " ".join(printed.split())[:300] or "nothing"

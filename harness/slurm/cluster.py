@@ -196,14 +196,9 @@ class LoadedCluster(MarkedText):
 
 
 def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
-    """Read and validate a cluster file.
+    """Read and validate a cluster file. Raises `UsageError` with all problems at once, each with file, line and field.
 
-    Args:
-        path: the YAML file.
-        check_paths: whether `venv` and `container` must exist here.
-
-    Raises:
-        UsageError: all problems at once, each with file, line and field.
+    check_paths: whether `venv` and `container` must exist here.
     """
     if not path.is_file():
         raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")

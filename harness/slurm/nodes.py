@@ -58,10 +58,7 @@ class End:
 
 
 def ask_ends(jobs: Sequence[str]) -> list[End]:
-    """Return how the tasks of these jobs ended, each of their starts, by time: one call of sacct.
-
-    Empty without accounting.
-    """
+    """How the tasks of these jobs ended, each of their starts, by time: one call of sacct. Empty without accounting."""
     if not jobs:
         return []
     fields = "--format=JobID,State,ExitCode,NodeList,End"

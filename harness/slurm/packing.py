@@ -29,11 +29,7 @@ RUN_START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """The runs of one array task.
-
-    runs:    positions in the list that was packed, in the order in which they start.
-    seconds: expected wall seconds of the task, its start included.
-    """
+    """The runs of one array task, by their positions in the list that was packed, and its expected wall seconds."""
 
     runs: tuple[int, ...]
     seconds: float
@@ -78,10 +74,7 @@ def plan_tasks(
 def expected_seconds(
     runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster, step_seconds: float | None = None
 ) -> list[float | None]:
-    """Return the wall seconds that are left of each run, its start included; None if unknown.
-
-    step_seconds: of a reference step, by the calibration.
-    """
+    """The wall seconds that are left of each run, its start included; None if unknown."""
     shares = [1.0 - share_of(run.budget, records.run(run.id).spent) for run in runs]
     if loaded.cluster.run_time is not None:
         return [loaded.cluster.run_time * 60.0 * share for share in shares]
@@ -100,11 +93,10 @@ def expected_seconds(
 def pack_tasks(seconds: Sequence[float], room: float, lanes: int, parallel: int) -> list[PlannedTask]:
     """Pack runs into the fewest tasks that hold them, or into more where these can run at once.
 
-    Args:
-        seconds: expected wall seconds of each run; none is longer than the room.
-        room: wall seconds that each task has for runs.
-        lanes: how many runs a task runs side by side.
-        parallel: tasks that may run at once. Up to so many are made while each has `WORTHWHILE_SECONDS` of runs.
+    seconds:  expected wall seconds of each run; none is longer than the room.
+    room:     wall seconds that each task has for runs.
+    lanes:    how many runs a task runs side by side.
+    parallel: tasks that may run at once. Up to so many are made while each has `WORTHWHILE_SECONDS` of runs.
     """
     if not seconds:
         return []

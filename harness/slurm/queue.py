@@ -97,7 +97,7 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
 
 
 def identify(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
-    """Return the submissions with the ids of their jobs.
+    """The submissions with the ids of their jobs.
 
     A record without an id is of a process that died before sbatch answered. A job of that name in the queue is its
     job. Without one it was never submitted, and is left out.

@@ -77,7 +77,6 @@ class Submissions:
         return cls(record.resolve().parent.parent), read_record(record, Submission)
 
     def __iter__(self) -> Iterator[Submission]:
-        """All of them, the oldest first."""
         submissions = [read_record(path, Submission) for path in self.folder.glob("*.json")]
         return iter(sorted(submissions, key=lambda submission: (submission.at, submission.name)))
 

@@ -75,22 +75,16 @@ def submit_missing(
 ) -> SuiteSubmission:
     """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
-    Args:
-        session: the suite on its data. Its cache and its runs folder must be visible from the nodes.
-        cluster: what jobs ask for.
-        checkpoint_seconds: seconds between two checkpoints of a run.
-        panels: whether the page shows pictures of test cases; None: where the data are at hand.
-        dependent: whether the dependent job calls. Of the runs that this version of the suite has submitted before, it
-            submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come
-            back by itself.
-        yes: whether more than two days of device time were agreed to.
+    Cache and runs folder must be visible from the nodes.
 
-    Returns:
-        The session, with its finals after a search, and how many runs wait or run.
+    panels: whether the page shows pictures of test cases; None: where the data are at hand.
+    dependent: whether the dependent job calls. Of the runs that this version of the suite has submitted before, it
+        submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come
+        back by itself.
+    yes: whether more than two days of device time were agreed to.
 
-    Raises:
-        UsageError: Slurm refuses a job, a run does not fit the time limit, or another process submits this suite.
-        ServiceError: Slurm does not answer. What it may have taken is on record, and found by the next call.
+    Raises `UsageError` where Slurm refuses a job, a run does not fit the time limit, or another process submits this
+    suite; `ServiceError` where Slurm does not answer. What it may have taken is on record, and found by the next call.
     """
     submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
@@ -123,16 +117,10 @@ def submit_missing(
 def run_dependent_job(record: Path) -> SuiteSubmission | None:
     """Do the work of the dependent job: plan, select and submit. None if a later version of the suite was run.
 
-    The caller writes the leaderboard if everything is over.
+    record: the file of its submission, RUNS/<suite>/slurm/<name>.json.
 
-    Args:
-        record: the file of the dependent job's submission, RUNS/<suite>/slurm/<name>.json.
-
-    Raises:
-        RecordError: there is no such submission.
-        UsageError: the calibration before it left none, the runs take days that nobody has agreed to, or as
-            `submit_missing` does.
-        ServiceError: as `submit_missing` does.
+    Raises as `submit_missing`, `RecordError` without such a submission, and `UsageError` where the calibration before
+    it left none, or the runs take days that nobody has agreed to.
     """
     submissions, submission = Submissions.holding(record)
     if superseded(submission, SuiteRecords.open(submissions.root)):
@@ -194,19 +182,11 @@ def ask_jobs(records: SuiteRecords) -> tuple[list[Submission], Queue]:
 
 
 def run_task(record: Path, index: int, stop: StopFlag) -> int:
-    """Train the runs of task `index` that have no result.
+    """Train the runs of task `index` that have no result; record: the file of the array's submission.
 
-    Args:
-        record: the file of the array's submission, RUNS/<suite>/slurm/<name>.json.
-        index: the array index.
-        stop: set by signals; the runs then checkpoint.
-
-    Returns:
-        0: all have ended well; 70: some with a failure record; 71: some died, and another node is to try them; 73:
-        another process runs the rest; 75: it was stopped and goes on from checkpoints.
-
-    Raises:
-        UsageError, DataError, DiskError: a fault that the user must mend.
+    Returns 0: all have ended well; 70: some with a failure record; 71: some died, and another node is to try them; 73:
+    another process runs the rest; 75: it was stopped and goes on from checkpoints. A fault that the user must mend is
+    raised.
     """
     submissions, submission = Submissions.holding(record)
     if not 0 <= index < len(submission.tasks):

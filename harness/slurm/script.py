@@ -114,7 +114,6 @@ class Batch:
         )
 
     def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
-        """Return the file with the options that all kinds of jobs share, by submitit's names."""
         try:
             from submitit.slurm.slurm import _make_sbatch_string
         except ImportError:
@@ -149,7 +148,6 @@ class Batch:
                 raise UsageError(f"{bound}: a container is given folders without a comma or colon; use another one")
 
     def _setup(self) -> list[str]:
-        """Lines of shell before Python starts."""
         cluster = self.cluster
         lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
         if cluster.local_data is not None:
@@ -160,7 +158,6 @@ class Batch:
         return lines
 
     def _python(self, cpus: int) -> str:
-        """The command that starts Python on the node."""
         if self.cluster.venv is not None:
             return shlex.quote(str(self.cluster.venv.expanduser().absolute() / "bin" / "python"))
         if self.cluster.container is None:

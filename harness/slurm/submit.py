@@ -160,10 +160,7 @@ def follow(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], Non
 
 
 def _send(drafter: Drafter, draft: Draft, after: Sequence[str], *options: str) -> str:
-    """Record the job, call sbatch, record its id. If sbatch does not answer, the record stays without an id.
-
-    options: of sbatch, beside those of the batch file, which they override.
-    """
+    """Record the job, call sbatch, record its id. If sbatch does not answer, the record stays without an id."""
     submissions, loaded = drafter.submissions, drafter.loaded
     submission = draft.submission.model_copy(update={"at": now()})
     script = submissions.script(submission)
@@ -220,16 +217,10 @@ def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
 
 
 def cancel(records: SuiteRecords) -> list[str]:
-    """Cancel this suite's jobs that wait or run: one call of squeue, and one of scancel if there are any.
+    """Cancel this suite's jobs that wait or run; their ids. One call of squeue, and one of scancel if there are any.
 
-    Active runs get a signal and checkpoint. Jobs are found by the names on record, which are unique.
-
-    Returns:
-        The ids of the cancelled jobs.
-
-    Raises:
-        UsageError: another process submits this suite now.
-        ServiceError: Slurm does not answer.
+    Active runs get a signal and checkpoint. Jobs are found by the names on record, which are unique. Raises
+    `UsageError` where another process submits this suite now, `ServiceError` where Slurm does not answer.
     """
     submissions = Submissions(records.root)
     if not submissions.folder.is_dir():

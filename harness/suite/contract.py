@@ -45,19 +45,10 @@ def refuse_broken_methods(plan: Plan) -> None:
 
 
 def build_whole(kind: type[Method], params: MethodParams, task: Task, batch_size: int) -> Method:
-    """Build a method that keeps its contract; torch's generators stay as they are.
+    """Build a method that keeps its contract, on the CPU; torch's generators stay as they are.
 
-    Args:
-        kind: Its class.
-        params: Its hyper-parameters.
-        task: What it is built for.
-        batch_size: Images of a step, both streams together.
-
-    Returns:
-        A new instance with random weights, on the CPU.
-
-    Raises:
-        UsageError: It cannot be built, or breaks its contract.
+    batch_size: images of a step, both streams together. Raises `UsageError` where it cannot be built, or breaks its
+    contract.
     """
     import torch
 
@@ -70,10 +61,7 @@ def build_whole(kind: type[Method], params: MethodParams, task: Task, batch_size
 def refuse_broken(method: Method, task: Task, batch_size: int) -> None:
     """Raise `UsageError` for a method that declares what cannot be, or whose networks answer in wrong shapes.
 
-    Args:
-        method: Before its first stage, on any device; it stays as it is.
-        task: What it was built for.
-        batch_size: As for `build_whole`.
+    method: before its first stage, on any device; it stays as it is.
     """
     for problems in (declared_problems(method), stage_problems(method, batch_size), _network_problems(method, task)):
         for problem in problems:
@@ -164,12 +152,9 @@ def _answer(network: nn.Module, images: Tensor) -> object:
 
 
 def answer_problem(answer: object, images: Tensor, n_classes: int | None = None) -> str:
-    """What is wrong with a network's answer to images, as the end of a sentence about it; empty where nothing is.
+    """What is wrong with a network's answer to images [N, C, *size], as the end of a sentence; empty where nothing is.
 
-    Args:
-        answer: What it gave.
-        images: [N, C, *size].
-        n_classes: Number of classes with background. None: any.
+    n_classes: number of classes with background. None: any.
     """
     from torch import Tensor
 

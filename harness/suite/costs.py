@@ -48,10 +48,7 @@ def unit_method() -> type[Method]:
 
 
 def cost_key(method: type[Method], params: MethodParams, engine: Engine, usual: Engine, task: Task) -> EntryKey:
-    """What decides the cost of a configuration.
-
-    engine: its settings; usual: the suite's.
-    """
+    """What decides the cost of a configuration; usual: the suite's engine settings."""
     values = params.model_dump(mode="json")
     own, common = engine_cost(engine), engine_cost(usual)
     return EntryKey(
@@ -82,13 +79,9 @@ def is_unit(key: EntryKey, method: type[Method]) -> bool:
 
 
 def priced(run: Run, usual: Engine, task: Task, calibration: Calibration) -> Run:
-    """A run with the steps by stage that its reference steps buy.
+    """A run with the steps by stage that its reference steps buy; usual: the suite's engine settings.
 
-    usual: the suite's engine settings.
-
-    Raises:
-        UsageError: the calibration lacks it.
-        TooFewStepsError: a stage would have too few steps.
+    Raises `UsageError` where the calibration lacks it, `TooFewStepsError` where a stage would have too few steps.
     """
     method = load_method(run.method)
     params = method.Params.model_validate(run.params)

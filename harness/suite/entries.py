@@ -25,11 +25,9 @@ ENGINE = "engine."
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as the suite names it.
+    """A method as the suite names it; params and engine are point 0 of a search.
 
-    params: hyper-parameters as the suite gives them; point 0 of a search.
-    engine: engine settings as the suite gives them; point 0 of a search too.
-    space:  dimensions by name, the method's own first; those of the engine start with "engine.".
+    space: dimensions by name, the method's own first; those of the engine start with "engine.".
     """
 
     name: str

@@ -319,7 +319,6 @@ def _planned_runs(loaded: LoadedSuite, entries: Mapping[str, Entry]) -> Iterator
 
 
 def _problems(loaded: LoadedSuite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
-    """What is wrong with a suite for its dataset, by field."""
     suite = loaded.suite
     if len(suite.preprocessing.size) != dataset.dimension:
         size = f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers"

@@ -13,12 +13,7 @@ VERSION = 1
 
 
 class PreparedDataset(Dataset):
-    """What is known of a dataset without its files.
-
-    Attributes:
-        cache: Folder of its prepared cache.
-        checksum: Of its cases and splits; None while they are read.
-    """
+    """What is known of a dataset without its files; checksum: of its cases and splits, None while they are read."""
 
     version: ClassVar[int] = VERSION
     cache: ClassVar[Path]

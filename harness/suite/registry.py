@@ -111,7 +111,6 @@ def _sources(package: str, group: str) -> dict[str, Source]:
 
 @lru_cache
 def _entry_points(group: str, _search_path: tuple[str, ...]) -> EntryPoints:
-    """Those of all installed packages, whose metadata are read once for a search path."""
     return entry_points(group=group)
 
 

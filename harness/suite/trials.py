@@ -43,16 +43,12 @@ class PlannedTrial:
 def make_trials(
     loaded: LoadedSuite, entries: Mapping[str, Entry], data: DatasetRef, calibration: Calibration | None = None
 ) -> tuple[tuple[PlannedTrial, ...], tuple[Infeasible, ...]]:
-    """All trials that can be named before any has run, point by point, so that entries advance together.
+    """All trials that can be named before any has run, and the proposals that are infeasible.
 
-    A point that equals an earlier one of its entry and study is left out: the same run would measure it. An adaptive
-    search names only the default here. Its other points depend on results.
+    They come point by point, so that entries advance together. A point that equals an earlier one of its entry and
+    study is left out: the same run would measure it. An adaptive search names only the default here.
 
-    Returns:
-        The trials, and the proposals that are infeasible.
-
-    Raises:
-        UsageError: a point is impossible; or, with a calibration, entries have different numbers of trials.
+    Raises `UsageError` where a point is impossible or, with a calibration, entries have different numbers of trials.
     """
     search = loaded.suite.search
     if search is None:
@@ -198,14 +194,7 @@ def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:
 def draw_sobol_points(space: Mapping[str, Dimension], count: int, key: Sequence[str | int]) -> list[dict[str, Any]]:
     """`count` points of a scrambled Sobol sequence (Owen 1998), one coordinate per dimension.
 
-    Args:
-        space: Dimensions by name.
-        count: Number of points.
-        key: What seeds the scrambling (entry, study, seed). A dimension that one entry gains moves no other entry's
-            points.
-
-    Returns:
-        The points, each with a value for every dimension.
+    key: what seeds the scrambling (entry, study, seed). A dimension that one entry gains moves no other entry's points.
     """
     import numpy as np
     from scipy.stats import qmc

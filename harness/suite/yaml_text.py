@@ -64,10 +64,7 @@ class _Node:
 
 
 def read_text(path: Path) -> str:
-    """The text of a YAML file, without its byte order mark.
-
-    Raises `YamlError` for one that is no text or too large, and `OSError`.
-    """
+    """The text of a YAML file, without its byte order mark. Raises `YamlError` or `OSError`."""
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -80,10 +77,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> tuple[Any, Lines]:
-    """The value of a YAML text, and the line of each field by its place.
-
-    Raises `YamlError` for anything else than one document of plain values.
-    """
+    """The value of a YAML text, and the line of each field. Raises `YamlError` for more than one plain document."""
     if len(text) > LARGEST:
         raise YamlError(f"larger than {LARGEST // 1024} kB")
     lines: Lines = {}

@@ -73,10 +73,7 @@ def state_of(
 
 
 def build_method(run: Run, device: torch.device, task: Task | None = None) -> Method:
-    """The method with the initial weights of the run's seed: equal seeds give every method the same backbone.
-
-    task: of the run, where its dataset is not to be looked up.
-    """
+    """The method with the initial weights of the run's seed: equal seeds give every method the same backbone."""
     kind = load_method(run.method)
     if kind.version != run.method_version:
         raise UsageError(f"{run.method} is version {kind.version} here, the run asks for {run.method_version}")
@@ -145,16 +142,9 @@ def enter_stages(state: TrainingState) -> Iterator[tuple[Stage, BatchPlan]]:
 
 
 def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
-    """Assemble a batch, augment, update, and what the method does afterwards. Nothing in it waits for the device.
+    """Assemble a batch, augment, update, and what the method does afterwards; the loss, on the device.
 
-    Args:
-        state: What trains; its optimiser has the step's learning rate already.
-        stage: The stage that the step belongs to.
-        plan: Images of each stream that the method asked for.
-        progress: With the method's schedules.
-
-    Returns:
-        The method's loss, on the device.
+    Nothing in it waits for the device. The optimiser has the step's learning rate already.
     """
     batch = state.sampler.next(plan)
     state.monitor.given(batch)

@@ -74,21 +74,12 @@ def calibrate(
 ) -> Calibration:
     """Measure entries beside supervised steps, in fresh processes.
 
-    Args:
-        unit: A run of plain supervised training at the suite's settings.
-        entries: What is measured.
-        cache: The prepared data.
-        stop: Once it is set, the measuring ends.
-        known: A calibration whose header the new one has, so that its entries may join that. None makes a new header.
-        part: A file that keeps what is measured, until all of it is. The same call goes on from there.
-        refuse: Called with the cost of an entry once the first process has measured it. May raise.
+    unit:   a run of plain supervised training at the suite's settings.
+    known:  a calibration whose header the new one has, so that its entries may join that. None makes a new header.
+    part:   a file that keeps what is measured, until all of it is. The same call goes on from there.
+    refuse: called with the cost of an entry once the first process has measured it. May raise.
 
-    Returns:
-        A calibration of these entries.
-
-    Raises:
-        InterruptedRunError: `stop` was set.
-        RunFailedError: A process that measures died.
+    Raises `InterruptedRunError` once `stop` is set, `RunFailedError` where a process that measures died.
     """
     settings = _settings(unit)
     unfinished = Unfinished(part, digest([settings, known.header.hash if known is not None else None]))
@@ -115,12 +106,10 @@ def calibrate(
 
 
 def _spread(processes: Sequence[Sequence[StageCost]]) -> float:
-    """The widest of an entry's stages."""
     return max(stage.spread for stage in _merged(processes))
 
 
 def _merged(processes: Sequence[Sequence[StageCost]]) -> list[StageCost]:
-    """All processes' samples of each stage."""
     return [
         StageCost(
             name=stages[0].name,
@@ -133,7 +122,6 @@ def _merged(processes: Sequence[Sequence[StageCost]]) -> list[StageCost]:
 
 
 def _settings(unit: Run) -> dict[str, Any]:
-    """What the header says before anything is measured."""
     task = task_of_run(unit)
     return {
         "protocol_version": unit.protocol_version,
@@ -183,7 +171,6 @@ def _refuse_stopped(stop: StopFlag) -> None:
 
 
 def _send_measured(sender: Connection, unit: Run, runs: Sequence[Run], folder: Path) -> None:
-    """In the fresh process: send what is measured, or what went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with suppress(BrokenPipeError):  # it is gone
         try:

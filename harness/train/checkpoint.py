@@ -101,14 +101,10 @@ def content_of(state: TrainingState) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:
-    """The checkpoint's content; None if there is none.
+    """The checkpoint's content; None if there is none, or where it is of another environment: the run starts again.
 
-    None of another environment counts either: the run starts again. Reference steps are the same anywhere.
-
-    Raises:
-        DamagedRecordError: its content is not what was written.
-        RecordError: it belongs to another program or version, or is no file.
-        DiskError: it cannot be read.
+    Raises `DamagedRecordError` where it is not what was written, `RecordError` where it belongs to another program or
+    version, `DiskError` where it cannot be read.
     """
     if not is_there(path):
         return None

@@ -33,8 +33,7 @@ MOST_WARNINGS = 20
 def pick_device() -> torch.device:
     """The first CUDA device that is visible, else the CPU.
 
-    Raises:
-        MachineError: Slurm gave this job a GPU that torch cannot use; on a core a run would take for ever.
+    Raises `MachineError` where Slurm gave a GPU that torch cannot use; on a core a run would take for ever.
     """
     if torch.cuda.is_available():
         return torch.device("cuda", 0)
@@ -46,8 +45,7 @@ def pick_device() -> torch.device:
 def prepare_device(device: torch.device, engine: Engine) -> None:
     """Process-wide settings of torch that belong to the protocol; the same for every run.
 
-    Raises:
-        UsageError: The device cannot do what the engine's settings ask for.
+    Raises `UsageError` where the device cannot do what the engine's settings ask for.
     """
     if engine.compile and device.type != "cuda":
         raise UsageError("engine.compile: true needs a CUDA device, and this process sees none; leave it out on a CPU")
@@ -125,9 +123,8 @@ def describe(
 def gpu_part(model: str, environment: Mapping[str, str]) -> str | None:
     """Why a GPU is not this run's alone; None for a whole one.
 
-    Args:
-        model: As CUDA names the device; that of a slice ends with MIG and its profile, such as MIG 1g.10gb.
-        environment: Variables of the process, where MPS and Slurm say that several share a GPU.
+    model: as CUDA names the device: that of a slice ends with MIG and its profile. environment: where MPS and Slurm say
+    that several share a GPU.
     """
     _, sliced, profile = model.partition(" MIG ")
     if sliced:

@@ -41,11 +41,7 @@ def as_recorded(schedules: Mapping[str, Scalar]) -> Progress:
 
 
 class CapturedStep:
-    """Takes the steps of one stage.
-
-    The stage must have taken a step, so that its optimiser has its state. Making this changes nothing that a checkpoint
-    holds.
-    """
+    """Takes the steps of one stage, which has taken one already, so that its optimiser has its state."""
 
     def __init__(self, state: TrainingState, stage: Stage, plan: BatchPlan, record: Recorder = record_graph) -> None:
         self.stage = stage
@@ -62,20 +58,12 @@ class CapturedStep:
         self._replay = record(self._update)
 
     def _update(self) -> None:
-        """What is recorded."""
         loss = update(self._state, self.stage, self._batch, as_recorded(self._schedules))
         self._carry_back()
         self._loss = Loss(loss.total.detach(), {name: term.detach() for name, term in loss.terms.items()})
 
     def __call__(self, progress: Progress) -> Loss:
-        """Take a step.
-
-        Args:
-            progress: With the method's schedules, as numbers of the host; the optimiser has the step's rate already.
-
-        Returns:
-            The loss, on the device. The next step writes over it.
-        """
+        """Take a step at the rate that the optimiser has; the next one writes over the loss, which is on the device."""
         state = self._state
         batch = state.sampler.next(self._plan)
         for place, tensor in zip(_tensors(self._batch), _tensors(batch), strict=True):
@@ -101,11 +89,7 @@ class CapturedStep:
 
 
 def rehearse(run: Run, data: TrainingSet, device: torch.device) -> None:
-    """Capture a step of every stage on a throw-away copy and replay it; leaves no trace.
-
-    Raises:
-        UsageError: A step cannot be captured.
-    """
+    """Capture a step of every stage on a throw-away copy and replay it. Raises `UsageError` where that cannot be."""
     generators = generator_states(device)
     copy = build_state(run, data, device)
     for stage, plan in enter_stages(copy):

@@ -29,14 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Validator:
-    """What a validation sees.
-
-    Attributes:
-        folder: Where the validations so far are written, for those who watch.
-        task: The task at training resolution.
-        volumes: All validation volumes.
-        unlabelled: A few training volumes whose labels are hidden from the method.
-    """
+    """What a validation sees: its volumes, and a few training ones whose labels are hidden from the method."""
 
     folder: RunFolder
     task: Task

@@ -32,10 +32,7 @@ class MethodMonitor:
         self._seen: list[Tensor] = []
 
     def request_image_check(self, network: nn.Module, image: Tensor) -> None:
-        """Compare the images of the next step.
-
-        network: the one that is tested; image: [1, C, *size], any.
-        """
+        """Compare the images of the next step; network: the one that is tested; image: any, [1, C, *size]."""
         self._entry = first_layer(network, image)
 
     @property

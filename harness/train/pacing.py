@@ -28,12 +28,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Pacer:
-    """Takes supervised steps on a throw-away network.
-
-    Attributes:
-        unit: Plain supervised training at the suite's settings.
-        data: The run's training set.
-    """
+    """Takes supervised steps (`unit`) on a throw-away network."""
 
     unit: Run
     data: TrainingSet
@@ -41,12 +36,8 @@ class Pacer:
     def sample(self, state: TrainingState, number: int) -> Pace | None:
         """Seconds of supervised steps and of the run's latest ones; outside the clock, without a trace.
 
-        Args:
-            state: Of the run. All its steps are charged.
-            number: Of the validation; only some have a sample.
-
-        Returns:
-            None where none is due, where the stage has taken too few steps, or where the device lacks the memory.
+        None where no sample is due at this validation, the stage has taken too few steps, or the device lacks the
+        memory.
         """
         every = -(-state.run.engine.validations // MOST_SAMPLES)
         own = state.meter.recent[-STEPS:]

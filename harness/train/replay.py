@@ -31,14 +31,7 @@ from harness.train.stop import StopFlag
 
 @dataclass(frozen=True)
 class ReplayCheck:
-    """Weights of a run, recorded and replayed, and what has changed since.
-
-    Attributes:
-        run: Id of the run.
-        recorded: sha256 of the predictor's weights in the record.
-        replayed: sha256 of the predictor's weights after the replay.
-        differences: What has changed in environment and code: name -> (then, now).
-    """
+    """sha256 of a run's weights, recorded and replayed, and what has changed since: name -> (then, now)."""
 
     run: str
     recorded: str
@@ -46,11 +39,7 @@ class ReplayCheck:
     differences: Mapping[str, tuple[str, str]]
 
     def check(self) -> None:
-        """Compare the weights.
-
-        Raises:
-            RunFailedError: They differ. The message names what has changed.
-        """
+        """Raise `RunFailedError` where the weights differ; it names what has changed."""
         if self.recorded == self.replayed:
             return
         different = "; ".join(f"{name}: {then} then, {now} now" for name, (then, now) in self.differences.items())
@@ -63,17 +52,8 @@ class ReplayCheck:
 def check_replay(record: RunRecord, data: Path | None, stop: StopFlag) -> ReplayCheck:
     """Replay a finished run beside its record, and write nothing.
 
-    Args:
-        record: The run.
-        data: A prepared cache, or scans in a layout that the dataset reads. None: $HARNESS_DATA.
-        stop: Read between steps.
-
-    Returns:
-        Both sums of the weights.
-
-    Raises:
-        UsageError: The run has no weights to compare with.
-        InterruptedRunError: The replay was stopped.
+    Raises `UsageError` where the run has no weights to compare with, `InterruptedRunError` where the replay was
+    stopped.
     """
     result = record.result
     if result is None or result.weights_sha256 is None:

@@ -62,14 +62,13 @@ log = logging.getLogger(__name__)
 class RunSettings:
     """How a run is trained; nothing here changes its numbers.
 
-    Attributes:
-        checkpoint_seconds: Wall seconds between checkpoints; one follows each validation too.
-        parent: Pid of the driver; the run stops when that process is gone.
-        stop: Raised by signals; the run then leaves after a checkpoint.
-        wait_for_lease_seconds: Patience with another process that holds the run; an orphan of a killed driver notices
-            within one heartbeat and gives it back.
-        allowance: What a trial of a search may spend before it ends for good, in the budget's currency; what
-            interruptions lost counts.
+    checkpoint_seconds: wall seconds between checkpoints; one follows each validation too.
+    parent: pid of the driver; the run stops when that process is gone.
+    stop: raised by signals; the run then leaves after a checkpoint.
+    wait_for_lease_seconds: patience with another process that holds the run; an orphan of a killed driver notices
+        within one heartbeat and gives it back.
+    allowance: what a trial of a search may spend before it ends for good, in the budget's currency; what
+        interruptions lost counts.
     """
 
     checkpoint_seconds: float = 30.0
@@ -82,19 +81,10 @@ class RunSettings:
 def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
     """Train, validate, test once, write the records; return at once where result.json exists.
 
-    Args:
-        folder: The run's records.
-        cache: The prepared data that the run was planned on.
-        selection: The record that must name the run before its test split opens.
-        settings: How it is trained.
+    selection: the record that must name the run before its test split opens.
 
-    Returns:
-        What result.json holds. A method's own failure is a failed `Result`, not an error.
-
-    Raises:
-        LeaseHeldError: Another process trains the run.
-        InterruptedRunError: It was stopped after a checkpoint.
-        HarnessError: Others, where the user must act.
+    A method's own failure is a failed `Result`. Raises `LeaseHeldError` where another process trains the run,
+    `InterruptedRunError` where it was stopped after a checkpoint, other `HarnessError` where the user must act.
     """
     with folder.lease.held_for(settings.wait_for_lease_seconds) as lease, device_faults():
         folder.remove_temporary_files()
@@ -238,10 +228,7 @@ def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "ended_early
 
 
 def trainable_parameters(method: Method) -> int:
-    """Parameters that an optimiser of some stage changes: a teacher does not count.
-
-    method: a new one, to be thrown away; it is led through its stages.
-    """
+    """Parameters that an optimiser of some stage changes, not a teacher's; `method` is led through its stages."""
     trained: dict[int, int] = {}
     for stage in method.stages:
         method.start_stage(stage)
@@ -253,10 +240,7 @@ def trainable_parameters(method: Method) -> int:
 def keep_arrays(folder: RunFolder, method: Method) -> None:
     """Write the method's arrays and figures into the run's folder, where there are any.
 
-    What goes wrong in the method, or is too large, is left out with a warning.
-
-    Raises:
-        DiskError: The records cannot be written.
+    What goes wrong in the method, or is too large, is left out with a warning. Raises `DiskError`.
     """
     arrays: dict[str, Array] = {}
     figures: dict[str, bytes] = {}

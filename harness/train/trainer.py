@@ -22,18 +22,14 @@ from harness.train.stop import StopFlag
 class Trainer:
     """Trains one run, stage by stage, until its budget is spent.
 
-    Attributes:
-        state: What changes while it trains, and what a checkpoint holds.
-        attempt: The ledger, the wall clock by phase and the heartbeat of this attempt.
-        history: Takes losses and schedules by step.
-        validator: Measures the current weights, outside the clock.
-        clock: Charges what happens inside a step.
-        stop: Raised by a signal, a dead driver or a lost lease; read between steps.
-        checkpoint_seconds: Wall seconds from one checkpoint to the next; one follows each validation too.
-        allowance: What a trial of a search may spend, in the budget's currency; at most its budget.
-        resumed: The state comes from a checkpoint, so its stage has started already.
-        pacer: Under reference steps: measures what supervised steps cost beside the run's own.
-        captured: The step of the stage that trains, where the suite compiles steps and the stage has taken one.
+    attempt:   the ledger, the wall clock by phase and the heartbeat of this attempt.
+    validator: measures the current weights, outside the clock.
+    stop:      raised by a signal, a dead driver or a lost lease; read between steps.
+    checkpoint_seconds: wall seconds from one checkpoint to the next; one follows each validation too.
+    allowance: what a trial of a search may spend, in the budget's currency; at most its budget.
+    resumed:   the state comes from a checkpoint, so its stage has started already.
+    pacer:     under reference steps: measures what supervised steps cost beside the run's own.
+    captured:  the step of the stage that trains, where the suite compiles steps and the stage has taken one.
     """
 
     state: TrainingState
@@ -49,13 +45,9 @@ class Trainer:
     captured: CapturedStep | None = None
 
     def train(self) -> bool:
-        """Train from the state's step on.
+        """Train from the state's step on; whether the whole budget was spent, or a search ended the trial before.
 
-        Returns:
-            Whether the whole budget was spent; False where a search ended the trial before.
-
-        Raises:
-            InterruptedRunError: Asked to stop; a checkpoint was written, and the same command goes on from it.
+        Raises `InterruptedRunError` once a checkpoint was written after a request to stop.
         """
         self._saved_at = time.monotonic()
         for stage, plan in self._stages_left():
@@ -77,7 +69,6 @@ class Trainer:
         return True
 
     def _stages_left(self) -> Iterator[tuple[Stage, BatchPlan]]:
-        """Yield the stage of the state and those after it, each started before it is given."""
         while True:
             if not self.resumed:
                 self._start_stage()
@@ -105,7 +96,6 @@ class Trainer:
         return meter.may_step()
 
     def _must_stop(self) -> bool:
-        """Whether a stop was requested, or a trial has used up its allowance."""
         meter = self.state.meter
         if not self.stop.is_set() and meter.fits(self.allowance, self.clock.pending):
             return False
@@ -154,7 +144,6 @@ class Trainer:
         self.history.step_seconds += seconds
 
     def _charge_pending_steps(self) -> None:
-        """Wait for the device."""
         with self.attempt.phases("train"):
             self._charge(self.clock.flush())
 
@@ -172,10 +161,6 @@ class Trainer:
             self.validator.validate(self.state, number, pace)
 
     def _request_image_check(self) -> None:
-        """Have the monitor compare the next step's images with the batch.
-
-        At the start of a stage, after validations.
-        """
         with self.attempt.phases("log"):
             self.state.monitor.request_image_check(self.state.method.predictor, self.state.sampler.data.example)
 

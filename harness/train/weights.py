@@ -45,10 +45,7 @@ class Predictor:
 
 
 def save_weights(state: TrainingState, folder: RunFolder, manifest: Manifest) -> None:
-    """Write weights.pt atomically; result.json will hold its checksum.
-
-    Raises `DiskError` where that is not possible, and as `RunFolder.to_write`.
-    """
+    """Write weights.pt atomically; result.json will hold its checksum. Raises as `RunFolder.to_write`."""
     content = {
         "schema_version": SCHEMA,
         "run": state.run.id,
@@ -61,18 +58,10 @@ def save_weights(state: TrainingState, folder: RunFolder, manifest: Manifest) ->
 
 
 def load_predictor(record: RunRecord, device: torch.device) -> Predictor:
-    """Build the network of a run and load its last weights.
+    """The network of a run with its last weights, in evaluation mode.
 
-    Args:
-        record: The run.
-        device: Where the network is to be.
-
-    Returns:
-        The network in evaluation mode.
-
-    Raises:
-        UsageError: The run has not ended, failed, or is a trial of a search, which keeps no weights.
-        RecordError: weights.pt is not there, is damaged, or is of another run or version.
+    Raises `UsageError` where the run has not ended, failed, or is a trial, which keeps no weights; `RecordError` where
+    weights.pt is missing, damaged, or of another run or version.
     """
     _refuse_unfinished(record)
     content = _content(record.folder)

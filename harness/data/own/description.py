@@ -65,7 +65,6 @@ def _channels(names: object) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _classes(labels: object) -> tuple[tuple[str, ...], list[str]]:
-    """Names by value, or what is wrong with them."""
     if not isinstance(labels, dict) or not labels:
         return (), ['labels: missing; it gives each name its value, as {"background": 0, "tumour": 1}']
     if problems := _unsupported(labels):

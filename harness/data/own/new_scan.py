@@ -18,18 +18,11 @@ RAS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
 def new_scan(files: Sequence[Path], preparation: Preparation, declared: Spacing | None = None) -> NewScan:
-    """Read a scan and do to it what was done to the dataset's own.
+    """A scan prepared as the dataset's own were, and the way back into its file.
 
-    Args:
-        files: Of each channel.
-        preparation: Of the dataset.
-        declared: Voxel size along the axes of files whose geometry nobody set, in mm.
+    files: of each channel; declared: voxel size in mm along the axes of files whose geometry nobody set.
 
-    Returns:
-        The image, and the way back into the file.
-
-    Raises:
-        DataError: With a line for each file that cannot be read, or does not fit.
+    Raises one `DataError` for all files that cannot be read or do not fit.
     """
     scan = read_case(files, None, declared)
     if preparation.spacing_mm is not None and scan.spacing is None:

@@ -52,8 +52,6 @@ class Choices:
 
 @dataclass(frozen=True)
 class _Folder:
-    """All scans of a folder, read, with what is made of them."""
-
     description: Description
     splits: Splits
     patients: Mapping[str, str]
@@ -72,18 +70,12 @@ def name_of(folder: Path) -> str:
 
 
 def prepare_scans(folder: Path, name: str, choices: Choices, destination: Path | None = None) -> Cache:
-    """Read, check and write the scans of `folder` as the prepared dataset `name`.
+    """Read, check and write scans in nnU-Net's raw format as the prepared dataset `name`.
 
-    Args:
-        folder:      In nnU-Net's raw format.
-        name:        As suites will write it.
-        choices:     What the user says.
-        destination: A new folder. None: that of `name` in $HARNESS_CACHE, where suites look.
+    destination: a new folder; None: that of `name` in $HARNESS_CACHE, where suites look.
 
-    Raises:
-        UsageError: A choice does not fit.
-        DataError:  All problems of the files at once, or `destination` holds other data.
-        DiskError:  The cache cannot be written.
+    Raises `UsageError` for a choice that does not fit, `DataError` with all problems of the files at once or where
+    `destination` holds other data, and `DiskError` where it cannot be written.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a dataset: small letters, digits, - and _")
@@ -198,7 +190,6 @@ def _without_labels(splits: Splits) -> str:
 
 
 def _summary(cache: Cache, name: str) -> Iterator[str]:
-    """What was chosen, and what to write into a suite."""
     manifest = cache.manifest
     preparation = manifest.preparation
     if preparation is None:  # another process wrote it first: then it is the same

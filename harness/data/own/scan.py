@@ -43,15 +43,11 @@ class Scan:
 
 
 def read_case(images: Sequence[Path], label: Path | None, declared: Spacing | None = None) -> Scan:
-    """Read all files of a case.
+    """Read all files of a case, an image for each channel.
 
-    Args:
-        images:   Of each channel.
-        label:    None for a scan without.
-        declared: Voxel size along the axes of the files whose geometry nobody set.
+    declared: voxel size along the axes of files whose geometry nobody set.
 
-    Raises:
-        DataError: With a line for each file that cannot be read, or does not fit the first one.
+    Raises one `DataError` for all files that cannot be read, or do not fit the first one.
     """
     problems: list[str] = []
     voxels: list[NDArray[Any]] = []
@@ -96,10 +92,7 @@ def read_case(images: Sequence[Path], label: Path | None, declared: Spacing | No
 
 
 def _turn(geometry: Geometry) -> NDArray[np.float64] | None:
-    """nibabel's orientation, [3, 2]: the coordinate that each axis of the array follows, and its sign.
-
-    None where the header does not say how axes lie in the patient.
-    """
+    """nibabel's orientation, [3, 2], or None where the header does not say how axes lie in the patient."""
     steps = geometry.steps
     if steps is None or geometry.unset or geometry.space != "patient" or not np.isfinite(steps).all():
         return None

@@ -35,13 +35,9 @@ def choose_axes(
 
     Slices lie along the axis with the thickest voxels, and are turned so that an axial one is [Y, X].
 
-    Args:
-        shapes:    Of all scans.
-        spacings:  Of the same ones; None where unknown.
-        dimension: As asked for. None: 2 for voxels over three times thicker than wide, or a single slice.
+    dimension: None chooses 2 for voxels over three times thicker than wide, or a single slice.
 
-    Raises:
-        DataError: It is not asked for, and the voxel size is unknown.
+    Raises `DataError` where it must be chosen and the voxel size is unknown.
     """
     known = np.array([spacing for spacing in spacings if spacing is not None])
     single = [axis for axis in range(3) if all(shape[axis] == 1 for shape in shapes)]
@@ -58,17 +54,9 @@ def choose_axes(
 
 
 def target_spacing(spacings: Sequence[Spacing | None], resample: bool | None) -> Spacing | None:
-    """The median voxel size that volumes are brought to.
+    """The median voxel size that volumes are brought to; None where they are left as they are.
 
-    Args:
-        spacings: Of the training scans; None where unknown.
-        resample: As asked for. None: where all are known.
-
-    Returns:
-        None where volumes are left as they are.
-
-    Raises:
-        DataError: It is asked for, and some are unknown.
+    resample: None resamples where all voxel sizes are known. Raises `DataError` where it is asked for and some are not.
     """
     if resample is False or (resample is None and None in spacings):
         return None
@@ -87,16 +75,10 @@ def grid_at(shape: Shape, spacing: Spacing | None, target: Spacing | None) -> Sh
 
 
 def propose_size(shapes: Sequence[Shape], spacing: Spacing | None, dimension: Literal[2, 3]) -> tuple[int, ...]:
-    """Pixels of a training slice, or voxels of a patch.
+    """Pixels of a training slice, or voxels of a patch: multiples of 16.
 
-    Args:
-        shapes:    Of the training cases, as they are trained on.
-        spacing:   Voxel size of a volume; None: taken for isotropic.
-        dimension: Of the dataset.
-
-    Returns:
-        Multiples of 16. A slice has the median shape, scaled down to 256 pixels a side at most; a patch the median
-        shape, its longest side in mm shortened until it has at most 2^20 voxels.
+    A slice has the median shape, scaled down to 256 pixels a side at most; a patch the median shape, its longest side
+    in mm shortened until it has at most 2^20 voxels. Unknown voxels are taken for isotropic.
     """
     median = np.median(np.array(shapes), axis=0)
     if dimension == 2:

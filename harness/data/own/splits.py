@@ -53,13 +53,11 @@ def patients_of(cases: Iterable[RawCase], pattern: str | None) -> dict[str, str]
 
 
 def split_cases(folder: Path, raw: RawCases, patients: Mapping[str, str], name: str, seed: int) -> Splits:
-    """The splits of a folder.
+    """The splits of a folder; draws are seeded by the dataset's name and `seed`.
 
     Test: imagesTs where it has labels, else a fifth of the annotated patients. Validation: that of the first fold of
-    splits_final.json, else a tenth. Draws are seeded by the dataset's name and `seed`.
-
-    Raises:
-        DataError: splits_final.json does not fit the cases, a patient is in two splits, or there are too few.
+    splits_final.json, else a tenth. Raises `DataError` where that file does not fit, a patient is in two splits, or
+    there are too few.
     """
     pool = _unique(patients[case.id] for case in raw.annotated)
     order = drawn(pool, len(pool), f"{name}:split:{seed}")

@@ -30,7 +30,7 @@ echo 'error: no Python 3.11 or 3.12 that can make environments among: $(PYTHON_C
 exit 1
 endef
 
-.PHONY: help venv demo check test lint docs format bench same constraints clean
+.PHONY: help venv demo check test lint docs format bench same chaos constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -83,6 +83,9 @@ bench: venv ## measure what the design promises (steps a second, statistics); AG
 
 same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=REF, else main)
 	@$(ONE_THREAD) $(BIN)/python -m tests.bench.same_numbers $(if $(AGAINST),--against $(AGAINST))
+
+chaos: venv ## kills, damaged records, bad inputs and full disks for MINUTES=10; what held adds up in tests/chaos
+	@nice -n 15 $(BIN)/python -m tests.chaos $(or $(MINUTES),10)
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
 	@python=$$($(FIND_PYTHON)); \

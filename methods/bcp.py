@@ -77,16 +77,7 @@ def mix(mask: Tensor, shown: tuple[Tensor, Tensor], below: tuple[Tensor, Tensor]
 
 
 def part_losses(logits: Tensor, labels: Tensor, mask: Tensor) -> PartLosses:
-    """Dice and cross-entropy over either part of mixed images.
-
-    Args:
-        logits: [N, C, *size].
-        labels: [N, *size] int64, those of the mixed images.
-        mask: bool [*size], one for all images.
-
-    Returns:
-        Both losses of both parts, with gradient.
-    """
+    """Dice and cross-entropy of either part of mixed images: logits [N, C, *size], labels [N, *size], mask [*size]."""
     log_probabilities = logits.log_softmax(dim=1)
     probabilities = log_probabilities.exp()
     pixelwise = F.nll_loss(log_probabilities, labels, reduction="none").mean(dim=0)

@@ -13,34 +13,20 @@ TINY = 1e-8
 
 
 def soft_dice(probabilities: Tensor, others: Tensor) -> Tensor:
-    """1 - 2 sum(p q) / (sum(p^2) + sum(q^2)), sums over the batch, mean over all classes.
-
-    Args:
-        probabilities: [N, C, *size].
-        others: Of the same shape.
-
-    Returns:
-        A scalar in [0, 1], with gradient to both.
-    """
+    """1 - 2 sum(p q) / (sum(p^2) + sum(q^2)) of two [N, C, *size], sums over the batch, mean over all classes."""
     axes = (0, *range(2, probabilities.ndim))
     squares = probabilities.square().sum(axes) + others.square().sum(axes)
     return (1.0 - (2.0 * (probabilities * others).sum(axes) + SMOOTH) / (squares + SMOOTH)).mean()
 
 
 def adversarial_loss(network: nn.Module, images: Tensor, clean: Tensor, probe: float, radius: float) -> Tensor:
-    """How far a prediction moves in the direction that moves it most, found by one power step from a random one.
+    """How far, in soft Dice, a prediction moves in the direction that moves it most, found by one power step.
 
     Batch normalisation uses the statistics of the batch and keeps its running ones.
 
-    Args:
-        network: Images -> logits [N, C, *size].
-        images: [N, channels, *size].
-        clean: The network's probabilities for them, without gradient.
-        probe: Length of the random step from which the direction comes.
-        radius: Length of the adversarial step, the Euclidean norm of an image's change.
-
-    Returns:
-        The soft Dice between both predictions, a scalar with gradient.
+    clean:  the network's probabilities for the images [N, channels, *size], without gradient.
+    probe:  length of the random step from which the direction comes.
+    radius: length of the adversarial step, the Euclidean norm of an image's change.
     """
 
     def distance(step: Tensor) -> Tensor:

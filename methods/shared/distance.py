@@ -9,16 +9,11 @@ AT_A_TIME = 2**20
 
 @torch.no_grad()
 def signed_distances(masks: Tensor) -> Tensor:
-    """How far each pixel is from the border of its mask, outside above 0 and inside below it.
+    """How far each pixel is from the border of its mask: bool [N, *size] -> float32 in [-1, 1].
 
     Outside, the distance to the nearest pixel of the mask over the largest such distance; inside, minus that to the
-    nearest pixel outside over the largest; 0 on the mask's own border pixels (those beside one outside).
-
-    Args:
-        masks: bool [N, *size].
-
-    Returns:
-        float32 [N, *size] in [-1, 1]; 0 everywhere where a mask is empty or the whole image.
+    nearest pixel outside over the largest; 0 on the mask's own border pixels (those beside one outside), and everywhere
+    where a mask is empty or the whole image.
     """
     axes = tuple(range(1, masks.ndim))
     count = max(AT_A_TIME // masks[0].numel(), 1)

@@ -111,4 +111,9 @@ def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: 
 if __name__ == "__main__":
     records, picture = map(Path, sys.argv[1:3])
     read = read_input(SuiteRecords.open(records))
-    draw_ladder(read, build_results(read), picture, picture.suffix[1:], sys.argv[3:])
+    frame = build_results(read)
+    if unknown := sorted(set(sys.argv[3:]) - set(frame["entry"])):
+        sys.exit(
+            f"error: no entry of {records} is named {', '.join(unknown)}; it has {', '.join(frame['entry'].unique())}"
+        )
+    draw_ladder(read, frame, picture, picture.suffix[1:], sys.argv[3:])

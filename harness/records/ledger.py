@@ -63,19 +63,19 @@ class Ledger(AppendOnly[LedgerLine]):
         """The sum over attempts."""
         return summarise(self.lines())
 
-    def forget_passed(self) -> None:
+    def forget_repeated(self) -> None:
         """Leave out what later lines repeat: it matters to a run that may still die alone."""
-        kept = without_passed(self.lines())
+        kept = without_repeated(self.lines())
         write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
 
 
-def without_passed(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+def without_repeated(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
     """All lines but heartbeats and checkpoints that a later one of their attempt says again: it spent the same."""
     last = {line.attempt: place for place, line in enumerate(lines) if line.kind != "violation"}
     bases = {line.attempt: place for place, line in enumerate(lines) if line.kind == "checkpoint"}
     kept = {*last.values(), *bases.values()}
-    passed = ("heartbeat", "checkpoint")
-    return [line for place, line in enumerate(lines) if line.kind not in passed or line.note or place in kept]
+    kinds = ("heartbeat", "checkpoint")
+    return [line for place, line in enumerate(lines) if line.kind not in kinds or line.note or place in kept]
 
 
 def summarise(lines: Sequence[LedgerLine]) -> Spent:

@@ -110,7 +110,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
                     save_weights(trainer.state, folder, manifest)
             finish(trainer, peak_bytes, "ok" if completed else "ended_early")
         assert attempt.result is not None, "an attempt that ends without an error has a result"
-        folder.ledger.forget_passed()
+        folder.ledger.forget_repeated()
         return folder.write_result(attempt.result)
 
 

@@ -82,6 +82,7 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
     subprocess.run([*command, str(tmp_path / "ladder.webp")], check=True)
     assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
     subprocess.run([*command, str(tmp_path / "named.svg"), "supervised_full"], check=True)
+    assert subprocess.run([*command, str(tmp_path / "named.svg"), "typo"], check=False).returncode == 1
     assert text.count(OTHERS[0]) == 0 < (tmp_path / "named.svg").read_text().count(OTHERS[0])
 
 

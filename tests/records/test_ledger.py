@@ -238,10 +238,10 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
 
 
 @given(history=events)
-def test_without_what_has_passed_the_same_was_spent(history: list[float | str], tmp_path: Path):
+def test_without_repeated_lines_the_same_was_spent(history: list[float | str], tmp_path: Path):
     model = born(tmp_path / "ledger.jsonl", history)
     whole = model.ledger.lines()
-    model.ledger.forget_passed()
+    model.ledger.forget_repeated()
     lines = model.ledger.lines()
     assert summarise(lines) == summarise(whole)
     assert summarise_at_rest(lines) == summarise_at_rest(whole)

@@ -320,7 +320,6 @@ def _selection_frame(planned_run: PlannedRun, spec: RunSpec, selection: str) -> 
         "phase": [spec.phases[f] for f in index.f],
         "class_name": [spec.classes[c] for c in index.c],
         "dice": dice,
-        "jaccard": dice / (2.0 - dice),
         "nsd_voxel": dice**2,
         "nsd_mm": dice * (np.nan if spec.spacing_mm is None else 1.0),
     })  # fmt: skip

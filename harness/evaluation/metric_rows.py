@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from harness.api.dataset import LabelMap
 from harness.evaluation.metrics import Tolerance, case_metrics
-from harness.records.cases import METRICS
 from harness.records.manifest import CaseInfo
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def metric_rows(
     tolerance: Tolerance,
     checkpoint: str,
 ) -> pd.DataFrame:
-    """All metrics: one row per case and class, to the seven digits of single precision, which take half the space.
+    """All metrics: one row per case and class.
 
     truths: the annotated cases, in the order of the rows; checkpoint: the rule that picked the weights.
     """
@@ -33,5 +32,4 @@ def metric_rows(
         metrics = case_metrics(predicted[case.id], truth, foreground, case.spacing_mm, tolerance)
         head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
         rows += [head | {"class_name": class_name} | asdict(values) for class_name, values in metrics.items()]
-    table = pd.DataFrame(rows)
-    return table.astype(dict.fromkeys(METRICS, "float32")).astype(dict.fromkeys(METRICS, "float64"))
+    return pd.DataFrame(rows)

@@ -53,7 +53,7 @@ class _Surface(NamedTuple):
 class ClassMetrics:
     """Metrics of one class in one volume.
 
-    dice, jaccard, nsd_voxel:          in [0, 1]; nsd_voxel at a tolerance in voxels.
+    dice, nsd_voxel:                   in [0, 1]; nsd_voxel at a tolerance in voxels.
     nsd_mm:                            in [0, 1], at a tolerance in millimetres; None where the spacing is unknown.
     hd95_voxel, asd_voxel, assd_voxel: in voxels, as if voxels were unit cubes.
     hd95_mm, asd_mm, assd_mm:          in millimetres; None where the spacing is unknown.
@@ -62,7 +62,6 @@ class ClassMetrics:
     """
 
     dice: float
-    jaccard: float
     nsd_voxel: float
     nsd_mm: float | None
     hd95_voxel: float
@@ -128,7 +127,6 @@ def _class_metrics(
             mm = _without_surface(tuple(map(operator.mul, native_shape, spacing_mm)), empty=not n_union)
     return ClassMetrics(
         dice=2.0 * n_both / (n_predicted + n_true) if n_union else 1.0,
-        jaccard=n_both / n_union if n_union else 1.0,
         nsd_voxel=voxel.nsd,
         nsd_mm=mm and mm.nsd,
         hd95_voxel=voxel.hd95,

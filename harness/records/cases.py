@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -31,7 +32,10 @@ METRICS = (*FRACTIONS, "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_
 MARKS = ("missed", "spurious")
 
 CASE_COLUMNS = (*ROW, *METRICS, *MARKS, "voxels_true", "voxels_predicted")
-"""Columns of cases.parquet: one row per checkpoint rule, case and class."""
+"""Columns of per-case records: one row per checkpoint rule, case and class."""
+
+STORED_COLUMNS = tuple(name for name in CASE_COLUMNS if name != "jaccard")
+"""Those of cases.parquet: jaccard follows from dice."""
 
 MOST_ROWS = 5_000_000
 """Of cases.parquet: a small file can promise rows that fill the memory."""
@@ -65,11 +69,16 @@ def parse_cases(content: bytes, path: Path) -> pa.Table:
             table = file.read(use_threads=False)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise RecordError(f"{path}: damaged: {error}") from None
-    if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
+    if absent := [name for name in STORED_COLUMNS if name not in table.column_names]:
         raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
-    table = table.select(CASE_COLUMNS)
+    table = table.select(STORED_COLUMNS)
     types = {field.name: pa.float64() if field.type == pa.float32() else field.type for field in table.schema}
-    return table.cast(pa.schema(types))
+    table = table.cast(pa.schema(types))
+    try:
+        jaccard = pc.divide(table["dice"], pc.subtract(2.0, table["dice"]))
+    except pa.ArrowNotImplementedError:
+        raise RecordError(f"{path}: not a record of this version: dice holds no numbers") from None
+    return table.append_column("jaccard", jaccard).select(CASE_COLUMNS)
 
 
 @dataclass(frozen=True)

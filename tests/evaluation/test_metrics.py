@@ -77,7 +77,7 @@ def assert_values(metrics: ClassMetrics, **expected: float | None) -> None:
 
 def test_two_points_three_by_four_apart():
     metrics = class_metrics(points((0, 0), shape=(6, 6)), points((3, 4), shape=(6, 6)), (2.0, 2.0))
-    assert metrics == ClassMetrics(0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
+    assert metrics == ClassMetrics(0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
 
 
 def test_asd_is_directed_assd_pools_and_hd95_interpolates():
@@ -117,7 +117,7 @@ def test_both_empty_is_perfect(spacing: Spacing):
     mm = None if spacing is None else 0.0
     nsd_mm = None if spacing is None else 1.0
     assert class_metrics(nothing, nothing, spacing) == ClassMetrics(
-        1.0, 1.0, 1.0, nsd_mm, 0.0, 0.0, 0.0, mm, mm, mm, False, False, 0, 0
+        1.0, 1.0, nsd_mm, 0.0, 0.0, 0.0, mm, mm, mm, False, False, 0, 0
     )
 
 
@@ -127,7 +127,7 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
     nothing, something = np.zeros((3, 4, 12), dtype=bool), points((1, 2, 3), (1, 2, 4), shape=(3, 4, 12))
     mm = None if spacing is None else 14.0
     nsd_mm = None if spacing is None else 0.0
-    missed = ClassMetrics(0.0, 0.0, 0.0, nsd_mm, 13.0, 13.0, 13.0, mm, mm, mm, True, False, 2, 0)
+    missed = ClassMetrics(0.0, 0.0, nsd_mm, 13.0, 13.0, 13.0, mm, mm, mm, True, False, 2, 0)
     assert class_metrics(nothing, something, spacing) == missed
     spurious = replace(missed, missed=False, spurious=True, voxels_true=0, voxels_predicted=2)
     assert class_metrics(something, nothing, spacing) == spurious
@@ -184,7 +184,7 @@ def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacin
     """Every metric within 1e-6 of MedPy's; both masks hold something."""
     metrics = class_metrics(prediction, truth, spacing)
     assert metrics.dice == pytest.approx(medpy.dc(prediction, truth), abs=1e-6)
-    assert metrics.jaccard == pytest.approx(medpy.jc(prediction, truth), abs=1e-6)
+    assert metrics.dice / (2 - metrics.dice) == pytest.approx(medpy.jc(prediction, truth), abs=1e-6)  # as read_cases
     for name in ("hd95", "asd", "assd"):
         function = getattr(medpy, name)
         assert getattr(metrics, f"{name}_voxel") == pytest.approx(function(prediction, truth), abs=1e-6)

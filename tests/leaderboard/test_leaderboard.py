@@ -18,7 +18,7 @@ def tiny(tmp_path, dice):
         rows = [
             {
                 "checkpoint": "last", "case": f"{patient}_{phase}", "patient": patient, "phase": phase,
-                "class_name": class_name, "dice": value, "jaccard": value / (2 - value), "hd95_voxel": 10 * (1 - value),
+                "class_name": class_name, "dice": value, "hd95_voxel": 10 * (1 - value),
                 "nsd_voxel": value**2, "nsd_mm": None,
                 "asd_voxel": 2 * (1 - value), "assd_voxel": 3 * (1 - value), "hd95_mm": None, "asd_mm": None,
                 "assd_mm": None, "missed": value == 0, "spurious": False, "voxels_true": 9, "voxels_predicted": 9,

@@ -119,7 +119,7 @@ def test_a_final_run_in_mlflow(tmp_path: Path):
     frame = cases_of(run.record.folder)
     for selection in ("last", "best_val"):
         rows = frame[frame["checkpoint"] == selection]
-        assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
+        assert values(content)[f"test/{selection}/jaccard"] == pytest.approx((rows["dice"] / (2 - rows["dice"])).mean())
     assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
     validations = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
     assert validations == [(validation.step, validation.mean_dice) for validation in run.result.validations]

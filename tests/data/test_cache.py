@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from harness.api.dataset import Case
 from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import Cache
-from harness.data.digests import array_sha256, case_sha256
+from harness.data.digests import case_sha256
 from harness.data.permit import TestPermit
 from harness.records.files import write_record
 from harness.records.manifest import MANIFEST, read_manifest
@@ -34,12 +33,6 @@ def write_selection(path: Path, run: str = RUN) -> Path:
     planned_run = PlannedRun(entry="supervised", labelled=3, subset=0, seed=0)
     entry = SelectionEntry(planned_run=planned_run, params={}, run=run)
     write_record(path, Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]))
-    return path
-
-
-def edit_manifest(folder: Path, **changes: object) -> Path:
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     return path
 
 
@@ -99,18 +92,6 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path):
         cache.test_cases(permit)
 
 
-def test_an_unknown_split_is_refused(folder: Path):
-    with pytest.raises(DataError, match="no split 'training'"):
-        Cache.open(folder).cases("training")
-
-
-def test_a_newer_schema_is_refused_by_name(folder: Path):
-    path = edit_manifest(folder, schema_version=2, something="new")
-    with pytest.raises(RecordError, match="schema_version 2 is newer") as refused:
-        Cache.open(folder)
-    assert str(path) in str(refused.value)
-
-
 @pytest.mark.parametrize("content", ["", "[]", '{"name": "another program"}'])
 def test_a_manifest_of_another_program_is_no_cache(folder: Path, content: str):
     (folder / "manifest.json").write_text(content)
@@ -123,20 +104,6 @@ def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path):
         Cache.open(tmp_path)
     (folder / "development.h5").unlink()
     with pytest.raises(DataError, match=r"without development\.h5"):
-        Cache.open(folder)
-
-
-@pytest.mark.parametrize("content", ["[" * 200_000, " " * (65 * 1024**2), "9" * 20_000])
-def test_an_absurd_manifest_is_refused(content: str, folder: Path):
-    (folder / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: "):
-        read_manifest(folder / MANIFEST)
-
-
-def test_an_edited_manifest_is_noticed(folder: Path):
-    splits = {"train": ["patient099", "patient038"], "val": ["patient090", "patient028"], "test": ["patient011"]}
-    edit_manifest(folder, splits=splits)
-    with pytest.raises(DataError, match="checksum"):
         Cache.open(folder)
 
 
@@ -165,14 +132,6 @@ def test_every_field_of_a_case_changes_its_hash():
     variants = [base, *(replace(base, **change) for change in changes)]
     assert len({case_sha256(variant) for variant in variants}) == len(variants)
     assert case_sha256(base) == case_sha256(replace(base, phase_source="header"))
-
-
-def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order():
-    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    strided = np.ascontiguousarray(array.transpose(2, 1, 0)).transpose(2, 1, 0)
-    assert not strided.flags.c_contiguous
-    assert array_sha256(array) == array_sha256(strided) == array_sha256(array.astype(">f4"))
-    assert array_sha256(array) != array_sha256(array.reshape(3, 2, 4))
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))

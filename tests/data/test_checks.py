@@ -50,13 +50,6 @@ def problems(*cases: Case) -> list[str]:
     return str(refused.value).splitlines()[1:]
 
 
-def test_cases_come_in_published_order():
-    dataset = Listed(*WHOLE)
-    checked = read_checked(dataset, dataset.sources(None))
-    assert [c.id for c in checked.cases] == ["b1", "a1", "c1", "d1"]
-    assert checked.warnings == ()
-
-
 @pytest.mark.parametrize(
     ("cases", "line"),
     [

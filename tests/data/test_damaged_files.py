@@ -4,7 +4,6 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from hypothesis import strategies as st
 
 from benchmarks.layouts.h5_file import read_h5
 from harness.api.dataset import CaseSource
-from harness.api.errors import DataError, UsageError
+from harness.api.errors import DataError
 from harness.api.reading import reading
-from harness.api.scans.compressed import require_possible
 from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.nrrd_file import read_nrrd
 from harness.api.scans.pair import read_pair
@@ -58,20 +56,14 @@ def other_voxels() -> bytes:
 
 NIFTI: dict[str, bytes] = {
     "truncated: in the check sum": packed()[:-3],
-    "truncated: in the header": gzip.compress(bytes(content()[:200])),
     "truncated: whole stream, few voxels": gzip.compress(bytes(content()[:-10])),
-    "truncated: plain": bytes(content()[:-10]),
     "truncated: as large as a continent": packed(42, "<3h", 30000, 30000, 30000),
     "check sum of other voxels": other_voxels(),
     "rubbish behind": packed() + b"rubbish",
     "a page of the web": b"<html>quota exceeded</html>" * 30,
     "datatype 26996": packed(70, "<h", 26996),
-    "voxels inside the header": packed(108, "<f", 340.0),
-    "no axes": packed(40, "<h", 0),
     "a side of 0": packed(42, "<h", 0),
-    "fewer voxels than there are": packed(46, "<h", 2),
     "four axes": packed(array=np.zeros((3, 3, 3, 2), np.int16)),
-    "no magic": packed(344, "<4s", b"abc\0"),
 }
 
 
@@ -114,20 +106,13 @@ def as_text(data: bytes) -> bytes:
 NRRD: dict[str, Write] = {
     "truncated: raw": cut(9),
     "truncated: in gzip's check sum": cut(3, "gzip"),
-    "truncated: bzip2": cut(9, "bzip2"),
     "truncated: sizes of a continent": text(sizes="30000 30000 30000"),
     "gzip, check sum of others": lambda path: path.write_bytes(encoded("gzip")[:-8] + b"12345678"),
-    "gzip that is none": text(encoding="gzip"),
     "an encoding nobody has": text(encoding="zip"),
-    "a type of blocks": text(type="block"),
-    "no sizes": text(sizes=None),
-    "negative sizes": text(sizes="6 -5 4"),
     "fewer voxels than there are": text(sizes="6 5 3"),
     "no order of bytes": text(endian=None),
-    "an origin of two": text(space_origin="(1,2)"),
     "voxels in a file that is away": text(data_file="away.raw"),
     "voxels in many files": text(data_file="LIST"),
-    "a newer version": lambda path: path.write_bytes(encoded("raw").replace(b"NRRD0004", b"NRRD0009")),
     "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
 }
 
@@ -139,8 +124,9 @@ def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path):
     refuse(read_nrrd, path, truncated=name.startswith("truncated"))
 
 
-@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
-@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize(
+    ("encoding", "detached"), [("raw", True), ("gzip", True), ("gzip", False), ("bzip2", False), ("ascii", False)]
+)
 def test_encodings_give_the_same_voxels(encoding: str, detached: bool, tmp_path: Path):
     path = tmp_path / "one.nrrd"
     header, _, data = encoded(encoding).partition(b"\n\n")
@@ -190,10 +176,6 @@ def elsewhere(file: h5py.File, name: str) -> None:
     file.create_dataset(name, (7, 6, 5), "f4", external="away.raw")
 
 
-def broken_link(file: h5py.File, name: str) -> None:
-    file[name] = h5py.ExternalLink("away.h5", "/image")
-
-
 def cut_h5(count: int) -> Write:
     def write(path: Path) -> None:
         arrays()(path)
@@ -204,18 +186,14 @@ def cut_h5(count: int) -> Write:
 
 H5: dict[str, Write] = {
     "truncated: half of it": cut_h5(1500),
-    "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
-    "a text": arrays(image="see 028.nii"),
     "a group": arrays(label=lambda file, name: file.create_group(name)),
     "no label": arrays(label=None),
-    "text for labels": arrays(label=np.array([b"LV", b"RV"])),
     "complex image": arrays(image=VOXELS.astype(np.complex64)),
     "never written": arrays(image=unwritten),
     "truncated: as large as a continent": arrays(image=huge),
     "a bomb": arrays(image=bomb),
     "voxels of another file": arrays(image=virtual),
     "voxels of a raw file": arrays(image=elsewhere),
-    "a link to a file that is away": arrays(image=broken_link),
 }
 
 
@@ -283,21 +261,10 @@ def test_damage_of_any_file_raises_nothing_else(
         assert not isinstance(answer, str) or answer.startswith(str(folder / name))
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (np.float32(0.998), "0.998"),
-        (0.9989999999999, "0.9989999999999"),
-        (np.int16(-1), "-1"),
-        (np.int32(256), "256"),
-        (np.nan, "nan"),
-        (1e300, "1"),
-    ],
-)
-def test_other_labels_are_shown_as_they_are(value: float, shown: str):
-    with pytest.raises(DataError, match=rf"^one: label value {shown}") as refused:
+@pytest.mark.parametrize("value", [np.float32(0.998), np.int16(-1), np.nan, 1e300])
+def test_other_labels_are_refused(value: float):
+    with pytest.raises(DataError, match=r"^one: label value .* is no class"):
         whole_labels(np.array([0, value], dtype=np.asarray(value).dtype), Path("one"))
-    assert "is no class" in str(refused.value)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1), st.floats(-9e-4, 9e-4), st.sampled_from([np.float32, np.float64]))
@@ -306,25 +273,16 @@ def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: ty
     assert whole_labels(label, Path("one")).tolist() == classes
 
 
-@pytest.mark.parametrize("kind", [np.complex64, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
-@pytest.mark.parametrize("which", ["image.nii", "label.nii"])
+@pytest.mark.parametrize(
+    ("which", "kind"),
+    [("image.nii", np.complex64), ("label.nii", np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))],
+)
 def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path):
     for name in ("image.nii", "label.nii"):
         array = np.zeros((7, 6, 5), kind) if name == which else VOXELS % 4
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
     with pytest.raises(DataError, match=rf"{which}: (image|label) holds .*; a voxel is one real number"):
         read_pair(read_nifti, tmp_path / "image.nii", tmp_path / "label.nii")
-
-
-def test_both_files_of_a_pair_are_reported(tmp_path: Path):
-    for name in ("image.nrrd", "label.nrrd"):
-        (tmp_path / name).write_text("rubbish")
-    with pytest.raises(DataError) as refused:
-        read_pair(read_nrrd, tmp_path / "image.nrrd", tmp_path / "label.nrrd")
-    assert [line.split(": ")[0] for line in str(refused.value).splitlines()] == [
-        str(tmp_path / "image.nrrd"),
-        str(tmp_path / "label.nrrd"),
-    ]
 
 
 @pytest.mark.parametrize("array", [VOXELS.astype(">i2"), VOXELS.astype(np.float64), VOXELS.astype(np.uint16)])
@@ -347,19 +305,15 @@ def test_scaling_of_the_header_is_applied(tmp_path: Path):
     np.testing.assert_allclose(read_nifti(path)[0], VOXELS * 0.5 + 3)
 
 
-ERRORS: list[tuple[Exception, str]] = [
-    (PermissionError(13, "Permission denied"), "may not be read"),
-    (FileNotFoundError(2, "No such file"), "missing"),
-    (IsADirectoryError(21, "Is a directory"), "is no file"),
-    (MemoryError(), "asks for more memory than there is (MemoryError)"),
-    (EOFError("3 bytes"), "truncated (3 bytes)"),
-    (zlib.error("incorrect data check"), "damaged (incorrect data check)"),
-    (OSError(5, "Input/output error"), "cannot be read by this reader (OSError: [Errno 5]"),
-    (ZeroDivisionError("a\nb\x1b[2J" + "c" * 400), "ZeroDivisionError: a b [2Jccc"),
-]
-
-
-@pytest.mark.parametrize(("error", "words"), ERRORS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "asks for more memory than there is (MemoryError)"),
+        (EOFError("3 bytes"), "truncated (3 bytes)"),
+        (zlib.error("incorrect data check"), "damaged (incorrect data check)"),
+        (ZeroDivisionError("a\nb\x1b[2J" + "c" * 400), "ZeroDivisionError: a b [2Jccc"),
+    ],
+)
 def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, words: str):
     with pytest.raises(DataError) as refused, reading("a.h5"):
         raise error
@@ -370,18 +324,10 @@ def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, wor
     assert len(line) < 500
 
 
-def test_errors_of_our_own_and_stops_pass():
-    for error in (UsageError("as it is"), KeyboardInterrupt()):
-        with pytest.raises(type(error)) as raised, reading("a.h5"):
-            raise error
-        assert raised.value is error
-
-
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StopIteration()])
-def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_path: Path):
+def test_a_dataset_that_cannot_be_enumerated_is_one_line(tmp_path: Path):
     class Closed(SmallACDC):
         def sources(self, root: Path | None) -> Sequence[CaseSource]:
-            raise error
+            raise StopIteration
 
     with pytest.raises(DataError, match=str(write_official(tmp_path / "raw"))):
         prepare(Closed(), tmp_path / "raw", tmp_path / "cache")
@@ -396,14 +342,3 @@ def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path):
 def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(VOXELS[..., None, None], np.eye(4)), tmp_path / "one.nii")
     np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii")[0], VOXELS)
-
-
-@pytest.mark.parametrize(
-    ("held", "wanted", "growth", "error"),
-    [(10, 10, 1, None), (10, 27, 1, EOFError), (10**6, 2**32, 50_000, None), (10**6, 2**33, 50_000, ValueError)],
-)
-def test_memory_is_asked_for_only_as_a_scan_may_need_it(
-    held: int, wanted: int, growth: int, error: type[Exception] | None
-):
-    with pytest.raises(error) if error else nullcontext():
-        require_possible(held, wanted, growth)

@@ -1,9 +1,6 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from harness.api.errors import DataError
 from harness.api.scans.geometry import NOT_SET, grid_problems, grid_warnings
@@ -18,25 +15,20 @@ PLAIN = Nifti()
 SFORM = Nifti(qform=0, sform=1, rows=diagonal(1.5, 1.5, 10))
 
 KNOWN = {
-    "qform in mm": (PLAIN, (1.5, 1.5, 10)),
     "identity, but somebody said mm and aligned": (SFORM.but(pixdim=(1, 1, 1), rows=diagonal(1, 1, 1)), (1, 1, 1)),
     "microns and seconds": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3 + 8), (1.5, 1.5, 10)),
     "no unit, other sizes than 1": (SFORM.but(units=0), (1.5, 1.5, 10)),
-    "no directions, sizes in mm": (PLAIN.but(qform=0), (1.5, 1.5, 10)),
     "ACDC: unit sform beside a right qform": (PLAIN.but(sform=1, quatern=(0, 0, 1), rows=UNIT), (1.5, 1.5, 10)),
     "oblique": (PLAIN.but(quatern=(0.1, 0.2, 0.3)), (1.5, 1.5, 10)),
     "left-handed": (PLAIN.but(qfac=-1), (1.5, 1.5, 10)),
 }
 UNKNOWN = {
     "identity and nothing else": (Nifti((1, 1, 1), units=0, qform=0), "nobody set"),
-    "mirrored identity, no unit": (Nifti((1, 1, 1), units=0, sform=1, rows=UNIT), "nobody set"),
     "a crop of an identity": (SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1, (9, 8, 0))), "nobody set"),
-    "1 mm without directions": (Nifti((1, 1, 1), qform=0), "nobody set"),
     "zero in spite of an sform": (SFORM.but(pixdim=(1.5, 1.5, 0)), "1.5 x 1.5 x 0, which are not three positive"),
     "not a number": (PLAIN.but(pixdim=(1.5, float("nan"), 10)), "nan"),
     "pixdim against sform": (SFORM.but(rows=diagonal(1.25, 1.25, 10)), "contradicts itself"),
     "a unit that there is not": (PLAIN.but(units=5), "'code 5'"),
-    "metres that are millimetres": (PLAIN.but(units=1), "no voxel of a scan"),
     "millimetres that are microns": (PLAIN.but(pixdim=(1500, 1500, 10000)), "no voxel of a scan"),
 }
 
@@ -59,33 +51,11 @@ def test_a_nifti_header_that_does_not_gives_none(name: str, tmp_path: Path):
     assert geometry.unset == (geometry.doubt == NOT_SET)
 
 
-@given(
-    sizes=st.tuples(*[st.floats(0.0625, 30, width=32)] * 3),
-    unit=st.sampled_from([(1, 1e-3), (2, 1.0), (3, 1e3)]),
-    code=st.sampled_from(["qform", "sform"]),
-)
-def test_any_size_in_any_unit_comes_out_in_mm(
-    sizes: tuple[float, float, float], unit: tuple[int, float], code: str, tmp_path_factory: pytest.TempPathFactory
-):
-    code_of_unit, per_mm = unit
-    x, y, z = (float(np.float32(side * per_mm)) for side in sizes)
-    header = Nifti(
-        (x, y, z), code_of_unit, qform=int(code == "qform"), sform=int(code == "sform"), rows=diagonal(x, y, z)
-    )
-    path = header.write(tmp_path_factory.mktemp("any") / "one.nii")
-    assert read_nifti(path)[1].spacing_mm == pytest.approx(sizes, rel=1e-5)
-
-
 MM = "(0.625,0,0) (0,0.625,0) (0,0,1.25)"
 ONES = "(1,0,0) (0,1,0) (0,0,1)"
 IN = '"{0}" "{0}" "{0}"'.format
 KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] = {
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
-    "millimetres in full": ({"space_directions": ONES, "space_units": IN("Millimeter")}, (1, 1, 1)),
-    "centimetres": (
-        {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "space_units": IN("cm")},
-        (0.625, 0.625, 1.25),
-    ),
     "micrometres in Greek": (
         {"space_directions": "(625,0,0) (0,625,0) (0,0,1250)", "space_units": IN("µm")},
         (0.625, 0.625, 1.25),
@@ -104,10 +74,7 @@ KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] 
 BARE = {"space": None, "space_origin": None, "space_directions": None}
 UNKNOWN_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
-    "identity, axes permuted": ({"space_directions": "(0,1,0) (1,0,0) (0,0,1)"}, "nobody set"),
-    "spacings of 1": ({**BARE, "spacings": "1 1 1"}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
-    "not a number": ({**BARE, "spacings": "2 nan 4"}, "nan"),
     "a unit nobody knows": ({"space_directions": MM, "space_units": IN("furlong")}, "'furlong'"),
     "two units": ({"space_directions": MM, "space_units": '"mm" "mm" "cm"'}, "'mm and mm and cm'"),
     "directions against spacings": ({"space_directions": MM, "spacings": "1 1 1"}, "contradicts itself"),
@@ -136,16 +103,13 @@ def test_micrometres_in_latin_1_are_no_metres(tmp_path: Path):
 
 
 LABELS: dict[str, tuple[Nifti, str]] = {
-    "the same by sform": (SFORM, ""),
     "the same in microns": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3), ""),
     "rounding in single precision": (SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), ""),
     "mirrored along x": (SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x"),
-    "mirrored along z": (PLAIN.but(qfac=-1), "mirrored along z"),
     "turned by 5 degrees": (PLAIN.but(quatern=(0, 0, 0.0436194)), "turned by"),
     "axes swapped": (SFORM.but(rows=[[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 10, 0]]), "turned by (90, 90, 0)"),
     "shifted by a voxel": (SFORM.but(rows=diagonal(1.5, 1.5, 10, (1.5, 0, 0))), "(1.5, 0, 0) mm away"),
     "resampled along z": (PLAIN.but(pixdim=(1.5, 1.5, 5)), "(1.5, 1.5, 5) and not"),
-    "other sizes, no directions": (PLAIN.but(pixdim=(1.5, 1.5, 5), qform=0), "(1.5, 1.5, 5) and not"),
 }
 
 
@@ -167,11 +131,6 @@ SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
         Nifti((1, 1, 1), units=0, qform=0),
         "label.nii says nothing of its geometry, image",
     ),
-    "label with np.eye(4)": (
-        PLAIN,
-        SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1)),
-        "label.nii",
-    ),
     "label without directions": (PLAIN, PLAIN.but(qform=0), "only one of image and label says its directions"),
     "label contradicts itself": (PLAIN, SFORM.but(pixdim=(1, 1.5, 10)), "contradicts itself"),
 }
@@ -191,10 +150,6 @@ SPACES: dict[str, tuple[dict[str, str | None], str]] = {
     "the same": ({}, ""),
     "with time": ({"space": "left-posterior-superior-time"}, ""),
     "RAS, signs turned": ({**RAS, "space_directions": "(-0.625,0,0) (0,-0.625,0) (0,0,1.25)"}, ""),
-    "in centimetres": (
-        {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "space_units": IN("cm")},
-        "",
-    ),
     "RAS, the same numbers": (RAS, "mirrored along x and y"),
     "other origin": ({"space_origin": "(0,5,0)"}, "(0, -5, 0) mm away"),
     "other spacings": ({**BARE, "spacings": "0.5 0.5 1.25"}, "(0.5, 0.5, 1.25) and not"),

@@ -83,10 +83,3 @@ def test_who_waits_too_long_reads_the_shared_disk(
         other.join(30)
     assert "another process" in said[0]
     assert said[1] == str(cache.folder)
-
-
-def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.MonkeyPatch):
-    assert local_home() is None
-    monkeypatch.setenv("SLURM_TMPDIR", "/local/7")
-    monkeypatch.setenv("HARNESS_LOCAL_DATA", "$SLURM_TMPDIR/data")
-    assert local_home() == Path("/local/7/data")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api.errors import ClosedSplitError
-from harness.data import lock, mapped
+from harness.data import mapped
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.preprocess import Preprocessed, preprocess
@@ -109,23 +109,15 @@ def test_the_test_split_is_never_mapped(cache: Cache):
     assert sorted(cache.folder.iterdir()) == before
 
 
-def torn(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1000])
-
-
 def overwritten(path: Path) -> None:
     path.write_bytes(b"a thesis")
-
-
-def another_tensor(path: Path) -> None:
-    torch.save(torch.zeros(3), path)
 
 
 def of_other_data(path: Path) -> None:
     torch.save(torch.load(path, weights_only=True) | {"origin": "0" * 64}, path)
 
 
-@pytest.mark.parametrize("damage", [torn, overwritten, another_tensor, of_other_data])
+@pytest.mark.parametrize("damage", [overwritten, of_other_data])
 def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]):
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
@@ -173,28 +165,6 @@ def test_a_read_only_folder_costs_a_message_unless_the_file_is_there(original: P
         assert said == []
         assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
         assert [line.endswith("this process takes memory of its own") for line in said] == [True]
-
-
-def test_a_disk_that_cannot_be_mapped_costs_a_message(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
-    def load(*_: object, **__: object) -> None:
-        raise RuntimeError("unable to mmap 4096 bytes from file <train.pt>: No such device (19)")
-
-    monkeypatch.setattr(torch, "load", load)
-    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
-    assert "unable to mmap" in said[-1]
-    assert said[-1].endswith("this process takes memory of its own")
-
-
-def test_who_waits_too_long_takes_memory_of_its_own(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
-    map_cases(cache, "train", AT_32)
-    (path,) = files(cache)
-    path.unlink()
-    said.clear()
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
-    with lock.alone(path):
-        assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
-    assert "another process" in said[0]
-    assert files(cache) == []
 
 
 @pytest.mark.slow

@@ -42,14 +42,6 @@ def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]):
         assert float((own.view(size).numpy() == nearest).mean()) > 0.99, "but for ties"
 
 
-def test_beyond_a_scan_lies_the_given_value():
-    places = torch.tensor([[[-3.0, -0.25, 0.0], [0.0, 0.0, 1.0]]])
-    points = Points(torch.tensor([2]), torch.tensor([[1, 2]]), places)
-    flat = torch.tensor([99.0, 99.0, 4.0, 8.0])
-    assert points.linear(flat, torch.tensor([2.0])).tolist() == [[2.0, 3.5, 8.0]]
-    assert points.nearest(flat).tolist() == [[0.0, 4.0, 8.0]]
-
-
 @pytest.mark.parametrize("size", [(32, 32), (32, 16), (16, 16, 16), (64, 64, 16)], ids=str)
 def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size: tuple[int, ...]):
     maps = nnunet.draw_maps(torch.ones(MANY), size, generator())

@@ -56,28 +56,18 @@ def removed(name: str) -> Damage:
 
 
 DAMAGE: dict[str, tuple[Damage, str]] = {
-    "no_json": (removed("dataset.json"), "dataset.json: missing"),
-    "no_channels": (said(channel_names=None), "channel_names: missing"),
-    "channel_numbers": (said(channel_names={"1": "CT"}), "channel_names: numbers 1 are not 0 to 0"),
     "other_channels": (said(channel_names={"0": "T1", "1": "T2"}), "has _0000, but dataset.json names 2 channel(s)"),
-    "colours": (said(channel_names={"0": "rgb_to_0_1"}), "colour images are not supported"),
     "first_version": (said(labels={"0": "background", "1": "wall"}), "labels: value to name"),
-    "gap": (said(labels={"background": 0, "wall": 1, "pool": 3}), "labels: no name for 2"),
-    "twice": (said(labels={"background": 0, "wall": 1, "pool": 1}), "two names share a value"),
     "regions": (said(labels={"background": 0, "heart": [1, 2], "pool": 2}), "labels: heart: regions"),
-    "ignore": (said(labels={"background": 0, "wall": 1, "ignore": 2}), "labels: ignore: voxels that nobody"),
     "ending": (said(file_ending=".png"), "file_ending: '.png' is none of .nii.gz"),
     "count": (said(numTraining=12), "numTraining: 12, but imagesTr holds 10 cases"),
     "listed_file": (listed, "labelsTr/lost.nii.gz is not there"),
     "no_test_label": (removed(f"labelsTs/t2{ENDING}"), f"labelsTs/t2{ENDING}: missing, its image is in imagesTs"),
-    "no_image": (removed(f"imagesTs/t2_0000{ENDING}"), "labelsTs: t2: no image of that name"),
     "name": (lambda root: (root / f"imagesTr/p01_0000{ENDING}").rename(root / f"imagesTr/p01{ENDING}"), "no channel"),
     "no_labels": (lambda root: shutil.rmtree(root / "labelsTr"), "holds no label of an image"),
     "label_shape": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label[1:]), "one of them is wrong"),
     "label_grid": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label, 2.0), "lies on another grid"),
-    "label_value": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label * 3), "label value 3, 6 is outside 0..2"),
     "fold_stranger": (folds(TEN, ["x1"]), "names cases that are not in imagesTr: x1"),
-    "fold_lacks": (folds(TEN[2:], [TEN[1]]), "lacks cases that have labels: p00"),
     "fold_both": (folds(TEN, [TEN[1]]), "trains and validates on the same patients: p01"),
 }
 

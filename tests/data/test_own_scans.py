@@ -10,20 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.layouts.crops import legacy_crop
-from harness.api.dataset import Case
 from harness.api.errors import DataError
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
-from harness.data.own.prepare import Choices, name_of, prepare_scans
+from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.own.shape import choose_axes, propose_size
-from harness.data.prepare import prepare
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
 from harness.suite.registry import load_dataset
-from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder, write_nifti
-from tests.data.small_la import PATIENTS, SmallLA, voxels, write_official
+from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder
 
 TEN = [f"p{number:02}" for number in range(10)]
 CPU = torch.device("cpu")
@@ -211,39 +207,3 @@ def test_a_proposed_size_is_possible(shape: Any, spacing: Any, dimension: Any):
     assert Preprocessing(size=size).size == size
     assert np.prod(size) <= 2**20
     assert all(side <= length + 15 for side, length in zip(size, shape[3 - dimension :], strict=True))
-
-
-def test_proposals_are_near_what_the_field_trains_on():
-    assert propose_size([(183, 140, 88)], (0.625, 0.625, 0.625), 3) == (96, 112, 96)
-    assert propose_size([(10, 512, 384)], None, 2) == (256, 192)
-
-
-@pytest.mark.parametrize("folder", ["Dataset501_Left-Atria", "left-atria"])
-def test_a_dataset_is_called_after_its_folder(folder: str, tmp_path: Path):
-    assert name_of(tmp_path / folder) == "left-atria"
-
-
-def whole_volumes(root: Path, patients: tuple[str, ...]) -> None:
-    for patient in patients:
-        grey, marked = voxels(patient)
-        write_nifti(root / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)
-        write_nifti(root / "labelsTr" / f"{patient}{ENDING}", (marked == 255).astype(np.uint8), None)
-
-
-def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path):
-    whole_volumes(tmp_path / "raw", PATIENTS)
-    write_folder(tmp_path / "raw", {"Tr": ()}, labels={"background": 0, "LA": 1}, numTraining=5)
-    own = {case.id: case for case in cases_of(prepared(tmp_path / "raw", dimension=3))}
-    official = {
-        case.id: case for case in cases_of(prepare(SmallLA(), write_official(tmp_path / "la"), tmp_path / "to"))
-    }
-    common = own.keys() & official.keys()
-    assert len(common) >= 2
-    for id_ in common:
-        box = legacy_crop(id_, own[id_].label)
-        np.testing.assert_array_equal(own[id_].image[box], official[id_].image)
-        np.testing.assert_array_equal(own[id_].label[box], official[id_].label)
-
-
-def cases_of(cache: Cache) -> list[Case]:
-    return [case for split in ("train", "val") for case in cache.cases(split)]

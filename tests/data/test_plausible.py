@@ -5,8 +5,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
@@ -40,8 +38,6 @@ REFUSED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = 
     "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
     "axes H W Z": (both(lambda array: array.transpose(1, 2, 0)), "axes look turned"),
     "0 to 255": (image_alone(lambda image: image * 255), "grey values from 0 to 255; scale them to 0..1"),
-    "-1 to 1": (image_alone(lambda image: image * 2 - 1), "grey values from -1 to 1"),
-    "z-scored": (image_alone(lambda image: (image - image.mean()) / image.std()), "grey values from -"),
     "one voxel far out": (image_alone(lambda image: np.where(image == 1, 40, image)), "grey values from 0 to 40"),
 }
 
@@ -56,7 +52,6 @@ WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
     "the label as image": (lambda image, label: ((label / 3).astype(np.float32), label), "hardly any grey levels"),
     "a third of the range": (image_alone(lambda image: image / 3), "span less than 0.5 of 0..1"),
     "turned in plane": (both(lambda array: array.transpose(0, 2, 1)), "another shape than the other volume"),
-    "first slice missing": (both(lambda array: array[1:]), "another shape than the other volume of its patient"),
 }
 
 
@@ -93,7 +88,7 @@ def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, sound: Path, tm
     assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
 
 
-@pytest.mark.parametrize("change", ["0 to 255", "z-scored", "axes H W Z"])
+@pytest.mark.parametrize("change", ["0 to 255", "axes H W Z"])
 def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, sound: Path, tmp_path: Path):
     warnings = prepare(
         UnscaledACDC(), tree(sound, tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache"
@@ -107,7 +102,6 @@ LA_WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] 
         image_alone(lambda image: (image - image.min()) / np.ptp(image) * 255),
         "another range of grey values",
     ),
-    "label upside down": (label_alone(lambda label: 1 - label), "far more or far less of the volume labelled"),
 }
 
 
@@ -128,19 +122,3 @@ def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path):
 def test_sound_trees_give_no_warning(tmp_path: Path):
     for number, write in enumerate((write_ssl4mis, write_official)):
         assert prepare(SmallACDC(), write(tmp_path / str(number)), tmp_path / f"cache{number}").manifest.warnings == []
-
-
-@pytest.mark.slow
-@settings(max_examples=8, deadline=None)
-@given(span=st.floats(0.7, 1), low=st.floats(0, 0.3), turns=st.integers(0, 3))
-def test_what_a_scan_may_look_like_is_not_warned_of(
-    span: float, low: float, turns: int, tmp_path_factory: pytest.TempPathFactory
-):
-    """Another contrast, a quarter turn of a whole patient: nothing that sets it apart."""
-    root = write_ssl4mis((folder := tmp_path_factory.mktemp("scan")) / "raw")
-    for frame in ("frame01", "frame02"):
-        grey, label = voxels("patient011", frame)
-        image = np.minimum(low + image_of(grey) * span, 1).astype(np.float32)
-        arrays = (np.ascontiguousarray(np.rot90(array, turns, (1, 2))) for array in (image, label))
-        write_h5(root / "data" / f"patient011_{frame}.h5", *arrays)
-    assert prepare(SmallACDC(), root, folder / "cache").manifest.warnings == []

@@ -59,14 +59,6 @@ def test_a_changed_source_is_prepared_anew(raw: Path, home: Path):
     assert after.manifest == before.manifest  # the content is what counts for results
 
 
-def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(DataError, match="no data folder given; pass --data DIR or set HARNESS_DATA") as refused:
-        resolve(SmallACDC(), None)
-    assert "data/patientXXX_frameYY.h5" in str(refused.value)
-    monkeypatch.setenv("HARNESS_DATA", str(raw))
-    assert len(resolve(SmallACDC(), None).manifest.cases) == 10
-
-
 def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
     monkeypatch.setattr(Phantom, "splits", {split: patients[:2] for split, patients in Phantom.splits.items()})
@@ -87,12 +79,6 @@ def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path):
     for text in (str(tmp_path / "other"), "ssl4mis-h5: data/patientXXX", "official: patientXXX/", "Info.cfg"):
         assert text in str(refused.value)
     assert not home.exists()
-
-
-def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path):
-    folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
-    with pytest.raises(DataError, match="holds acdc version 1, not phantom version"):
-        resolve(Phantom(), folder)
 
 
 def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path):
@@ -132,16 +118,6 @@ def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path):
         prepare(SmallACDC(), raw, home / "acdc")
     assert str(home / "acdc") in str(refused.value)
     assert list(home.iterdir()) == []
-
-
-def test_files_honour_the_umask(raw: Path, tmp_path: Path):
-    previous = os.umask(0o027)
-    try:
-        folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
-    finally:
-        os.umask(previous)
-    assert folder.stat().st_mode & 0o777 == 0o750
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 def test_two_processes_may_prepare_at_once(raw: Path, home: Path):

@@ -1,14 +1,6 @@
-import pytest
 import torch
 
 from harness.data.resize import resize_images, resize_labels
-
-
-@pytest.mark.parametrize("how", ["nearest", "area", "bilinear"])
-def test_the_same_size_is_left_alone(how: str):
-    images, labels = torch.rand(2, 1, 32, 48), torch.randint(0, 4, (2, 32, 48)).to(torch.uint8)
-    assert torch.equal(resize_images(images, (32, 48), how), images)  # type: ignore[arg-type]
-    assert torch.equal(resize_labels(labels, (32, 48)), labels)
 
 
 def test_nearest_images_and_labels_take_the_same_pixels():

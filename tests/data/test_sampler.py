@@ -17,7 +17,6 @@ from harness.data.stream import Stream
 from harness.records.schema import Augmentation, Preprocessing
 from tests.data.draws import (
     AUGMENTATIONS,
-    assert_batches_are_copies,
     assert_resumes_to_the_bit,
     assert_the_seed_alone_decides,
 )
@@ -57,17 +56,6 @@ def seen(images: Tensor) -> list[float]:
     return [round(value, 1) for value in images[:, 0, 8, 8].tolist()]
 
 
-def test_slices_are_marked_by_patient():
-    data = training_set()
-    assert data.images.shape == (12, 1, 16, 16)
-    assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
-    assert set(seen(data.images[data.labelled])) == LABELLED
-    assert set(seen(data.images[data.unlabelled])) == UNLABELLED
-    everyone = training_set(("a", "b", "c", "d"))
-    assert len(everyone.labelled) == 12
-    assert len(everyone.unlabelled) == 0
-
-
 @given(size=st.integers(1, 12), counts=st.lists(st.integers(1, 30), min_size=1, max_size=20), seed=st.integers(0, 99))
 def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: list[int], seed: int):
     stream = Stream("labelled", torch.arange(size) + 100, torch.Generator().manual_seed(seed))
@@ -79,12 +67,6 @@ def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: li
         assert len(set(run)) == len(run), "twice within a pass"
         if len(run) == size:
             assert set(run) == set(range(100, 100 + size))
-
-
-def test_passes_are_in_different_orders():
-    stream = Stream("labelled", torch.arange(20), torch.Generator().manual_seed(0))
-    passes = {tuple(stream.next(20).tolist()) for _ in range(10)}
-    assert len(passes) == 10
 
 
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
@@ -100,17 +82,6 @@ def test_streams_never_mix(augmentation: Augmentation):
     assert set(labelled.values()) == {10}
     assert unlabelled.keys() == UNLABELLED
     assert set(unlabelled.values()) == {15}
-
-
-def test_shapes_types_and_views():
-    sampler = SliceSampler(training_set(), seed=0, augmentation="weak")
-    batch = sampler.next(BatchPlan(labelled=3, unlabelled=5, views=3))
-    assert (batch.images.shape, batch.images.dtype) == ((3, 1, 16, 16), torch.float32)
-    assert (batch.labels.shape, batch.labels.dtype) == ((3, 16, 16), torch.int64)
-    assert [view.shape for view in batch.unlabelled] == [(5, 1, 16, 16)] * 3
-    assert len({tuple(seen(view)) for view in batch.unlabelled}) == 1, "views are of the same images"
-    alone = sampler.next(BatchPlan(labelled=4, unlabelled=0))
-    assert alone.unlabelled == ()
 
 
 def test_views_are_augmented_independently():
@@ -140,10 +111,6 @@ def test_labels_of_unlabelled_slices_are_never_handed_out():
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation):
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
     assert_resumes_to_the_bit(training_set(), plan, before, seed, augmentation)
-
-
-def test_what_a_method_writes_into_a_batch_stays_there():
-    assert_batches_are_copies(training_set())
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone():

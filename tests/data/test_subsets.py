@@ -14,11 +14,6 @@ def test_subset_0_is_the_head_of_the_published_list():
     assert labelled_patients(ORDER, 3, 0, "acdc") == ("patient099", "patient038", "patient050")
 
 
-def test_none_takes_everyone_in_published_order():
-    assert labelled_patients(ORDER, None, 0, "acdc") == ORDER
-    assert labelled_patients(ORDER, None, 4, "acdc") == ORDER
-
-
 def test_a_drawn_subset_is_what_it_always_was():
     keys = {patient: hashlib.sha256(b"acdc:1:" + patient.encode()).hexdigest() for patient in ORDER}
     assert labelled_patients(ORDER, 3, 1, "acdc") == tuple(sorted(ORDER, key=keys.__getitem__)[:3])
@@ -52,9 +47,3 @@ def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: l
     assert len(chosen) == few
     assert set(chosen) <= set(validation_patients(ORDER, min(few + more, 10), "acdc"))
     assert set(validation_patients(shuffled, few, "acdc")) == set(chosen)
-
-
-@pytest.mark.parametrize("count", [0, 11])
-def test_impossible_numbers_of_validation_patients_are_refused(count: int):
-    with pytest.raises(UsageError, match=f"validation_patients: acdc has 10; give 1 to 10, not {count}"):
-        validation_patients(ORDER, count, "acdc")

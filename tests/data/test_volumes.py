@@ -73,15 +73,6 @@ def test_without_turns_a_patch_lies_as_in_its_volume():
     assert found == crops(np.arange(120).reshape(shape), size)
 
 
-def test_volumes_of_other_shapes_do_not_touch():
-    shapes = [(6, 5, 4), (4, 9, 3), (4, 4, 8)]
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    for number, patch in enumerate(drawn(shapes, (4, 4, 3), 300)):
-        inside = (patch < int(ends[number % 3])) & (patch >= int(ends[number % 3] - np.prod(shapes[number % 3])))
-        assert bool(inside.all())
-        assert len(patch.unique()) == patch.numel()
-
-
 @cache
 def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
     """Four patients; every voxel of a volume has a value of its own, the patient's number and its position."""
@@ -90,18 +81,6 @@ def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
         image = np.asarray(number + np.arange(np.prod(shape)).reshape(shape) / 10_000, np.float32)
         cases.append(Case(patient, patient, "train", image, np.full(shape, number, np.uint8)))
     return Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), labelled, CPU)
-
-
-def test_the_flat_tensor_holds_every_volume():
-    data = volumes()
-    assert data.shapes.tolist() == [[21, 18, 17], [16, 30, 16], [16, 19, 16], [17, 17, 24]]
-    assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
-    assert len(data.images) == len(data.labels) == int(data.shapes.prod(1).sum())
-    assert (data.labelled.tolist(), data.unlabelled.tolist()) == ([0, 2], [1, 3])
-    first = data.images[: 21 * 18 * 17].reshape(21, 18, 17).numpy()
-    np.testing.assert_array_equal(first.ravel(), (1 + np.arange(21 * 18 * 17) / 10_000).astype(np.float32))
-    assert data.example.shape == (1, 1, *PATCH)
-    np.testing.assert_array_equal(data.example[0, 0], first[:16, :16, :16])
 
 
 def test_padding_by_hand():
@@ -126,17 +105,6 @@ def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augme
         unlabelled.update(patients(batch.unlabelled[0]))
     assert labelled == {1: 5, 3: 5}
     assert unlabelled == {2: 10, 4: 10}
-
-
-def test_shapes_types_and_views_of_one_place():
-    batch = volumes().sampler(0, augmentation="weak").next(BatchPlan(labelled=2, unlabelled=6, views=3))
-    assert (batch.images.shape, batch.images.dtype) == ((2, 1, *PATCH), torch.float32)
-    assert (batch.labels.shape, batch.labels.dtype) == ((2, *PATCH), torch.int64)
-    assert [view.shape for view in batch.unlabelled] == [(6, 1, *PATCH)] * 3
-    first, second, third = (view.flatten(1) for view in batch.unlabelled)
-    assert torch.equal(first.sort(1).values, second.sort(1).values), "the same window of the same volume"
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, third)
 
 
 def test_labels_move_with_their_image():

@@ -6,7 +6,6 @@ from harness.api import views
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch
 from harness.api.mixing import pseudo_label
-from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_parts.pseudo import unsupervised_loss
@@ -57,15 +56,6 @@ def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION
     for _ in range(2):
         method.start_stage(stage_of(method, "anatomical"))
         assert same_state(method.student, method.teacher)
-
-
-def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
-    method = small(ACTION)
-    settings = OptimiserSettings()
-    nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
-    assert nesterov == [False, False, True]
-    still = settings.model_copy(update={"momentum": 0.0})
-    assert not method.optimiser(method.stages[2], still).param_groups[0]["nesterov"]
 
 
 @every_stage

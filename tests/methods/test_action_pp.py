@@ -1,5 +1,4 @@
 import copy
-import math
 from collections.abc import Mapping
 
 import pytest
@@ -10,8 +9,6 @@ from torch import Tensor
 from harness.api.method import Loss
 from harness.api.progress import Progress
 from methods.action import ACTION
-from methods.action_parts.allocation_picture import spread_entries
-from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP
 from tests.methods.references import dense_features, supervised_contrast
@@ -122,27 +119,6 @@ def test_lambda_weighs_the_centre_and_without_centers_it_is_gone():
     assert bare == pytest.approx(0.0, abs=1e-5)
 
 
-def test_release_s_form_divides_the_centre_by_the_positives():
-    losses = []
-    for form in ("sampled", "release"):
-        method = deterministic(contrast_form=form, lambda_a=5.0, **CONSTANT)
-        fine_tuned(method)
-        losses.append(fine_tuned(method).terms["supervised_contrast"].item())
-    assert losses[1] < 0.6 * losses[0]
-
-
-def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPatch):
-    asked: list[object] = []
-
-    def fake(count: int, dimension: int, seed: int, recipe: object) -> Tensor:
-        asked.append((count, dimension, recipe.__class__.__name__))
-        return F.normalize(torch.ones(count, dimension), dim=1)
-
-    monkeypatch.setattr("methods.action_pp.optimised_centers", fake)
-    action_pp(center_form="release")
-    assert asked == [(4, 16, "Recipe")]
-
-
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch):
     method = action_pp()
     calls: list[bool] = []
@@ -212,47 +188,3 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
     assert runs[0] == runs[1]
     assert [sum(counts) for counts in runs[0]].index(0) == 2
     assert same_state(method, again)
-
-
-def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue():
-    method = action_pp(queue=64, anchors=8, centers_per_class=2)
-    stage, sgd = enter(method, "anatomical")
-    for t in range(3):  # 96 features in a queue of 64
-        stage_step(method, stage, sgd, batch_for(method), t)
-    before = copy.deepcopy(method.state_dict())
-    shown = method.arrays()
-    assert {name: tuple(array.shape) for name, array in shown.items()} == {
-        "centres": (8, 16), "prototypes": (8, 16), "similarity": (8, 8), "assignment": (8,), "slot_class": (8,),
-        "features": (64, 16), "labels": (64,),
-    }  # fmt: skip
-    assert shown["labels"].tolist() == [0] * 16 + [1] * 16 + [2] * 16 + [3] * 16
-    own = method.allocation.prototypes @ method.allocation.centres.T
-    assert torch.equal(shown["similarity"], own)
-    lengths = shown["features"].float().norm(dim=1)
-    assert torch.allclose(lengths, torch.ones(64), atol=1e-2)
-    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
-    assert small(ACTION).arrays() == action_pp(centers=False).arrays() == {}
-    assert action_pp().arrays()["features"].shape == (0, 16)  # nothing was queued yet
-
-
-def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between():
-    queue = LabelledBank(10, 1)
-    queue.enqueue_labelled(torch.arange(14.0).unsqueeze(1), torch.tensor([0, 1] * 7))
-    chosen = spread_entries(queue, 3, 3)  # the ring holds rows 4 to 13: class 0 is 12, 10, 8, 6, 4
-    assert queue.entries[chosen, 0].tolist() == [12, 8, 4, 13, 9, 5]
-    assert queue.labels[chosen].tolist() == [0, 0, 0, 1, 1, 1]
-    assert len(spread_entries(LabelledBank(10, 1), 3, 3)) == 0
-
-
-def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_validation():
-    method = action_pp(centers_per_class=8)
-    stage, sgd = enter(method, "anatomical")
-    assert stage_step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
-    method.allocation.prototypes.copy_(method.allocation.centres[method.allocation.assignment.roll(1)])
-    method.allocation.chosen_since.fill_(1)  # no slot is dead, so that none is revived with another prototype
-    finish_step(method, stage, Progress(run=0.0, stage=0.02, step=1))
-    assert fine_tuned(method).terms["assignment_changes"].item() == 32
-    shown = method.diagnostics()
-    assert shown["temperature_anatomical"] == pytest.approx(0.1 + 0.45 * (1 + math.cos(0.04 * math.pi)))
-    assert [shown[f"assignment/{slot}"] for slot in range(32)] == method.allocation.assignment.tolist()
-    assert not any(name.startswith("similarity/") for name in shown)  # 1,024 curves are nobody's view

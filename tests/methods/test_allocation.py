@@ -70,20 +70,6 @@ def test_assignment_is_the_best_of_all_permutations(seed: int):
     assert allocation.assignment.tolist() == list(best)
 
 
-def test_a_permutation_by_hand_and_its_changes_are_counted():
-    allocation = Allocation(AXES[:3], n_classes=3)
-    order = torch.tensor([1, 0, 2])
-    update(allocation, AXES[order], torch.arange(3))
-    assert allocation.target(AXES[:3], torch.arange(3)).tolist() == [0, 1, 2]  # not before the next assignment
-    allocation.reassign()
-    assert allocation.assignment.tolist() == [1, 0, 2]
-    assert allocation.target(AXES[:3], torch.arange(3)).tolist() == [1, 0, 2]
-    assert allocation.changes.item() == 2
-    assert allocation.chosen_since.tolist() == [0, 0, 0]
-    allocation.reassign()
-    assert allocation.changes.item() == 2
-
-
 def test_a_pixel_takes_the_nearest_centre_of_its_own_class():
     allocation = Allocation(AXES, n_classes=2)  # class 0: axes 0, 1; class 1: axes 2, 3
     features = torch.stack((unit(3, 2, 9, 0), unit(2, 3, 9, 0), unit(9, 0, 1, 2), unit(9, 0, -1, -2)))
@@ -96,18 +82,6 @@ def test_a_pixel_takes_the_nearest_centre_of_its_own_class():
     target = allocation.target(features, labels)
     assert target.tolist() == [2, 2, 3, 1]
     assert allocation.own_class_mask(labels, target).nonzero().tolist() == [[0, 0], [1, 0], [2, 1], [3, 3]]
-
-
-def test_absent_classes_hold_what_is_left():
-    allocation = Allocation(AXES[:3], n_classes=3)
-    update(allocation, AXES[:1], torch.tensor([2]))
-    allocation.reassign(AXES[:1], torch.tensor([2]))
-    assert allocation.assignment[2] == 0
-    assert sorted(allocation.assignment.tolist()) == [0, 1, 2]
-    assert (allocation.prototypes[:2] == 0).all()
-    before = allocation.prototypes.clone()
-    update(allocation, AXES[1:2], torch.tensor([0]))
-    assert torch.equal(allocation.prototypes[1:], before[1:])
 
 
 def three_slots() -> Allocation:
@@ -163,23 +137,6 @@ def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: Alloc
             assert (held == per_class).all()
 
 
-def test_random_is_a_seeded_permutation_that_stays():
-    first, same, other = (Allocation(torch.eye(12), 4, "random", seed) for seed in (0, 0, 1))
-    before = first.assignment.clone()
-    assert sorted(before.tolist()) == list(range(12))
-    assert torch.equal(before, same.assignment)
-    assert not torch.equal(before, other.assignment)
-    state = torch.get_rng_state()
-    Allocation(torch.eye(12), 4, "random", 2)
-    assert torch.equal(torch.get_rng_state(), state)
-    features, labels = pixels(50, 12, 4)
-    update(first, features, labels)
-    first.reassign(features, labels)
-    assert torch.equal(first.assignment, before)
-    assert first.changes.item() == 0
-    assert first.chosen_since.tolist() == [0] * 12
-
-
 @pytest.mark.parametrize(
     ("voxels", "total", "expected"),
     [
@@ -190,14 +147,6 @@ def test_random_is_a_seeded_permutation_that_stays():
 )
 def test_capacities_by_hand(voxels: tuple[int, ...], total: int, expected: list[int]):
     assert capacities(voxels, total) == expected
-
-
-@given(voxels=st.lists(st.integers(0, 10**9), min_size=1, max_size=6), spare=st.integers(0, 40))
-def test_capacities_add_up_and_follow_the_voxels(voxels: list[int], spare: int):
-    slots = capacities(voxels, len(voxels) + spare)
-    assert sum(slots) == len(voxels) + spare
-    assert min(slots) >= 1
-    assert all(a >= b for (x, a), (y, b) in itertools.product(zip(voxels, slots, strict=True), repeat=2) if x > y)
 
 
 def test_frequency_shares_the_slots_once_voxels_were_seen():

@@ -103,22 +103,3 @@ def test_negative_classes_follow_the_relation_of_the_means():
         weights = [F.cosine_similarity(scene.means[k], scene.means[v], dim=0).div(0.4).exp() for v in others]
         for v, weight in zip(others, weights, strict=True):
             assert shares[k, v].item() == pytest.approx((weight / sum(weights)).item(), abs=0.01)
-
-
-def test_only_queries_are_computed_with_a_graph():
-    """Half a million keys per query would fill the memory with what nobody needs."""
-    scene = Scene([0, 1, 3])
-
-    class Watched(DenseFeatures):
-        def __init__(self) -> None:
-            super().__init__(scene.table)
-            self.graphs: list[tuple[tuple[int, ...], bool]] = []
-
-        def at(self, positions: Tensor) -> Tensor:
-            found = super().at(positions)
-            self.graphs.append((tuple(positions.shape), found.requires_grad))
-            return found
-
-    watched = Watched()
-    anatomical_contrast(watched, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
-    assert watched.graphs == [((4, 7), False), ((4, 5), True)]

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -7,11 +5,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.components import largest_components
-from harness.api.losses import supervised_loss
-from harness.api.method import Batch, BatchPlan, Stage
+from harness.api.method import Batch
 from harness.api.params import OptimiserSettings
 from methods.bcp import BCP, part_losses
-from tests.methods.test_losses import derived_cross_entropy, dice_of, gradient_inputs, softmax
+from tests.methods.test_losses import derived_cross_entropy, dice_of, softmax
 from tests.methods.tiny import Recorder, batch_for, blobs, build, progress_at, step_loss
 
 Array = NDArray[np.float64]
@@ -46,26 +43,6 @@ def test_losses_of_parts_equal_those_of_the_pixels_taken_out():
     for number, part in enumerate((mask, ~mask)):
         expected = derived(logits.numpy(), labels.numpy(), part.numpy())
         assert (dice[number].item(), ce[number].item()) == pytest.approx(expected, rel=1e-10)
-
-
-def test_a_part_that_is_the_whole_image_has_the_supervised_loss():
-    logits, labels = gradient_inputs()
-    dice, ce = part_losses(logits, labels, torch.ones(labels.shape[1:], dtype=torch.bool))
-    whole = supervised_loss(logits, labels)
-    assert dice[0].item() == pytest.approx(whole.terms["dice"].item(), rel=1e-5)
-    assert ce[0].item() == pytest.approx(whole.terms["ce"].item(), rel=1e-12)
-    (own,) = torch.autograd.grad(0.5 * (dice[0] + ce[0]), logits, retain_graph=True)
-    (plain,) = torch.autograd.grad(whole.total, logits)
-    torch.testing.assert_close(own, plain, rtol=1e-5, atol=1e-7)
-    assert (dice[1].item(), ce[1].item()) == (0.0, 0.0), "no pixel is left to the other part"
-
-
-def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side():
-    method = bcp()
-    for size, sides in (((96, 33), (64, 22)), ((32, 32, 16), (21, 21, 10))):
-        mask = method._mask(torch.zeros(2, 1, *size))
-        assert mask.shape == size
-        assert (~mask).sum() == math.prod(sides)
 
 
 def test_first_stage_equals_an_independent_derivation():
@@ -135,20 +112,3 @@ def test_self_training_starts_from_the_first_stage_and_averages_statistics_too()
     for name, value in after.items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.75 * teaching[name] + 0.25 * student[name], rtol=1e-5, atol=1e-6)
-
-
-def test_stages_and_their_batches():
-    assert bcp().stages == (Stage("labelled", 0.25), Stage("self_training", 0.75))
-    assert bcp(share_labelled=0, share_self_training=1).stages == (Stage("self_training", 1.0),)
-    method = bcp()
-    plans = [method.batches(stage, 24) for stage in method.stages]
-    assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]
-
-
-@pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 1), (3, 2)])
-def test_any_batch_will_do(labelled: int, unlabelled: int):
-    method = bcp()
-    images, labels = blobs(labelled + unlabelled)
-    batch = Batch(images[:labelled], labels[:labelled], (images[labelled:],))
-    for stage in method.stages:
-        assert step_loss(method, batch, stage, progress_at(0.5)).total.isfinite()

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts.centers import GRADIENT_TOLERANCE, RELEASED, Recipe, class_centers, energy, optimised_centers
+from methods.action_parts.centers import class_centers, energy
 
 
 def cosines(centres: Tensor) -> Tensor:
@@ -44,20 +43,6 @@ def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: floa
     assert best - 1e-5 <= cosines(class_centers(*shape, 0)).max().item() <= best + 2e-3
 
 
-@settings(max_examples=15, deadline=None)
-@given(dimension=st.integers(2, 8), beyond=st.integers(2, 16), seed=st.integers(0, 1000))
-def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: int, beyond: int, seed: int):
-    count = dimension + beyond
-    centres = class_centers(count, dimension, seed)
-    assert centres.shape == (count, dimension)
-    assert torch.allclose(centres.norm(dim=1), torch.ones(count), rtol=0, atol=1e-6)
-    assert cosines(centres).max() < 0.995
-    slope = energy(centres.double().numpy().ravel(), (count, dimension), 0.005)[1]
-    assert np.abs(slope).max() <= GRADIENT_TOLERANCE + 1e-4  # float32 centres, with a curvature of 1 / 0.005
-    random = torch.nn.functional.normalize(torch.randn(count, dimension), dim=1)
-    assert cosines(centres).max() < cosines(random).max()
-
-
 @pytest.mark.parametrize("tau", [0.5, 0.05, 0.005])
 def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float):
     free = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -87,10 +72,3 @@ def test_the_seed_decides_everything(count: int, dimension: int):
 def test_a_caller_cannot_spoil_the_cache():
     class_centers(4, 8, 0).zero_()
     assert class_centers(4, 8, 0).norm(dim=1).min() > 0.9
-
-
-def test_the_optimiser_converges_as_recommended_and_stalls_as_released():
-    good = cosines(optimised_centers(4, 32, 0, Recipe(steps=150)))
-    assert (good + 1 / 3).abs().max() < 1e-3
-    stalled = cosines(optimised_centers(4, 32, 0, replace(RELEASED, steps=1500)))  # ten times as many steps
-    assert stalled.max() > -0.3

@@ -38,10 +38,6 @@ def test_one_component_is_kept_and_it_is_the_largest(seed: int, share: float, di
     assert_largest(np.random.default_rng(seed).random(size) < share)
 
 
-def test_ragged_clusters_are_not_cut():
-    assert_largest(np.random.default_rng(1).random((128, 128)) < 0.4)
-
-
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("side", [31, 64])
 def test_the_longest_way_through_an_image_is_one_component(side: int, turns: int):

@@ -8,7 +8,7 @@ from scipy.special import expit
 from methods.dtc import DTC, task_consistency
 from tests.methods.test_distance import derived
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import Recorder, batch_for, build, loss_of, progress_at, step_loss
+from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
 def dtc(**params: object) -> DTC:
@@ -38,9 +38,3 @@ def test_gradients_are_the_numerical_ones():
     raw, z = (torch.randn(2, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     loss = lambda a, b: task_consistency(a.tanh(), b.softmax(dim=1), 5.0)  # noqa: E731
     assert torch.autograd.gradcheck(loss, (raw, z))
-
-
-def test_cross_entropy_is_logged_and_not_trained():
-    method = dtc()
-    loss = step_loss(method, batch_for(method), method.stages[0], progress_at(1.0))
-    assert not loss.terms["ce"].requires_grad

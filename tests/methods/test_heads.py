@@ -1,21 +1,18 @@
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.action_parts.contrast_net import (
-    ContrastNet,
     GlobalProjector,
     LocalProjector,
     window_cells,
     window_layout,
 )
-from methods.action_parts.neighbours import global_neighbours, local_neighbours, predictor
+from methods.action_parts.neighbours import predictor
 from methods.action_parts.representation import RepresentationHead
 from tests.methods.references import window_starts
-from tests.methods.tiny import TASK_3D, parameters
+from tests.methods.tiny import parameters
 
 
 def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:
@@ -28,16 +25,6 @@ def test_sizes_are_the_released_ones():
     assert parameters(LocalProjector(4)) == (4 * 8 + 8) + (8 * 4 + 4)
     assert parameters(predictor(4)) == 2 * (4 * 4 + 4)
     assert parameters(RepresentationHead()) == 9 * 496 * 512 + 512 * 128
-
-
-def test_the_wide_layer_starts_as_a_convolution_does():
-    torch.manual_seed(0)
-    wide = RepresentationHead(channels=50, hidden=64).wide.weight
-    convolution = nn.Conv2d(50, 64, kernel_size=3, bias=False).weight
-    bound = (9 * 50) ** -0.5
-    for weight in (wide, convolution):
-        assert 0.99 * bound < weight.abs().max().item() <= bound
-        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
 
 
 def test_global_projector_by_hand():
@@ -87,18 +74,6 @@ def test_window_cells_are_the_pooled_crops(
 )
 def test_layout_is_the_released_one_in_proportion(size: tuple[int, ...], window: list[int], stride: list[int]):
     assert window_layout(size) == (window, stride)
-
-
-def test_heads_of_patches_have_the_released_sizes():
-    net = ContrastNet(replace(TASK_3D, size=(112, 112, 80)), 128, window_border=True)
-    assert parameters(net.whole) == 256 * 128 + 128 + 128 * 128 + 128
-    assert parameters(net.local) == (2 * 4 + 4) + (4 * 2 + 2)
-    assert parameters(net.representation) == 27 * 256 * 128 + 128 * 128
-    regions = net.to("meta").regions(torch.empty(1, 2, 112, 112, 80, device="meta"))
-    assert regions.shape == (1, 700, 64, 2)
-    neighbours = local_neighbours(replace(TASK_3D, size=(112, 112, 80)), 36, window_border=True)
-    assert neighbours.bank.entries.shape == (36, 700, 128)
-    assert parameters(global_neighbours(TASK_3D, 36).predictor) == 2 * (128 * 128 + 128)
 
 
 def test_released_windows_stop_before_the_border():

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from harness.api.method import BatchPlan, Method
+from harness.api.method import Method
 from harness.api.progress import Progress
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
@@ -48,20 +47,6 @@ def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[
     exact, rounded = losses
     assert {value.dtype for value in (rounded.total, *rounded.terms.values())} == {torch.float32}
     assert rounded.total.item() == pytest.approx(exact.total.item(), rel=0.02)
-
-
-def test_unknown_parameters_are_refused():
-    with pytest.raises(ValidationError, match="consistancy"):
-        Supervised.Params.model_validate({"consistancy": 0.1})
-
-
-@pytest.mark.parametrize(("size", "labelled", "unlabelled"), [(24, 12, 12), (5, 3, 2)])
-def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int):
-    for kind in METHODS:
-        method = build(kind)
-        plan = method.batches(method.stages[-1], size)
-        supervised = isinstance(method, Supervised)
-        assert plan == (BatchPlan(size, 0) if supervised else BatchPlan(labelled, unlabelled))
 
 
 def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked():

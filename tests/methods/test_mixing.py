@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from harness.api.mixing import Mixed, box_mask, class_mask, classmix, cutmix, half_boxes, partner
 
@@ -28,17 +27,6 @@ def test_a_half_box_by_hand():
     expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
     expected[:, 1:4, 0:4, 1:5] = True
     assert torch.equal(mask, expected)
-
-
-def test_every_width_from_half_to_all_and_every_place_is_equally_likely():
-    u = (torch.arange(12) + 0.5) / 12
-    middle = torch.full_like(u, 0.5)
-    mask = half_boxes(torch.stack((u, middle, middle), dim=1), (6, 6))
-    assert mask.any(dim=1).sum(dim=1).tolist() == [3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6]
-    mask = half_boxes(torch.stack((middle * 0, u, middle * 0), dim=1), (8, 2))  # 1 wide, all 8 rows: nowhere to go
-    assert mask[:, :, 0].all()
-    mask = half_boxes(torch.stack((middle * 0, middle, u), dim=1), (2, 6))  # 3 wide at 0 .. 3
-    assert mask.any(dim=1).int().argmax(dim=1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
 @given(size=SIZES, data=st.data())
@@ -80,29 +68,6 @@ def test_each_pixel_comes_from_one_of_two_images_with_its_label(name: str, seed:
     assert torch.equal(mixed.confidence, mixed.images[:, 0] * 4 + mixed.labels)  # neither label nor confidence strays
 
 
-@given(seed=st.integers(0, 2**31))
-def test_classmix_pastes_whole_classes_of_the_partner(seed: int):
-    base = batch(3, (3, 4), seed)
-    torch.manual_seed(seed)
-    pasted = (classmix(*base, 4).images != base.images)[:, 0]
-    for label, mask in zip(partner(base.labels).numpy(), pasted.numpy(), strict=True):
-        assert set(label[mask]).isdisjoint(label[~mask])
-        assert len(set(label[mask])) == max(1, len(set(label.flat)) // 2)
-
-
-@pytest.mark.parametrize("name", MIXES)
-def test_a_seed_decides_and_images_have_draws_of_their_own(name: str):
-    base = batch(6, (12, 12))
-
-    def pasted(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        return MIXES[name](base).images[:, 0] != base.images[:, 0]
-
-    assert torch.equal(pasted(1), pasted(1))
-    assert not torch.equal(pasted(1), pasted(2))
-    assert len({mask.numpy().tobytes() for mask in pasted(1)}) > 3
-
-
 def test_boxes_by_hand():
     places = torch.tensor([[0.0, 0.0], [0.99, 0.5], [0.5, 0.99]])
     sides = torch.tensor([[2.0, 3.0], [1.0, 1.0], [4.0, 2.0]])
@@ -110,12 +75,3 @@ def test_boxes_by_hand():
     assert first == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0] * 5, [0] * 5]
     assert second == [[0] * 5, [0] * 5, [0] * 5, [0, 0, 1, 0, 0]]
     assert third == [[0, 0, 0, 1, 1]] * 4
-
-
-@given(place=st.floats(0, 1, exclude_max=True, width=32), length=st.integers(1, 40), data=st.data())
-def test_a_box_has_its_sides_wherever_it_lies(place: float, length: int, data: st.DataObject):
-    side = data.draw(st.integers(1, length))
-    mask = box_mask(torch.full((1, 3), place), torch.tensor([[side, 1, length]]), (length, 3, length))
-    assert mask.shape == (1, length, 3, length)
-    assert mask.sum() == side * length
-    assert mask[0].any(dim=2).any(dim=1).sum() == side

@@ -1,14 +1,9 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.api.networks import backbone
-from methods.action_parts.patches import Patches, axis_taps, tap_width
 from methods.action_parts.representation import RepresentationHead, SampledFeatures
 from tests.methods.references import DenseFeatures, dense_features
-from tests.methods.tiny import TASK_3D
 
 WIDTHS = (5, 4, 3, 2, 1)
 
@@ -56,41 +51,6 @@ def test_head_in_three_dimensions_equals_convolutions():
     torch.manual_seed(2)
     widths = (4, 3, 2)
     compare(pyramid((8, 4, 12), widths), head_for(widths, 3), torch.arange(2 * 8 * 4 * 12), 1e-10)
-
-
-def test_head_on_a_v_net_equals_the_dense_head_to_every_border():
-    """In single precision, as it trains."""
-    torch.manual_seed(5)
-    net = backbone(TASK_3D)
-    features = net.encode(torch.randn(1, 1, 16, 32, 16))
-    maps = [m.detach().requires_grad_() for m in net.decoder.maps(features)]
-    coordinates = torch.cartesian_prod(torch.arange(16), torch.arange(32), torch.arange(16))
-    faces = ((coordinates == 0) | (coordinates == torch.tensor([15, 31, 15]))).any(1).nonzero().flatten()
-    positions = torch.cat((faces, torch.randint(16 * 32 * 16, (200,))))
-    head = head_for(net.decoder.channels, 3, torch.float32)
-    compare(maps, head, positions[torch.randperm(len(positions))[:300]], 1e-5)
-
-
-def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch):
-    torch.manual_seed(6)
-    patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])
-    masks = torch.rand(3, 2 * 8 * 4 * 8) < 0.3
-    together = patches.means(masks)
-    monkeypatch.setattr("methods.action_parts.patches.SHIFTED", 1)
-    torch.testing.assert_close(patches.means(masks), together, rtol=1e-12, atol=1e-12)
-
-
-@given(seed=st.integers(0, 2**31), fine=st.integers(1, 40), share=st.floats(0, 1))
-def test_taps_of_any_ratio_equal_interpolation(seed: int, fine: int, share: float):
-    coarse = 1 + round(share * (fine - 1))
-    torch.manual_seed(seed)
-    line = torch.randn(1, 1, coarse, dtype=torch.float64)
-    upsampled = torch.nn.functional.interpolate(line, size=fine, mode="linear", align_corners=True)
-    expected = torch.nn.functional.pad(upsampled, (1, 1))[0, 0].unfold(0, 3, 1)
-    taps = axis_taps(fine, coarse, line)
-    assert taps.cells.shape == (fine, tap_width(fine, coarse))
-    found = (taps.weights @ line[0, 0][taps.cells].unsqueeze(2)).squeeze(2)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("size", "widths"), [((32, 48), WIDTHS), ((4, 8, 8), (3, 2))])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.api import mixing
 from harness.api.mixing import Mixed
-from methods.action_parts.pseudo import confident_share, unsupervised_loss
+from methods.action_parts.pseudo import unsupervised_loss
 
 # Two images of two pixels; p(label) = .8, .4 and .5, .1.
 LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()
@@ -47,12 +47,6 @@ def test_confidence_is_finer_than_bfloat16():
     assert found.tolist() == pytest.approx([1 / (1 + math.exp(-3.375)), 1 / (1 + math.exp(-3.40625))], abs=1e-6)
 
 
-def test_share_by_hand():
-    confidence = torch.tensor([[[0.97, 0.9699, 0.98, 1.0]], [[0.1, 0.2, 0.3, 0.4]]])
-    assert confident_share(confidence, 0.97).tolist() == [0.75, 0.0]  # 0.97 itself counts, in single precision too
-    assert confident_share(confidence, 0.0).tolist() == [1.0, 1.0]
-
-
 def test_pixels_that_cost_nothing_leave_the_mean():
     logits = torch.tensor([[[0.0, 60.0, 60.0, 60.0]], [[0.0, 0.0, 0.0, 0.0]]]).unsqueeze(0)  # [1, 2, 1, 4]
     labels = torch.zeros(1, 1, 4, dtype=torch.long)
@@ -81,11 +75,3 @@ def test_loss_equals_a_derivation(seed: int, images: int, classes: int, size: li
     teacher = pseudo_label(4 * torch.randn(images, classes, *size, generator=g, dtype=torch.float64))
     found = unsupervised_loss(logits, teacher.labels, teacher.confidence, threshold)
     assert found.item() == pytest.approx(derived(logits, *teacher[1:], threshold), rel=1e-9, abs=1e-12)
-
-
-def test_gradient_is_the_numerical_one_and_reaches_the_student_alone():
-    g = torch.Generator().manual_seed(1)
-    logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
-    teacher = pseudo_label(3 * torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True))
-    assert 0 < confident_share(teacher.confidence, 0.9).sum() < 2
-    assert torch.autograd.gradcheck(lambda z: unsupervised_loss(z, *teacher[1:], 0.9), (logits,))

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.action_parts.arithmetic import class_masks, draw_classes, draw_members
+from methods.action_parts.arithmetic import draw_classes, draw_members
 
 
 @given(seed=st.integers(0, 2**31), sets=st.integers(1, 4), pixels=st.integers(1, 30), share=st.floats(0, 1))
@@ -32,8 +32,3 @@ def test_classes_have_their_probabilities():
     counts = torch.stack([row.bincount(minlength=4) for row in draw_classes(probabilities, 40_000)]) / 40_000
     torch.testing.assert_close(counts, probabilities, rtol=0, atol=0.01)
     assert counts[probabilities == 0].eq(0).all()
-
-
-def test_class_masks_leave_other_labels_out():
-    masks = class_masks(torch.tensor([[0, 2], [-1, 255]]), 3)
-    assert masks.tolist() == [[True, False, False, False], [False] * 4, [False, True, False, False]]

@@ -99,18 +99,3 @@ def test_memory_holds_correct_foreground_pixels_and_background_none():
         assert nearest.max() < 1e-3
     assert losses.shape == (2,)
     assert (losses > 0).all()
-
-
-def test_each_loss_reaches_what_it_should():
-    method = ss_net()
-    batch = batch_for(method)
-    with torch.no_grad():  # right somewhere, so that there is a memory
-        method.net.decoder.state_dict()["head.bias"].copy_(torch.tensor([0.0, 0.4, 0.0, 0.0]))
-    loss = step_loss(method, batch, method.stages[0], progress_at(1.0))
-    names = dict(method.named_parameters())
-    wanted = ["projection.0.weight", "prediction.3.weight", "memory.row_selectors.weight", "net.encoder.stem.0.weight"]
-    for term in ("separation_labelled", "separation_unlabelled"):
-        gradients = torch.autograd.grad(loss.terms[term], [names[each] for each in wanted], retain_graph=True)
-        assert all(each.any() for each in gradients)
-    (alone,) = torch.autograd.grad(loss.terms["dice"], names["projection.0.weight"], allow_unused=True)
-    assert alone is None

@@ -65,14 +65,6 @@ def test_shares_add_up_to_1_wherever_a_search_goes(kind: type[StagedParams], dat
     assert len(stages) == 1 + sum(ratio > 0 for ratio in point.values()), "a ratio of 0 leaves the stage out"
 
 
-@every_kind
-def test_a_stage_that_is_left_out_is_not_searched(kind: type[StagedParams]):
-    *others, last = (stage.name for stage in kind().stages())
-    alone = kind.model_validate({**{f"share_{name}": 0 for name in others}, f"share_{last}": 1})
-    assert alone.stages() == (Stage(last),)
-    assert not [name for name in alone.space() if name.startswith(("ratio_", "rate_"))]
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -5,7 +5,7 @@ from harness.api import views
 from harness.api.method import Method
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from methods.ua_mt import UAMT, UAMTParams
+from methods.ua_mt import UAMT
 from tests.methods.test_ua_mt import ua_mt
 from tests.methods.tiny import Recorder, batch_for, build, progress_at, step_loss
 
@@ -14,11 +14,6 @@ from tests.methods.tiny import Recorder, batch_for, build, progress_at, step_los
 def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
     certain, real = views.Strength(jitter_probability=1.0, blur_probability=1.0), views.strong
     monkeypatch.setattr(views, "strong", lambda images, _strength: real(images, certain))
-
-
-def test_it_is_off_unless_asked_for_and_written_out():
-    assert UAMTParams().model_dump(mode="json")["strong"] is False
-    assert UAMTParams.model_validate({"strong": True}).augmentation == ("altered",)
 
 
 @pytest.mark.parametrize("kind", [Supervised, SupervisedFull])

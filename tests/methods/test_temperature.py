@@ -1,4 +1,3 @@
-import json
 import math
 from typing import Any
 
@@ -6,28 +5,15 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.api.params import MethodParams, hyper
 from methods.action_parts.temperature import (
-    Constant,
     Cosine,
     HalfCosine,
     Linear,
     Step,
     Temperature,
-    TemperatureSchedule,
 )
 
 POINTS = np.linspace(0.0, 1.0, 1001)
-
-
-class Params(MethodParams):
-    student: Temperature = hyper(Cosine(low=0.1, high=1.0, periods=1), "temperature of the student")
-    teacher: Temperature = hyper(Constant(tau=0.04), "temperature of the teacher")
-
-
-def bounds(schedule: TemperatureSchedule) -> tuple[float, float]:
-    values = [v for v in schedule.model_dump(exclude={"periods", "family"}).values() if isinstance(v, float)]
-    return min(values), max(values)
 
 
 @pytest.mark.parametrize("periods", [0.5, 1, 5])
@@ -50,31 +36,6 @@ def test_steps_are_equal_pieces():
     shares = [0.0, 0.2499, 0.25, 0.4999, 0.5, 0.7499, 0.75, 0.9999, 1.0]
     assert [schedule.value(p) for p in shares] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.1, 0.1, 0.1]
     assert Step(values=(0.3,)).value(0.7) == 0.3
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        {"family": "constant", "tau": 0.07},
-        {"family": "linear", "start": 1.0, "end": 0.1},
-        {"family": "cosine", "low": 0.01, "high": 1.0, "periods": 10.0},
-        {"family": "half_cosine", "start": 1.0, "end": 0.1},
-        {"family": "step", "values": [1.0, 0.5, 0.1]},
-    ],
-)
-def test_a_suite_writes_any_family_and_gets_it_back_as_json(text: dict[str, Any]):
-    params = Params.model_validate({"student": text})
-    dumped = params.model_dump(mode="json")
-    assert dumped == {"student": text, "teacher": {"family": "constant", "tau": 0.04}}
-    assert Params.model_validate(json.loads(json.dumps(dumped))) == params
-
-
-def test_a_method_has_a_default_and_a_suite_may_leave_out_the_periods():
-    assert Params().student.value(0.5) == pytest.approx(0.1)
-    given_text = {"family": "cosine", "low": 0.1, "high": 1.0}
-    assert Params.model_validate({"student": given_text}) == Params()
-    assert str(Params().student) == "{family: cosine, low: 0.1, high: 1.0, periods: 1.0}"
-    assert Params.model_json_schema()["properties"]["student"]["default"]["family"] == "cosine"
 
 
 @pytest.mark.parametrize(

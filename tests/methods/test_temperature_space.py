@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from methods.action_parts.temperature import TEMPERATURE_SPACE, Constant, schedules
 from methods.action_pp import ActionPPParams
 
 SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperature")
@@ -14,13 +13,6 @@ def placed(point: dict[str, Any], **params: Any) -> dict[str, Any]:
     """Temperatures as JSON after going to a point."""
     moved = ActionPPParams.model_validate(ActionPPParams(**params).with_values(point)).model_dump(mode="json")
     return {name: value for name, value in moved.items() if name.endswith("_temperature")}
-
-
-def test_the_default_is_a_point_of_the_space():
-    params = ActionPPParams()
-    point = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
-    assert point == {"tau_family": "cosine", "tau_low": 0.1, "tau_high": 1.0, "tau_periods": 1.0}
-    assert ActionPPParams.model_validate(params.with_values(point)) == params
 
 
 @pytest.mark.parametrize(
@@ -56,14 +48,6 @@ def test_a_point_elsewhere_leaves_temperatures_alone():
     own = {"teacher_temperature": {"family": "constant", "tau": 0.04}}
     assert placed({"lambda_a": 0.5}, **own)["teacher_temperature"] == own["teacher_temperature"]
     assert placed({"lambda_a": 0.5, "tau_low": 0.2}, **own)["teacher_temperature"]["low"] == 0.02
-
-
-def test_parameters_that_stand_on_no_point_say_so():
-    params = ActionPPParams(student_temperature=Constant(tau=0.2))
-    here = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
-    assert here == {"tau_family": "constant", "tau_low": None, "tau_high": None, "tau_periods": None}
-    moved = schedules({"tau_family": "cosine"}, params.student_temperature)
-    assert moved["student_temperature"] == {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}
 
 
 def test_an_impossible_schedule_is_refused():

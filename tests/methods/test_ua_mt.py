@@ -5,27 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.api.progress import Progress
-from methods.ua_mt import UAMT, entropy, masked_consistency, threshold
+from methods.ua_mt import UAMT, masked_consistency
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
 
 
 def ua_mt(**params: object) -> UAMT:
     return build(UAMT, params=params)
-
-
-def test_threshold_by_hand():
-    assert threshold(0.75, 0.0, 2) == pytest.approx((0.75 + 0.25 * 0.006737947) * 0.6931471806, rel=1e-8)
-    assert threshold(0.75, 1.0, 4) == pytest.approx(1.3862943611, rel=1e-9)
-    assert threshold(0.5, 0.5, 2) == pytest.approx((0.5 + 0.5 * 0.2865048) * 0.6931472, rel=1e-6)
-
-
-def test_entropy_by_hand():
-    p = torch.tensor([[0.5, 0.25, 1.0], [0.5, 0.25, 0.0], [0.0, 0.25, 0.0], [0.0, 0.25, 0.0]], dtype=torch.float64)
-    expected = [-math.log(0.500001), -math.log(0.250001), -math.log(1.000001)]
-    assert entropy(p.unsqueeze(0))[0].tolist() == pytest.approx(expected, rel=1e-12)
-    assert expected == pytest.approx([math.log(2), math.log(4), 0.0], abs=1e-5)
 
 
 # Two pixels of two classes.
@@ -75,15 +61,6 @@ def test_step_equals_an_independent_derivation(scale: str, levels: int):
     assert got["total"] == pytest.approx(supervised + weight * consistency, rel=1e-4)
 
 
-def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch():
-    method = ua_mt()
-    batch = batch_for(method, 6)
-    teacher = Recorder(method.teacher)
-    loss_of(method, batch)
-    assert [len(x) for x in teacher.inputs] == [3, 6, 6, 6, 6]
-    assert {int(b) for name, b in method.teacher.named_buffers() if name.endswith("num_batches_tracked")} == {5}
-
-
 def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass():
     method = ua_mt()
     batch = batch_for(method, 6)
@@ -113,11 +90,3 @@ def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics():
         dict(net.named_buffers())["encoder.stem.1.running_mean"] for net in (method.student, method.teacher)
     )
     assert not torch.allclose(ours, theirs)
-
-
-def test_last_step_of_the_ramp_ends_at_the_full_weight():
-    method = ua_mt()
-    schedules = method.schedules(method.stages[0], Progress(run=1.0, stage=1.0, step=7))
-    assert schedules["consistency_weight"] == pytest.approx(0.1)
-    assert schedules["threshold"] == pytest.approx(math.log(2))
-    assert schedules["ema_decay"] == pytest.approx(1 - 1 / 8)

@@ -2,29 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from harness.api.networks import VNetDecoder, backbone, doubling
+from harness.api.networks import VNetDecoder, doubling
 from methods.mc_net import SharedEncoder
 from tests.methods.tiny import TASK_3D
 
 WIDTHS = [16, 32, 64, 128, 256]
-
-
-def test_features_and_maps_have_the_stated_shapes():
-    size = (16, 48, 32)
-    net = backbone(TASK_3D).eval()
-    images = torch.rand(1, 1, *size)
-    features = net.encode(images)
-    assert [tuple(f.shape) for f in features] == [(1, w, *(n >> i for n in size)) for i, w in enumerate(WIDTHS)]
-    maps = net.decoder.maps(features)
-    assert tuple(m.shape[1] for m in maps) == net.decoder.channels == (128, 64, 32, 16, 16)
-    assert [tuple(m.shape[2:]) for m in maps] == [tuple(n >> i for n in size) for i in (3, 2, 1, 0, 0)]
-    assert torch.equal(net.decoder.logits(maps), net(images))
-    assert net(images).shape == (1, 2, *size)
-
-
-def test_sizes_that_four_halvings_do_not_divide_fail_and_give_no_wrong_map():
-    with pytest.raises(RuntimeError, match="size"):
-        backbone(TASK_3D).eval()(torch.rand(1, 1, 32, 24, 16))
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "trilinear"])
@@ -47,23 +29,6 @@ def test_trilinear_upsampling_aligns_corners_before_it_convolves():
     corners = torch.tensor([[[[[0.0, 3.0], [6.0, 9.0]], [[12.0, 15.0], [18.0, 21.0]]]]])
     expected = [[[4.0 * x + 2.0 * y + z for z in range(4)] for y in range(4)] for x in range(4)]
     torch.testing.assert_close(resize(corners)[0, 0], torch.tensor(expected))
-
-
-def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone():
-    net = SharedEncoder(TASK_3D)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm3d):
-            assert (module.eps, module.momentum) == (1e-5, 0.1)
-    unit = [nn.Conv3d, nn.BatchNorm3d, nn.ReLU]
-    layers = [type(m) for m in net.backbone.encoder.modules() if next(m.children(), None) is None]
-    assert layers == [*unit * (12 + 4), nn.Dropout3d]
-    first, second = net.backbone.decoder, net.others[0]
-    assert isinstance(first, VNetDecoder)
-    assert isinstance(second, VNetDecoder)
-    assert [[type(m) for m in up.children()] for up in first.ups] == [[nn.ConvTranspose3d, nn.BatchNorm3d, nn.ReLU]] * 4
-    assert [[type(m) for m in up.children()] for up in second.ups] == [[nn.Upsample, *unit]] * 4
-    assert str(first.levels) == str(second.levels)
-    assert str(first.head) == str(second.head)
 
 
 def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alone():

@@ -9,7 +9,7 @@ from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from harness.api.warm_start import WARM_UP, WarmStart
 from methods.action_pp import ACTIONPP
-from methods.action_pp_warm import ActionPPWarm, ActionPPWarmParams
+from methods.action_pp_warm import ActionPPWarm
 from methods.bcp import BCP
 from methods.bcp_warm import BCPWarm
 from methods.mc_net import MCNet
@@ -117,11 +117,3 @@ def test_the_first_stage_has_the_engine_s_optimiser():
     warm = method.optimiser(stage_of(method, WARM_UP), settings)
     assert [group["nesterov"] for group in warm.param_groups] == [False]
     assert method.optimiser(stage_of(method, "anatomical"), settings).param_groups[0]["nesterov"]
-
-
-def test_a_stage_that_the_variant_leaves_out_can_come_back():
-    params = ActionPPWarmParams(share_warm_up=0.25, share_local=0.25, share_anatomical=0.5)
-    assert [stage.name for stage in params.stages()] == [WARM_UP, "local", "anatomical"]
-    assert params.current_value("ratio_warm_up") == pytest.approx(1.0)
-    moved = ActionPPWarmParams.model_validate(params.with_values({"ratio_warm_up": 2.0}))
-    assert [stage.share for stage in moved.stages()] == pytest.approx([0.4, 0.2, 0.4])

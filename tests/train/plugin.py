@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -328,19 +327,6 @@ class PeekingTwice(Faulty):
         except ClosedSplitError:
             return loss
         raise AssertionError("the test split is open")
-
-
-class Traced(Short):
-    """Writes down who called each loss, the outermost caller first: a file and a function a line."""
-
-    name = "tiny_traced"
-    stages = (Stage("c"),)
-
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        callers = [f"{frame.filename}\t{frame.name}\n" for frame in traceback.extract_stack()]
-        with Path(os.environ["TINY_TRACE"]).open("a", encoding="utf-8") as file:
-            file.writelines([*callers, "\n"])
-        return super().training_loss(batch, stage, progress)
 
 
 class Floor(Short):

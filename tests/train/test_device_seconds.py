@@ -1,6 +1,6 @@
 import pytest
 
-from harness.api.errors import InterruptedRunError, UsageError
+from harness.api.errors import InterruptedRunError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.replay import replay
@@ -86,28 +86,3 @@ def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny):
     assert result.stage_steps["c"] > 1
     folder = tiny.folder("tiny_short/2/0/0")
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
-
-
-def test_nothing_to_replay(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_staged": {}})
-    with pytest.raises(UsageError, match="no history"):
-        replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())
-
-
-def test_a_replay_can_be_stopped(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_staged": {}})
-    train(tiny, STAGED)
-    with pytest.raises(InterruptedRunError):
-        replay(tiny.folder(STAGED), tiny.session().cache, StopAfter(5))
-
-
-def test_a_real_run_of_8_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny):
-    """Each phase is measured on its own, so what nobody measured shows. Slow: ten seconds."""
-    engine = {"batch_size": 8, "validations": 3}
-    tiny = make_tiny({"supervised": {}}, budget={"device_seconds": 8}, engine=engine)
-    result = train(tiny, "supervised/2/0/0", checkpoint_seconds=2.0)
-    assert_within_one_step(result, 8)
-    wall = result.wall_seconds
-    total = sum(wall.values())
-    assert wall["train"] >= 8 * 0.99, "a thread's CPU seconds take at least as long"
-    assert wall["unaccounted"] <= 0.01 * total, wall

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from harness.api.errors import InterruptedRunError, UsageError
-from harness.api.method import Method
 from harness.api.progress import Progress
 from harness.check.recording import RecordedStep
 from harness.records.schema import Engine
@@ -111,25 +110,6 @@ def test_capturing_leaves_no_trace():
     torch.testing.assert_close(state.sampler.state_dict(), streams, rtol=0, atol=0)
 
 
-def test_schedules_that_change_their_names_are_refused():
-    state, stage = compiled("ua_mt/train", (16, 16))
-    train((state, stage), None)
-    step = RecordedStep(state, stage, state.method.batches(stage, 4))
-    with pytest.raises(ValueError, match="must keep their names"):
-        step(Progress(0.5, 0.5, 4, {"threshold": 0.5}))
-
-
-def test_our_methods_are_capturable_and_a_new_one_is_not_unless_it_says_so():
-    assert not Method.capturable
-    assert {name: kind.capturable for name, kind in KINDS.items()} == dict.fromkeys(KINDS, True)
-
-
-def test_a_suite_that_does_not_compile_keeps_its_ids():
-    assert "compile" not in Engine().model_dump(mode="json")
-    assert Engine.model_validate({"compile": False}) == Engine()
-    assert Engine(compile=True).model_dump(mode="json")["compile"] is True
-
-
 def test_compiling_is_refused_on_a_cpu():
     with pytest.raises(UsageError, match=r"engine\.compile: true needs a CUDA device"):
         prepare_device(CPU, Engine(compile=True))
@@ -142,13 +122,6 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeyp
     monkeypatch.setattr(MCNet, "capturable", False)
     with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: engine.compile: mc_net does not declare"):
         make_plan(suite, data)
-
-
-def test_one_method_alone_cannot_be_compiled(tmp_path: Path):
-    path = write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom")
-    path.write_text(path.read_text().replace("params: {}", "engine: {compile: true}"))
-    with pytest.raises(UsageError, match=r"methods\.ua_mt\.engine.compile: all methods have it alike"):
-        load_suite(path)
 
 
 @pytest.fixture

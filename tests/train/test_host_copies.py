@@ -44,8 +44,6 @@ def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]):
     "read",
     [
         lambda x: x[x > 0],
-        lambda x: x.repeat_interleave(torch.tensor([1, 2, 0])),
-        lambda x: x.clone().index_put_((x > 0,), x.sum()),
         lambda x: [0, 1, 2][int(x.argmax())],
         read_in_backward,
     ],

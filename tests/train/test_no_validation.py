@@ -9,7 +9,6 @@ import pytest
 from harness.audit import audit
 from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
-from harness.tracking.series import Span, validation_points
 from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
 from tests.train.fixtures import MakeTiny
@@ -49,16 +48,6 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]):
     assert "validation Dice" not in said
 
 
-def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]):
-    tiny, said = finished
-    assert "best_val" not in said
-    folder = tiny.store / "leaderboard"
-    assert set(pd.read_csv(folder / "leaderboard.csv")["checkpoint"]) == {"last"}
-    assert pd.read_csv(folder / "curves.csv").empty
-    assert "Dice % best_val" not in (folder / "leaderboard.md").read_text(encoding="utf-8")
-    assert (folder / "index.html").is_file()
-
-
 def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny, str]):
     tiny, _ = finished
     assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
@@ -72,11 +61,3 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
     finally:
         folder.write_cases(honest)
         write_checksums(folder)
-
-
-def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]):
-    tiny, _ = finished
-    result = tiny.folder(PLANNED_RUN).require_result()
-    names = {point.name for point in validation_points(result, Span(0, 1000))}
-    assert "val/device_seconds" in names
-    assert {name for name in names if "dice" in name and not name.startswith("unlabelled/")} == set()

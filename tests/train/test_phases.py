@@ -3,7 +3,6 @@ import threading
 import time
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,21 +56,6 @@ def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, B
     seconds = phases.seconds()
     assert {name: value for name, value in seconds.items() if value} == {k: v for k, v in expected.items() if v}
     assert sum(seconds.values()) == clock.now - 1000.0
-
-
-def test_a_block_that_raises_is_closed():
-    clock = FakeTime()
-    phases = Phases(clock)
-
-    def fail() -> None:
-        with phases("train"):
-            clock.now += 2
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    clock.now += 1
-    assert phases.seconds() == {"train": 2.0, "unaccounted": 1.0}
 
 
 def test_another_thread_may_read_at_any_time():

@@ -27,21 +27,12 @@ def test_a_task_of_an_array():
     assert read_process_info(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
 
 
-def test_outside_of_slurm_there_is_no_job():
-    process = read_process_info(CPU, {})
-    assert (process.job, process.array_job, process.array_index, process.node, process.gres, process.restarts) == (
-        None,
-    ) * 6
-
-
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({}, None),
-        ({"SLURM_GPUS_ON_NODE": "2"}, "gpu:2"),
         ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "a100:2"}, "gpu:a100:2"),
         ({"SLURM_GPUS_ON_NODE": "1", "SLURM_GPUS": "h100:4"}, "gpu:h100:1"),
-        ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "2"}, "gpu:2"),
     ],
 )
 def test_gres(variables: dict[str, str], expected: str | None):

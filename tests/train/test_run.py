@@ -4,7 +4,6 @@ import os
 import random
 import re
 import socket
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -263,10 +262,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     [
         ("harness.records.run_folder.write_bytes", 2, True),  # a part of the history
         ("harness.train.checkpoint.write_atomic", 2, False),  # a checkpoint
-        ("harness.train.checkpoint.write_atomic", 2, True),
-        ("harness.train.measure.mean_dice", 3, False),  # a validation
         ("harness.train.measure.write_record", 1, True),  # before the test split opens
-        ("harness.train.measure.case_rows", 1, False),  # while testing
         ("harness.train.run.weights_sha256", 1, False),  # while the result is made
     ],
 )
@@ -329,13 +325,6 @@ def test_another_environment_after_the_history_was_merged(tiny: Tiny, whole: Tin
     assert folder.ledger.spent().lost_steps == STEPS
 
 
-def test_a_newer_checkpoint_is_refused(tiny: Tiny):
-    folder = stop_after(tiny, 3)
-    change_checkpoint(folder, schema_version=3)
-    with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
-        train(tiny, STAGED)
-
-
 def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny: Tiny, caplog: pytest.LogCaptureFixture):
     path = stop_after(tiny, 3).checkpoint
     path.write_bytes(path.read_bytes()[:3000])
@@ -365,14 +354,6 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny: Tiny)
             assert read is not None
             assert str(read) == str(expected)
     assert damaged > 75
-
-
-def test_a_checkpoint_holds_no_code(tiny: Tiny):
-    """weights_only=True refuses everything but tensors and plain values."""
-    tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
-    torch.save({"schema_version": 2, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
-    with pytest.raises(RecordError, match=r"checkpoint\.pt"):
-        train(tiny, STAGED)
 
 
 def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(

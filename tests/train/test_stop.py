@@ -1,8 +1,6 @@
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
@@ -45,14 +43,6 @@ def test_twenty_thousand_pairs_of_signals_never_lock_the_process():
     assert done.stdout.splitlines() == ["ready", "alive True True"]
 
 
-def test_the_first_reason_stays():
-    stop = StopFlag()
-    assert not stop.is_set()
-    stop.set("the first")
-    stop.set("the second")
-    assert (stop.is_set(), stop.reason) == (True, "the first")
-
-
 @pytest.mark.parametrize(
     ("numbers", "retired"),
     [
@@ -70,15 +60,3 @@ def test_a_trial_is_retired_by_usr2_alone_and_first(numbers: tuple[signal.Signal
     assert stop.is_set()
     assert stop.reason == numbers[0].name
     assert stop.retired is retired
-
-
-def test_waiting_ends_when_the_flag_is_raised():
-    stop = StopFlag()
-    began = time.monotonic()
-    threading.Timer(0.1, stop.set, ["somebody"]).start()
-    assert stop.wait(600.0)
-    assert time.monotonic() - began < 300
-
-
-def test_waiting_gives_up():
-    assert not StopFlag().wait(0.01)

@@ -6,16 +6,13 @@ import torch
 from torch import nn
 
 from harness.api.errors import UsageError
-from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
 from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.evaluation.predict import keep_largest, predict_windows
-from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine
 from harness.train import environment
 from harness.train.unsound import refuse_unsound_convolutions
-from tests.cli.test_page import panels
 from tests.support import call_cli, cases_of
 from tests.train.fixtures import MakeTiny
 from tests.train.test_run import result_of
@@ -67,31 +64,6 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
         for name, metrics in again.items():
             assert rows.loc[(case.id, name), "dice"] == np.float32(metrics.dice)
             assert rows.loc[(case.id, name), "hd95_mm"] == np.float32(metrics.hd95_mm)
-
-
-def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny):
-    found = panels(whole.store / "leaderboard" / "index.html")
-    assert found
-    depths = {"p8": 22, "p9": 23}
-    folder = whole.folder(STAGED)
-    truth = {case.id: case for case in cases(whole)}
-    for panel in found:
-        assert panel["slices"] == depths[panel["case"]]
-        if panel["worst"] == "tiny_staged":
-            wrong = (folder.predictions()[panel["case"]] != truth[panel["case"]].label).sum(axis=(0, 1))
-            assert wrong[panel["slice"] - 1] == wrong.max()
-
-
-def test_the_audit_finds_nothing_but_two_networks(whole: Tiny):
-    """`tiny_staged` has two layers, the labelled-only baseline one: rule 22 says so."""
-    audited = audit(SuiteRecords.open(whole.store))
-    assert {finding.number for finding in audited.violations} == {22}
-
-
-def cases(tiny: Tiny) -> list[Any]:
-    folder, session = tiny.folder(STAGED), tiny.session()
-    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
-    return list(session.cache.test_cases(permit))
 
 
 def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):

@@ -121,11 +121,6 @@ def test_imports_run_downward():
     assert found == []
 
 
-def test_every_room_has_a_floor():
-    rooms = {room(module_name(path)) for path in sources() if path.parts[0] == "harness"}
-    assert rooms <= FLOORS.keys()
-
-
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
@@ -239,11 +234,6 @@ def test_a_planted_word_is_found(text: str):
     assert forbidden(text, ["outlook"])
 
 
-@pytest.mark.parametrize("text", ["he looks out", "outlooks = 1", "outlooking", "beyond all noise"])
-def test_other_words_are_allowed(text: str):
-    assert forbidden(text, ["outlook", "beyond noise"]) == []
-
-
 PUBLIC_MODULES = (
     *("components", "consistency", "dataset", "losses", "method", "mixing", "params", "progress", "views"),
 )
@@ -271,12 +261,6 @@ def undocumented(source: str) -> list[str]:
 def test_public_functions_name_arguments_results_and_errors():
     paths = [*(REPO / "harness/api" / f"{name}.py" for name in PUBLIC_MODULES), REPO / "harness/pipeline.py"]
     assert {path.name: undocumented(path.read_text(encoding="utf-8")) for path in paths} == {p.name: [] for p in paths}
-
-
-def test_a_docstring_without_its_sections_is_found():
-    source = 'def f(a: int) -> int:\n    """Does it."""\n    raise ValueError(a)\n'
-    assert undocumented(source) == ["f: Args:", "f: Returns:", "f: Raises"]
-    assert undocumented('def f() -> None:\n    """Does it."""\n') == []
 
 
 def loaded(*python_args: str) -> set[str]:
@@ -335,8 +319,3 @@ def test_no_machine_path_or_registry_is_named():
 @pytest.mark.parametrize("text", ["cd /work/main", "'/home/ann/acdc'", "https://pypi.org/simple", "a @ file:///x"])
 def test_a_planted_trace_is_found(text: str):
     assert traces(text)
-
-
-@pytest.mark.parametrize("text", ["runs/work/x", "../work", "$HOME/data", "--data /data/acdc", "rework/root"])
-def test_ordinary_text_is_no_trace(text: str):
-    assert traces(text) == []

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.against import Tree, line, measured_lines, options
+from tests.bench.against import Tree, measured_lines, options
 from tests.bench.trees import environment_of
 
 ALONE = """
@@ -47,9 +47,3 @@ def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(t
 def test_a_tree_whose_code_the_interpreter_does_not_take_is_refused(tmp_path: Path):
     with pytest.raises(RuntimeError, match="takes other code"):
         environment_of(tmp_path)
-
-
-def test_the_ratio_is_of_means_and_its_range_that_of_neighbours_in_turn():
-    shown = line("b/train", reference=[0.2, 0.4], current=[0.2, 0.1])
-
-    assert "0.3000 s ->   0.1500 s   2.00 times as fast (1.00 to 4.00)" in shown

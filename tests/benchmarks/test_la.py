@@ -91,27 +91,6 @@ def test_the_label_free_track_keeps_the_body(tmp_path: Path):
         assert case.label.sum() == 40 * 30 * 7
 
 
-def test_manifests_say_which_track(tmp_path: Path):
-    raw = write_official(tmp_path / "raw")
-    legacy, free = (prepare(one(), raw, tmp_path / one.name) for one in (SmallLA, SmallLALabelFree))
-    h5 = prepare(SmallLA(), write_ua_mt(tmp_path / "h5"), tmp_path / "la_h5")
-    assert [one.manifest.track for one in (legacy, free, h5)] == ["legacy_crop", "label_free", "legacy_crop"]
-    assert [one.manifest.layout for one in (legacy, free, h5)] == ["official", "official", "ua_mt-h5"]
-    assert [one.manifest.dataset for one in (legacy, free, h5)] == ["la", "la_label_free", "la"]
-    assert len({one.manifest.checksum for one in (legacy, free, h5)}) == 3
-
-
-def test_the_label_free_track_needs_whole_volumes(tmp_path: Path):
-    with pytest.raises(DataError, match=r"(?s)known layout of la_label_free.*lgemri\.nrrd"):
-        prepare(SmallLALabelFree(), write_ua_mt(tmp_path / "raw"), tmp_path / "cache")
-
-
-def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path):
-    write_ua_mt(write_official(tmp_path))
-    assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
-    assert SmallLALabelFree().recognise(tmp_path) == "official"
-
-
 def test_margins_of_the_legacy_crop():
     """10 to 19 voxels on each side of the atrium widened to 112, the same whenever a patient is read."""
     label = np.zeros((400, 300, 4), np.uint8)
@@ -123,14 +102,6 @@ def test_margins_of_the_legacy_crop():
         assert z == slice(None)
         assert legacy_crop(patient, label) == (x, y, z)
     assert margins == set(range(10, 20))
-
-
-def test_the_legacy_crop_stays_inside_the_volume():
-    label = np.zeros((120, 90, 4), np.uint8)
-    label[1:30, 80:90] = 1
-    x, y, _ = legacy_crop("anyone", label)
-    assert (x.start, y.stop) == (0, 90)
-    assert all(0 <= side.start < side.stop <= length for side, length in zip((x, y), label.shape, strict=False))
 
 
 def test_the_body_box_ignores_the_label_unless_it_would_cut_it():
@@ -156,12 +127,6 @@ def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]):
     assert corner[0] + 20 <= x.stop <= 200
     assert 0 <= y.start <= corner[1]
     assert corner[1] + 40 <= y.stop <= 200
-
-
-def test_a_body_that_fills_the_volume_is_all_of_it():
-    grey = np.random.default_rng(0).normal(50, 1, (90, 130, 3))
-    grey[0], grey[:, 0] = 0, 0
-    assert body_crop(grey, np.ones(grey.shape, np.uint8)) == (slice(0, 90), slice(0, 130), slice(None))
 
 
 def test_otsus_threshold_lies_between_two_modes():

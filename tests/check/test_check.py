@@ -54,10 +54,6 @@ def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path)
     assert outcome.place.startswith(marked(file) or f"{file}:"), outcome
 
 
-def test_every_line_has_a_planted_fault():
-    assert {fault.line for fault in faults()} == set(NAMES)
-
-
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 def test_a_sound_method_passes(line: Line, folder: Path):
     outcome = tried(write(folder), line.name)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.evaluation import predict
-from harness.evaluation.predict import at_native, keep_largest, nearest_indices, predict_slices, stacked
+from harness.evaluation.predict import at_native, keep_largest, nearest_indices, predict_slices
 from harness.records.schema import Engine
 from tests.support import require
 
@@ -57,17 +56,6 @@ def test_a_predictor_of_wrong_shape_is_named():
         predict_labels(nn.Flatten(), images_of(2), (2, 32, 32))
 
 
-@pytest.mark.parametrize("native", [(5, 47, 61), (1, 154, 428), (3, 17, 19)])
-def test_equals_one_slice_at_a_time(native: tuple[int, int, int]):
-    network, images = small_network(), images_of(native[0])
-    labels = predict_labels(network, images, native)
-    assert labels.dtype == np.uint8
-    assert labels.shape == native
-    expected = reference(network, images, native)
-    assert len(np.unique(expected)) > 1
-    np.testing.assert_array_equal(labels, expected)
-
-
 @settings(max_examples=15)
 @given(depths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: list[int]):
@@ -75,23 +63,6 @@ def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: 
     together = predict_slices(network, volumes, Engine())
     for labels, images in zip(together, volumes, strict=True):
         np.testing.assert_array_equal(labels.numpy(), reference(network, images, (len(images), SIZE, SIZE)))
-
-
-def test_slices_of_many_volumes_fill_forward_passes(monkeypatch: pytest.MonkeyPatch):
-    network, sizes = small_network(), []
-    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
-    volumes = [images_of(depth) for depth in (10, 7, 20)]
-    predict_slices(network, volumes, Engine())
-    assert sizes == [32, 5]
-    sizes.clear()
-    monkeypatch.setattr(predict, "CPU_PIXELS", 16 * SIZE * SIZE + 1)
-    predict_slices(network, volumes, Engine())
-    assert sizes == [16, 16, 5], "no more pixels at a time than a CPU's caches hold"
-
-
-def test_an_image_too_large_for_the_caches_goes_alone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(predict, "CPU_PIXELS", 10)
-    assert [len(images) for images in stacked(list(images_of(3)), 32, torch.contiguous_format)] == [1, 1, 1]
 
 
 @given(source=st.integers(1, 300), target=st.integers(1, 600))
@@ -114,34 +85,6 @@ def test_every_part_keeps_its_own_training_flag():
     np.testing.assert_array_equal(predict_labels(network, images_of(3), (3, 40, 41)), expected)
     assert {name: module.training for name, module in network.named_modules()} == before
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-
-
-class Failing(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        raise RuntimeError("no")
-
-
-def test_flags_return_after_a_failure():
-    network = nn.Sequential(nn.BatchNorm2d(1), Failing()).train()
-    with pytest.raises(RuntimeError, match="no"):
-        predict_labels(network, images_of(2).float(), (2, 8, 8))
-    assert network.training
-    assert network[0].training
-
-
-class Noisy(nn.Module):
-    """Draws random numbers even in evaluation mode."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.rand(len(images), 4, *images.shape[2:])
-
-
-@pytest.mark.parametrize("network", [small_network(), Noisy()], ids=["dropout", "noisy"])
-def test_random_generator_is_untouched(network: nn.Module):
-    torch.manual_seed(7)
-    before = torch.get_rng_state()
-    predict_labels(network.train(), images_of(3), (3, 20, 20))
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_channels_last_and_bfloat16_reach_the_network():
@@ -179,17 +122,3 @@ def test_corners_connect_a_component():
     kept = keep_largest(diagonal)
     assert kept.sum() == 3
     assert kept[2, 2, 2] == 1
-
-
-def test_of_equal_components_the_first_stays_and_nothing_stays_nothing():
-    assert keep_largest(np.array([[1, 0, 1]], np.uint8)).tolist() == [[1, 0, 0]]
-    assert keep_largest(np.zeros((2, 3), np.uint8)).tolist() == [[0, 0, 0], [0, 0, 0]]
-
-
-@given(seed=st.integers(0, 200))
-def test_keeping_the_largest_adds_nothing_and_the_second_time_changes_nothing(seed: int):
-    labels = np.random.default_rng(seed).integers(0, 3, (5, 6, 7)).astype(np.uint8)
-    kept = keep_largest(labels)
-    assert ((kept == labels) | (kept == 0)).all()
-    assert set(np.unique(kept)) == set(np.unique(labels)) | {0}
-    np.testing.assert_array_equal(keep_largest(kept), kept)

@@ -1,7 +1,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,13 +71,6 @@ def monai_scores(network: nn.Module, image: Tensor, stride: tuple[int, ...], bat
     return scores[0]
 
 
-@pytest.mark.parametrize("shape", [(21, 17, 9), (12, 20, 5)])
-@pytest.mark.parametrize("stride", [(16, 16, 8), (7, 5, 3)])
-def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]):
-    network, image = small_network().eval(), torch.from_numpy(volume(shape))[None]
-    assert torch.allclose(window_scores(network, image, 3, stride), monai_scores(network, image, stride), atol=1e-6)
-
-
 class Ramp(nn.Module):
     """Its logits depend on the place within the window: a window that is misplaced by a voxel shows."""
 
@@ -111,14 +103,6 @@ def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: 
         (alone,) = predict_windows(network, [image], task, (8, 8, 8), engine)
         assert labels.shape == image.shape[1:]
         assert torch.equal(labels, alone)
-
-
-def test_windows_of_many_volumes_fill_forward_passes():
-    network, sizes = small_network(), []
-    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
-    volumes = [torch.zeros(1, 24, 16, 8), torch.zeros(1, 9, 5, 3), torch.zeros(1, 32, 16, 8)]
-    predict_windows(network, volumes, task_of(3), (8, 8, 8), Engine(batch_size=4))
-    assert sizes == [4, 2], "2, 1 and 3 windows"
 
 
 def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window():

@@ -33,13 +33,6 @@ def test_improvement_is_the_mean_over_patients_with_their_interval():
     assert np.isnan(improvement(np.ones((2, 1)))[1]).all()
 
 
-def test_the_interval_of_an_improvement_covers_its_truth():
-    generator, simulations = np.random.default_rng(0), 400
-    _, low, high = improvement(generator.beta(3.0, 2.0, (20, simulations)))
-    coverage = np.mean((low <= 0.6) & (high >= 0.6))
-    assert 0.89 <= coverage <= 0.97  # percentile intervals at n = 20 cover a little less than 95 %
-
-
 @settings(max_examples=15, deadline=None)
 @given(arrays(np.float64, st.tuples(st.integers(3, 8), st.integers(1, 4)), elements=st.floats(0, 1)))
 def test_a_profile_falls_and_lies_within_its_bands(values):

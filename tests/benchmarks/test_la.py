@@ -116,21 +116,7 @@ def test_the_body_box_ignores_the_label_unless_it_would_cut_it():
         body_crop(grey, elsewhere)
 
 
-@pytest.mark.parametrize("corner", [(90, 80), (180, 160)])
-def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]):
-    grey = np.zeros((200, 200, 3))
-    body = (slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 40))
-    grey[body] = 50
-    x, y, _ = body_crop(grey, np.zeros(grey.shape, np.uint8))
-    assert (x.stop - x.start, y.stop - y.start) == (LEAST, LEAST)
-    assert 0 <= x.start <= corner[0]
-    assert corner[0] + 20 <= x.stop <= 200
-    assert 0 <= y.start <= corner[1]
-    assert corner[1] + 40 <= y.stop <= 200
-
-
 def test_otsus_threshold_lies_between_two_modes():
-    """Against the definition: no cut of the values themselves gives a larger variance between the parts."""
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.normal(10, 2, 400), rng.normal(40, 5, 150)])
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 SOUND = """
-import importlib, os, pathlib, random, threading, time, warnings
+import importlib, os, pathlib, threading, time
 import numpy as np, torch
 from torch import nn
 from harness.api.errors import UsageError
@@ -120,10 +120,6 @@ def change(self, images):
     return images * images.mean().item()  #!
 ## host copies: training_loss waits for a value of the device
 def change(self, images):
-    images.sum().tolist()  #!
-    return images
-## host copies: training_loss waits for a value of the device
-def change(self, images):
     return images[images.flatten(1).sum(1) > -1e9]  #!
 ## host copies: training_loss makes a tensor on the host; give it the device of the batch
 def change(self, images):
@@ -142,21 +138,12 @@ count = 0
 def change(self, images):
     self.count += 1  #!
     return images * self.count
-## state: self.means changes in training
-def prepare(self):
-    self.means = []
-def change(self, images):
-    self.means.append(images.mean())  #!
-    return images * sum(self.means)
 ## state: its checkpoint cannot be gone on from
 def get_extra_state(self):
     return pathlib.Path("x")
 ## randomness: draws from Python's or numpy's generator
 def change(self, images):
     return images * np.random.rand()  #!
-## randomness: draws from Python's or numpy's generator
-def change(self, images):
-    return images * random.random()  #!
 ## randomness: two trainings from equal generators differ
 def change(self, images):
     return images * (time.time_ns() % 1000)  #!
@@ -170,10 +157,6 @@ def prepare(self):
 ## side effects: changes torch's cudnn flags
 def change(self, images):
     torch.backends.cudnn.benchmark = True  #!
-    return images
-## side effects: changes the warning filters
-def change(self, images):
-    warnings.simplefilter("ignore")  #!
     return images
 ## side effects: changes the environment variables
 def change(self, images):
@@ -196,9 +179,6 @@ def after_step(self, stage, progress):
     self.steps += 1  #!
     self.bank.fill_(self.steps)
 steps = 0
-## capture: stage train, recorded once and replayed, trains otherwise
-def training_loss(self, batch, stage, progress):  #!
-    return Loss(super().training_loss(batch, stage, progress).total * (1 + progress.stage))
 ## test split: imports harness.data.cache.Cache
 def change(self, images):
     from harness.data.cache import Cache  #!

@@ -105,6 +105,8 @@ ACDC_OFFICIAL: Damages = {
         "patient888_frame12.nii.gz: patient888",
         "patient011: missing",
     ),
+    "no phase": (written("patient028/Info.cfg", "ED: one\n"), "Info.cfg: has no frame number for ED or for ES"),
+    "one frame": (written("patient028/Info.cfg", "ED: 1\nES: 1\n"), "Info.cfg: ED and ES are the same frame"),
 }
 
 
@@ -130,6 +132,8 @@ LA_H5: Damages = {
         both(removed("train.list"), written("test.list", f"{PATIENTS[4]}\n{OTHER}\n")),
         f"test.list, line 2: {OTHER} is published in the val split, not here",
     ),
+    "a slice": (volume(lambda image, label: (image[..., 4], label[..., 4])), f"{H5}: has 2 axes; a volume has three"),
+    "types": (volume(lambda image, label: (image.astype(np.float64), label)), f"{H5}: image is float64"),
 }
 GREY, MARKED = small_la.voxels(ONE)
 
@@ -142,6 +146,10 @@ LA_OFFICIAL: Damages = {
     "no label": (removed(f"{ONE}/laendo.nrrd"), f"{ONE}/laendo.nrrd: missing, its partner is there"),
     "no patient": (lambda root: (root / ONE).rename(root.parent / "x"), f"{ONE}: missing patient, neither"),
     "three values": (nrrd("laendo", MARKED // 2), f"{ONE}/laendo.nrrd: label value 127 is neither 0 nor 255"),
+    "label of other shape": (
+        nrrd("laendo", MARKED[:, :-1]),
+        f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)",
+    ),
 }
 TREES: dict[str, tuple[tuple[Dataset, ...], Callable[[Path], Path], Damages]] = {
     "acdc h5": ((SmallACDC(),), write_ssl4mis, ACDC_H5),

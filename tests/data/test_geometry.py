@@ -16,6 +16,7 @@ SFORM = Nifti(qform=0, sform=1, rows=diagonal(1.5, 1.5, 10))
 
 KNOWN = {
     "identity, but somebody said mm and aligned": (SFORM.but(pixdim=(1, 1, 1), rows=diagonal(1, 1, 1)), (1, 1, 1)),
+    "metres": (PLAIN.but(pixdim=(0.0015, 0.0015, 0.01), units=1), (1.5, 1.5, 10)),
     "microns and seconds": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3 + 8), (1.5, 1.5, 10)),
     "no unit, other sizes than 1": (SFORM.but(units=0), (1.5, 1.5, 10)),
     "ACDC: unit sform beside a right qform": (PLAIN.but(sform=1, quatern=(0, 0, 1), rows=UNIT), (1.5, 1.5, 10)),
@@ -30,6 +31,7 @@ UNKNOWN = {
     "pixdim against sform": (SFORM.but(rows=diagonal(1.25, 1.25, 10)), "contradicts itself"),
     "a unit that there is not": (PLAIN.but(units=5), "'code 5'"),
     "millimetres that are microns": (PLAIN.but(pixdim=(1500, 1500, 10000)), "no voxel of a scan"),
+    "metres that are millimetres": (PLAIN.but(units=1), "no voxel of a scan"),
 }
 
 

@@ -1,11 +1,9 @@
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.api.errors import ClosedSplitError
-from harness.data import lock
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
 from harness.data.permit import TestPermit
@@ -69,17 +67,3 @@ def test_a_folder_that_this_node_does_not_name_is_never_made(
     assert local_copy(cache, local_home()) == cache
     assert [line.startswith(f"warning: HARNESS_LOCAL_DATA={named} is no absolute path") for line in said] == [True]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_who_waits_too_long_reads_the_shared_disk(
-    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
-):
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
-    copy = local_copy(cache, tmp_path)
-    said.clear()
-    with lock.alone(copy.folder):
-        other = threading.Thread(target=lambda: said.append(str(local_copy(cache, tmp_path).folder)))
-        other.start()
-        other.join(30)
-    assert "another process" in said[0]
-    assert said[1] == str(cache.folder)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
-from tests.data.small_acdc import SmallACDC, voxels, write_h5, write_nifti, write_official, write_ssl4mis
+from tests.data.small_acdc import SmallACDC, voxels, write_nifti, write_official, write_ssl4mis
 
 Change = Callable[[Path], object]
 ADVICE_THAT_LOSES_DATA = re.compile(r"take (it|one|the line)|remove|delete|keep (one|the)")
@@ -157,18 +157,6 @@ def test_other_names_are_explained_and_no_advice_loses_data(change: str, publish
     (line,) = str(refused.value).splitlines()[1:]
     assert text in line
     assert not ADVICE_THAT_LOSES_DATA.search(line)
-
-
-def test_slices_beside_a_volume_are_compared_with_it(tmp_path: Path):
-    root = write_ssl4mis(tmp_path / "raw")
-    with h5py.File(root / "data" / "patient028_frame01.h5") as file:
-        image, label = file["image"][()], file["label"][()]
-    for z in range(len(image)):
-        write_h5(root / "data" / "slices" / f"patient028_frame01_slice_{z + 1}.h5", image[z], label[z])
-    assert prepared(root, tmp_path / "same")[1] == []
-    (root / "data" / "slices" / "patient028_frame01_slice_1.h5").unlink()
-    (warning,) = prepared(root, tmp_path / "other")[1]
-    assert warning == "patient028_frame01: the slices in data/slices differ from the volume in data, which is taken"
 
 
 OFFICIAL: dict[str, Change] = {

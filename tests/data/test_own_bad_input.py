@@ -69,6 +69,13 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "label_grid": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label, 2.0), "lies on another grid"),
     "fold_stranger": (folds(TEN, ["x1"]), "names cases that are not in imagesTr: x1"),
     "fold_both": (folds(TEN, [TEN[1]]), "trains and validates on the same patients: p01"),
+    "channel_numbers": (said(channel_names={"1": "CT"}), "channel_names: numbers 1 are not 0 to 0"),
+    "colours": (said(channel_names={"0": "rgb_to_0_1"}), "colour images are not supported"),
+    "gap": (said(labels={"background": 0, "wall": 1, "pool": 3}), "labels: no name for 2"),
+    "twice": (said(labels={"background": 0, "wall": 1, "pool": 1}), "two names share a value"),
+    "ignore": (said(labels={"background": 0, "wall": 1, "ignore": 2}), "labels: ignore: voxels that nobody"),
+    "fold_lacks": (folds(TEN[2:], [TEN[1]]), "lacks cases that have labels: p00"),
+    "no_image": (removed(f"imagesTs/t2_0000{ENDING}"), "labelsTs: t2: no image of that name"),
 }
 
 

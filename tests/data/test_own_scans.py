@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from harness.api.errors import DataError
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, prepare_scans
-from harness.data.own.shape import choose_axes, propose_size
+from harness.data.own.shape import choose_axes
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
@@ -182,11 +180,6 @@ def test_the_folders_own_splits_are_kept(tmp_path: Path):
     assert splits == {"train": fold["train"], "val": fold["val"], "test": ["t1", "t2"]}
 
 
-def test_test_images_without_any_labels_are_left_alone(tmp_path: Path):
-    cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1u", "t2u"]}))
-    assert {case.patient for case in cache.manifest.cases} == set(TEN)
-
-
 @pytest.mark.parametrize(
     ("shape", "spacing", "dimension", "expected"),
     [
@@ -199,11 +192,3 @@ def test_test_images_without_any_labels_are_left_alone(tmp_path: Path):
 )
 def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any):
     assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
-
-
-@given(st.tuples(*[st.integers(1, 700)] * 3), st.tuples(*[st.floats(0.3, 6)] * 3), st.sampled_from([2, 3]))
-def test_a_proposed_size_is_possible(shape: Any, spacing: Any, dimension: Any):
-    size = propose_size([shape], spacing, dimension)
-    assert Preprocessing(size=size).size == size
-    assert np.prod(size) <= 2**20
-    assert all(side <= length + 15 for side, length in zip(size, shape[3 - dimension :], strict=True))

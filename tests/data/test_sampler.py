@@ -11,7 +11,6 @@ from torch import Tensor
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
-from harness.check.watching import ReadWatch
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
 from harness.records.schema import Augmentation, Preprocessing
@@ -94,7 +93,6 @@ def test_views_are_augmented_independently():
 
 
 def test_labels_of_unlabelled_slices_are_never_handed_out():
-    """Their labels are made invalid here: a batch that held one would show it."""
     data = training_set()
     labels = data.labels.clone()
     labels[data.unlabelled] = 99
@@ -115,20 +113,3 @@ def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augm
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone():
     assert_the_seed_alone_decides(training_set())
-
-
-def test_strong_slices_keep_labels_on_their_structures_and_read_no_value():
-    """A bright disc that is its own label: intensities change, but the disc stays brighter than what surrounds it."""
-    rows, columns = np.mgrid[:32, :32]
-    disc = ((rows - 12) ** 2 + (columns - 18) ** 2 < 36).astype(np.uint8)
-    label = np.repeat(disc[None], 4, 0)
-    cases = [Case("a", "a", "train", 10.0 * label.astype(np.float32), label)]
-    data = Slices.load(preprocessed(cases, Preprocessing(size=(32, 32))), ("a",), CPU)
-    sampler = data.sampler(0, "nnunet")
-    for _ in range(10):
-        with ReadWatch() as watch:
-            batch = sampler.next(BatchPlan(labelled=4, unlabelled=0))
-        assert watch.seen == []
-        inside = batch.labels == 1
-        assert int(inside.sum()) > 0
-        assert float(batch.images[:, 0][inside].mean()) > 5 > float(batch.images[:, 0][~inside].mean())

@@ -39,11 +39,3 @@ def test_validation_patients_are_drawn_for_a_purpose_of_their_own():
     drawn = sorted(ORDER, key=keys.__getitem__)[:3]
     assert validation_patients(ORDER, 3, "acdc") == tuple(patient for patient in ORDER if patient in drawn)
     assert validation_patients(ORDER, None, "acdc") == validation_patients(ORDER, 10, "acdc") == ORDER
-
-
-@given(few=st.integers(1, 10), more=st.integers(0, 9), shuffled=st.permutations(ORDER))
-def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: list[str]):
-    chosen = validation_patients(ORDER, few, "acdc")
-    assert len(chosen) == few
-    assert set(chosen) <= set(validation_patients(ORDER, min(few + more, 10), "acdc"))
-    assert set(validation_patients(shuffled, few, "acdc")) == set(chosen)

@@ -1,7 +1,6 @@
 import importlib
 import importlib.util
 import itertools
-import math
 from dataclasses import replace
 from types import ModuleType
 
@@ -132,47 +131,6 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
 
 
 # Re-derived from the definitions
-
-
-def brute_force_distances(first: Mask, second: Mask, spacing: Spacing) -> list[float]:
-    """Distance of each surface voxel of `first` to the surface of `second`, over all pairs."""
-    scale = (1.0,) * first.ndim if spacing is None else spacing
-    targets = surface_positions(second)
-    return [
-        min(math.dist(np.multiply(position, scale), np.multiply(target, scale)) for target in targets)
-        for position in surface_positions(first)
-    ]
-
-
-def surface_positions(mask: Mask) -> list[tuple[int, ...]]:
-    """Positions of `mask` of which some face-neighbour is not one."""
-    inside = {tuple(map(int, position)) for position in np.argwhere(mask)}
-    steps = [
-        tuple(sign * (axis == other) for other in range(mask.ndim)) for axis in range(mask.ndim) for sign in (-1, 1)
-    ]
-    return [
-        position
-        for position in inside
-        if any(tuple(map(sum, zip(position, step, strict=True))) not in inside for step in steps)
-    ]
-
-
-@pytest.mark.slow
-@given(pair=masks(), kind=KINDS)
-def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str):
-    prediction, truth = pair
-    spacing = spacing_for(truth.ndim, kind)
-    metrics = class_metrics(prediction, truth, spacing)
-    for run, scale in (("voxel", None), ("mm", spacing)):
-        if run == "mm" and spacing is None:
-            continue
-        forward = brute_force_distances(prediction, truth, scale)
-        pooled = forward + brute_force_distances(truth, prediction, scale)
-        assert getattr(metrics, f"asd_{run}") == pytest.approx(np.mean(forward), abs=1e-9)
-        assert getattr(metrics, f"assd_{run}") == pytest.approx(np.mean(pooled), abs=1e-9)
-        assert getattr(metrics, f"hd95_{run}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
-        limit = {"voxel": TOLERANCE.voxels, "mm": TOLERANCE.mm}[run]
-        assert getattr(metrics, f"nsd_{run}") == np.mean(np.array(pooled) <= limit)
 
 
 # MedPy

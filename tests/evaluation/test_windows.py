@@ -1,32 +1,16 @@
-from typing import Any
-
 import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from harness.api.dataset import Task
 from harness.evaluation import predict
-from harness.evaluation.predict import at_native, nearest_indices, predict_windows, windows
+from harness.evaluation.predict import predict_windows, windows
 from harness.records.schema import Engine
 
 SIZE = (16, 16, 8)
-
-
-def predict_volume(
-    network: nn.Module,
-    image: Tensor,
-    native: tuple[int, int, int],
-    size: tuple[int, int, int],
-    stride: tuple[int, ...] | None = None,
-    **engine: Any,
-) -> NDArray[np.uint8]:
-    settings = Engine(**{"batch_size": 4, **engine})
-    (labels,) = predict_windows(network, [image], task_of(3, size), stride, settings)
-    return at_native(labels, native).numpy()
 
 
 def window_scores(
@@ -109,28 +93,3 @@ def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window():
     large, small = torch.zeros(1, 183, 140, 88), torch.zeros(1, 40, 60, 20)
     for image, size, stride in ((large, (112, 112, 80), (18, 18, 4)), (small, (16, 48, 16), (16, 18, 4))):
         assert list(windows(image, task_of(2, size), None)) == list(windows(image, task_of(2, size), stride))
-
-
-def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour():
-    network, image = small_network(), torch.from_numpy(volume((20, 18, 10)))[None]
-    small = predict_volume(network, image, (20, 18, 10), SIZE)
-    native = predict_volume(network, image, (61, 53, 29), SIZE)
-    expected = functional.interpolate(torch.from_numpy(small)[None, None], (61, 53, 29), mode="nearest-exact")[0, 0]
-    np.testing.assert_array_equal(native, expected.numpy())
-    assert nearest_indices(20, 61)[30] == 10
-
-
-def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_float32():
-    seen: list[tuple[bool, torch.dtype]] = []
-    network = nn.Sequential(nn.Conv3d(2, 3, 1))
-    network.register_forward_hook(
-        lambda _, given, logits: seen.append(
-            (given[0].is_contiguous(memory_format=torch.channels_last_3d), logits.dtype)
-        )
-    )
-    image = torch.rand(2, 16, 20, 8)
-    predict_volume(network, image, (16, 20, 8), SIZE)
-    predict_volume(network, image, (16, 20, 8), SIZE, precision="bfloat16", channels_last=True)
-    assert seen == [(False, torch.float32), (True, torch.bfloat16)]
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert window_scores(network, image, 3).dtype == torch.float32

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch import Tensor
 
 from harness.api import views
 from harness.api.losses import supervised_loss
@@ -74,20 +73,6 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, mo
         assert torch.equal(asked, batch.unlabelled[0] if name == "anatomical" else weak)
         assert torch.equal(seen[2:], weak[2:]) is not strong
         assert torch.equal(seen[:2], weak[:2]) is (name == "anatomical" or not strong)
-
-
-@pytest.mark.parametrize(("name", "strength"), [("global", "PRE_TRAINING"), ("anatomical", "FINE_TUNING")])
-def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pytest.MonkeyPatch):
-    used: list[object] = []
-
-    def spy(images: Tensor, how: object) -> Tensor:
-        used.append(how)
-        return images
-
-    monkeypatch.setattr(views, "strong", spy)
-    method = small(ACTION)
-    step_loss(method, batch_for(method), stage_of(method, name), progress_at(0.5))
-    assert used == [getattr(views, strength)]
 
 
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])
@@ -169,15 +154,6 @@ def test_fine_tuning_is_the_sum_of_its_parts():
     # four classes of given labels, all hard for an untrained network, eight queries each
     assert loss.terms["anatomical_queries"].item() == 32
     assert method.diagnostics()["anatomical_queries"] == 32
-
-
-def test_only_confident_pseudo_labels_join_the_contrast():
-    counts = []
-    for above in (0.0, 1.0):
-        method = small(ACTION, valid_above=above)
-        loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
-        counts.append(loss.terms["valid_pixels"].item())
-    assert counts == [4 * 32 * 32, 2 * 32 * 32]
 
 
 @every_kind

@@ -105,20 +105,6 @@ def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pyt
     assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
 
 
-def test_lambda_weighs_the_centre_and_without_centers_it_is_gone():
-    def contrast(**params: object) -> float:
-        return fine_tuned(deterministic(**CONSTANT, **params)).terms["supervised_contrast"].item()
-
-    none, half, one = (contrast(lambda_a=value) for value in (0.0, 0.5, 1.0))
-    assert half - none == pytest.approx(one - half, rel=1e-3)
-    assert one - none > 0.1
-    bare = contrast(centers=False)
-    assert bare == contrast(centers=False, lambda_a=1.0)
-    assert bare < none  # no centre in the denominator either
-    # the only logit left is the positive: the teacher's feature of the pixel, for the queue is empty
-    assert bare == pytest.approx(0.0, abs=1e-5)
-
-
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch):
     method = action_pp()
     calls: list[bool] = []
@@ -155,20 +141,7 @@ def test_adaptive_allocation_follows_the_prototypes_and_random_does_not():
     assert found == {"adaptive": (True, False), "random": (False, True)}
 
 
-def test_frequency_counts_given_labels_and_gives_the_background_more():
-    method = action_pp(allocation="frequency", centers_per_class=4)
-    stage, sgd = enter(method, "anatomical")
-    batch = batch_for(method)
-    stage_step(method, stage, sgd, batch, 0)
-    assert method.allocation.voxels.tolist() == batch.labels.flatten().bincount().tolist()
-    stage_step(method, stage, sgd, batch, 1)
-    held = method.allocation.slot_class.bincount().tolist()
-    assert sum(held) == 16
-    assert held[0] > max(held[1:])
-
-
 def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
-    """Compared after every step: an allotment too many shows in the counts that the next one forgets."""
     first, method = 200, action_pp()
     stage, sgd = enter(method, "anatomical")
     for t in (first, first + 1):

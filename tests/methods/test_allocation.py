@@ -41,25 +41,6 @@ def test_prototypes_by_hand():
     assert allocation.chosen_since.tolist() == [3, 1]
 
 
-def test_a_batch_counts_once_however_many_its_pixels_and_however_spread():
-    one, many = Allocation(AXES[:2], n_classes=2), Allocation(AXES[:2], n_classes=2)
-    for allocation, count in ((one, 1), (many, 50)):
-        update(allocation, AXES[:1], torch.tensor([0]))
-        update(allocation, AXES[1:3].repeat(count, 1), torch.zeros(2 * count, dtype=torch.long), momentum=0.5)
-        expected = unit(1, math.sqrt(0.5), math.sqrt(0.5), 0)  # halfway to (0, 1, 1, 0) / sqrt 2, of unit length
-        assert torch.allclose(allocation.prototypes[0], expected)
-
-
-def test_unused_pixels_are_left_out():
-    allocation = Allocation(AXES[:2], n_classes=2)
-    labels = torch.tensor([0, 0, 1, -1])
-    allocation.update(AXES, labels, torch.tensor([True, True, False, False]))
-    assert torch.allclose(allocation.prototypes, torch.stack((unit(1, 1, 0, 0), torch.zeros(4))))
-    assert allocation.chosen_since.tolist() == [2, 0]
-    allocation.update(AXES, labels, torch.tensor([False, False, True, False]))
-    assert torch.allclose(allocation.prototypes[1], AXES[2])
-
-
 @given(seed=st.integers(0, 500))
 def test_assignment_is_the_best_of_all_permutations(seed: int):
     allocation = Allocation(class_centers(3, 8, seed), n_classes=3)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.components import largest_components
-from harness.api.method import Batch
+from harness.api.method import Batch, BatchPlan
 from harness.api.params import OptimiserSettings
 from methods.bcp import BCP, part_losses
 from tests.methods.test_losses import derived_cross_entropy, dice_of, softmax
@@ -112,3 +112,9 @@ def test_self_training_starts_from_the_first_stage_and_averages_statistics_too()
     for name, value in after.items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.75 * teaching[name] + 0.25 * student[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_first_stage_takes_labelled_images_alone():
+    method = bcp()
+    plans = [method.batches(stage, 24) for stage in method.stages]
+    assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]

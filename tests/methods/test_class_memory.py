@@ -72,24 +72,3 @@ def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool):
     assert torch.equal(made.entries[2], ranked)
     assert made.filled.tolist() == [[False] * 3, [True, True, False], [True] * 3, [False] * 3]
     assert {tuple(each) for each in made.entries[1, :2].tolist()} == {tuple(each) for each in rows[9:11].tolist()}
-
-
-def test_a_class_without_rows_keeps_its_entries_and_others_are_replaced():
-    made = memory(size=3)
-    made.update(*rows_of([1, 1, 1, 2, 2], seed=2))
-    before = made.entries.clone()
-    made.update(*rows_of([1, 0, -1], seed=3))
-    assert torch.equal(made.entries[2], before[2])
-    assert made.filled.tolist() == [[True, False, False], [True, False, False], [True, True, False], [False] * 3]
-    assert not torch.equal(made.entries[1], before[1])
-
-
-def test_without_memory_there_is_no_loss_and_no_gradient():
-    made = memory()
-    rows, members = rows_of(LABELS)
-    rows.requires_grad_()
-    loss = made.loss(rows, members)
-    loss.backward()
-    assert loss.item() == 0.0
-    assert rows.grad is not None
-    assert torch.equal(rows.grad, torch.zeros_like(rows))

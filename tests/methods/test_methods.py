@@ -2,11 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from harness.api.method import Method
-from harness.api.progress import Progress
+from harness.api.method import BatchPlan, Method
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from tests.methods.tiny import METHODS, batch_for, build, no_dropout, optimiser, progress_at, step, step_loss
+from tests.methods.tiny import METHODS, batch_for, build, optimiser, progress_at, step, step_loss
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
 
@@ -19,19 +18,6 @@ def same_state(a: nn.Module, b: nn.Module) -> bool:
 @every_method
 def test_predictor_is_the_common_network(kind: type[Method]):
     assert sum(p.numel() for p in build(kind).predictor.parameters()) == 1_813_764
-
-
-@every_method
-def test_channels_last_gives_the_same_loss(kind: type[Method]):
-    """With dropout off, since random numbers fill memory in its own order."""
-    losses = []
-    for layout in (torch.contiguous_format, torch.channels_last):
-        method = build(kind)
-        nn.utils.convert_conv2d_weight_memory_format(no_dropout(method), layout)
-        torch.manual_seed(0)
-        loss = step_loss(method, batch_for(method), method.stages[-1], Progress(run=1.0, stage=1.0, step=0))
-        losses.append(loss.total.item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 @every_method
@@ -60,3 +46,12 @@ def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked():
         torch.manual_seed(0)
         losses.append(step(method, optimiser(method), batch, 0).total.item())
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("size", "labelled", "unlabelled"), [(24, 12, 12), (5, 3, 2)])
+def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int):
+    for kind in METHODS:
+        method = build(kind)
+        plan = method.batches(method.stages[-1], size)
+        supervised = isinstance(method, Supervised)
+        assert plan == (BatchPlan(size, 0) if supervised else BatchPlan(labelled, unlabelled))

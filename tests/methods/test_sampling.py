@@ -1,19 +1,6 @@
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from methods.action_parts.arithmetic import draw_classes, draw_members
-
-
-@given(seed=st.integers(0, 2**31), sets=st.integers(1, 4), pixels=st.integers(1, 30), share=st.floats(0, 1))
-def test_members_are_drawn_and_empty_sets_stay_in_range(seed: int, sets: int, pixels: int, share: float):
-    torch.manual_seed(seed)
-    masks = torch.rand(sets, pixels) < share
-    wanted = torch.randint(sets, (5, 7))
-    found = draw_members(masks, wanted)
-    assert found.shape == wanted.shape
-    assert ((found >= 0) & (found < pixels)).all()
-    assert (masks[wanted, found] | ~masks.any(1)[wanted]).all()
 
 
 def test_members_are_uniform():

@@ -54,7 +54,6 @@ def decoder_of(method: Method) -> nn.Module:
 
 @every_kind
 def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
-    """The predictor gets the baseline's gradients: all of them, or their share where several decoders train."""
     method, baseline = small(kind), build(Supervised)
     baseline.predictor.load_state_dict(method.predictor.state_dict())
     no_dropout(method)
@@ -75,7 +74,6 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
 
 @every_kind
 def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]):
-    """Two steps first; then the teacher is the student, and the loss is that of the method itself."""
     method = small(kind)
     warm, sgd = enter(method, WARM_UP)
     before = [parameter.detach().clone() for parameter in method.predictor.parameters()]
@@ -112,7 +110,6 @@ def test_a_start_after_the_first_stage_hands_over_again():
 
 
 def test_the_first_stage_has_the_engine_s_optimiser():
-    """ACTION's Nesterov momentum is that of its last stage."""
     method, settings = small(ActionPPWarm), OptimiserSettings(momentum=0.9)
     warm = method.optimiser(stage_of(method, WARM_UP), settings)
     assert [group["nesterov"] for group in warm.param_groups] == [False]

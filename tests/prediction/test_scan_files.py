@@ -44,7 +44,6 @@ def test_labels_lie_where_the_scan_lies(tmp_path: Path, ending: str):
 
 @pytest.mark.parametrize("header", [Nifti(sform=1, rows=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]), Nifti(units=3)])
 def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path: Path, header: Nifti):
-    """Both ways to give it, as the scan has them, codes and units too: a reader that repairs sees the same."""
     source = header.write(tmp_path / "a.nii")
     write_labels(np.ones(SHAPE, np.uint8), source, tmp_path / "out.nii")
     theirs, mine = source.read_bytes(), (tmp_path / "out.nii").read_bytes()

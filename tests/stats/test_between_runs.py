@@ -41,7 +41,6 @@ def test_agrees_with_scipy(means):
 
 
 def test_it_covers_the_mean_over_subsets_where_the_primary_interval_does_not():
-    """The full size is in tests/bench/statistics_bench.py."""
     simulations = 300
     over_subsets, primary = subset_coverage(subsets=3, seeds=2, simulations=simulations)
     assert abs(over_subsets - 0.95) <= 3.0 * error(0.95, simulations)

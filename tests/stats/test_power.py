@@ -16,14 +16,12 @@ def test_two_methods_take_little_more_than_a_paired_t_test(patients, difference)
 
 @pytest.mark.parametrize(("methods", "z"), [(2, 1.960 + 0.842), (15, 3.494 + 0.842)])
 def test_patients_needed_by_tables_of_the_normal_distribution(methods, z):
-    """And so many resolve about that difference by the simulation; the two meet as the patients grow."""
     assert patients_needed(1.0, 0.5, methods) == float(f"{4 * z**2:.2g}")
     assert smallest_difference(1.0, patients_needed(1.0, 0.4, methods), methods) == pytest.approx(0.4, rel=0.1)
 
 
 @pytest.mark.parametrize(("patients", "methods"), [(20, 3), (20, 6)])
 def test_a_simulated_table_finds_the_smallest_difference_as_often_as_promised(patients, methods):
-    """By the verdict of the leaderboard: simultaneous bootstrap interval and signed-rank test under Holm."""
     generator = np.random.default_rng(0)
     gain = smallest_difference(math.sqrt(2.0), patients, methods)
     pairs = list(combinations(range(methods), 2))

@@ -102,7 +102,6 @@ def test_what_no_outcome_could_show_is_undetermined():
 
 @pytest.mark.slow
 def test_equal_methods_rarely_differ_significantly():
-    """The full size, for 4, 6 and 8 methods and other distributions, is in tests/bench/statistics_bench.py."""
     simulations, methods = 150, 5
     limit = 0.05 + 2 * error(0.05, simulations)
     assert told_apart(equal_normal, methods, simulations) <= limit
@@ -118,7 +117,6 @@ def test_equal_methods_rarely_differ_significantly():
 @settings(max_examples=50, deadline=None)
 @given(arrays(np.float64, st.integers(1, 8), elements=st.integers(0, 9).map(float)), st.integers(0, 4))
 def test_the_rank_by_the_means_lies_within_the_bounds(means, threshold):
-    """Differences above a threshold are apart: then every method's own place is one that it can have."""
     best, worst = rank_bounds(means[:, None] - means[None, :] > threshold)
     highest = 1 + (means[:, None] > means[None, :]).sum(axis=0)
     lowest = (means[:, None] >= means[None, :]).sum(axis=0)

@@ -66,23 +66,3 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.Lo
         assert f"{run.run.label}: arrays are not kept" in line
         assert words in line
         assert run.arrays() == {}
-
-
-@pytest.mark.parametrize(
-    ("draw", "words"),
-    [
-        (lambda arrays: {"a": arrays["nothing of the kind"]}, "KeyError: 'nothing of the kind'"),
-        (lambda arrays: {"../a": Figure()}, "no name of a figure"),
-        (lambda arrays: {"a": Figure(figsize=(50, 50), dpi=100)}, "pixels are more than a figure holds"),
-    ],
-    ids=["raises", "bad name", "too large"],
-)
-def test_figures_that_fail_cost_a_warning_alone(
-    draw: Callable[[Any], Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    run = keep(tmp_path, Showing({"labels": torch.tensor([1, 0])}, draw))
-    (line,) = caplog.messages
-    assert f"{run.run.label}: figures are not kept" in line
-    assert words in line
-    assert run.figures() == ()
-    assert run.arrays().keys() == {"labels"}

@@ -58,7 +58,6 @@ def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny):
 
 
 def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
-    """Dies at a validation, after a checkpoint: the steps since are lost, counted as such, and trained again."""
 
     class Killed(BaseException):
         pass

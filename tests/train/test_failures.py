@@ -92,7 +92,6 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
 
 
 def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
-    """While a run trains, before it does, and where torch finds none of those that Slurm gave."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     error = RuntimeError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")
     for place in ("harness.train.trainer.Trainer.train", "harness.train.run.prepare_device"):
@@ -159,7 +158,6 @@ def files_at_most(size_bytes: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size_bytes", [400, 9_000], ids=["ledger", "checkpoint"])
 def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: MakeTiny):
-    """No row is written: once there is space again, the same command goes on."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
     folder = tiny.folder("tiny_staged/2/0/0")
     with files_at_most(size_bytes), pytest.raises(DiskError, match="cannot write"):

@@ -146,20 +146,3 @@ def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tin
     assert result.shown["compile"] == "one CUDA graph a stage"
     assert result.observed is not None
     assert result.observed.steps == 2  # the stage's first, and that after the validation
-
-
-@pytest.mark.usefixtures("compiling_anywhere")
-def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-):
-    def fail(*_arguments: object) -> None:
-        raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
-
-    monkeypatch.setattr(graph, "CapturedStep", fail)
-    tiny = make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine={"compile": True})
-    message = (
-        "stage train of ua_mt cannot be captured as a CUDA graph: operation not permitted when stream is capturing;"
-    )
-    with pytest.raises(UsageError, match=message):
-        train_tiny(tiny, "ua_mt/2/0/0")
-    assert not tiny.folder("ua_mt/2/0/0").history_parts()

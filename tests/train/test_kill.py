@@ -53,25 +53,3 @@ def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, unin
     assert folder.history()["step"].tolist() == list(range(STEPS))
     assert not list(folder.path.rglob(".*")), "what killed writers left"
     assert not processes_with(str(tiny.root))
-
-
-def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: Tiny):
-    tiny = make_tiny(PAUSED, budget={"steps": STEPS})
-    folder = tiny.folder(STAGED)
-    process = tiny.start("train", STAGED)
-    wait_until(lambda: trains(folder, 0), "it trains", process=process)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(LIMIT_SECONDS) == 75, tiny.output
-    assert "goes on" in tiny.output
-    assert "SIGUSR1" in tiny.output
-    assert "Traceback" not in tiny.output
-    assert folder.checkpoint.exists()
-    assert not folder.lease.path.exists()
-    last = folder.ledger.lines()[-1]
-    assert last.kind == "end"
-    assert last.steps < STEPS
-    train(tiny, STAGED)  # in this process: the numbers depend on the record alone
-    assert_same_numbers(folder, uninterrupted.folder(STAGED))
-    spent = folder.ledger.spent()
-    assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 2)

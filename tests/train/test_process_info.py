@@ -54,7 +54,6 @@ def test_a_part_of_a_gpu(model: str, variables: dict[str, str], expected: str | 
 
 @pytest.mark.slow
 def test_a_process_knows_when_it_was_born():
-    """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
     code = (
         "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import environment; "
         "print(environment.process_started_at())"

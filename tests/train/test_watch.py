@@ -24,11 +24,6 @@ def batch(labelled: int = 3, unlabelled: int = 2) -> Batch:
     return Batch(images[:labelled], labels, tuple(images[labelled:].chunk(2)) if unlabelled else ())
 
 
-def test_images_of_any_stream_and_view_are_recognised_in_any_order():
-    given = batch()
-    assert alterations(torch.cat((given.unlabelled[1], given.images.flip(0))), given) == ["same"] * 5
-
-
 def test_a_pasted_box_is_mixed_and_any_other_value_altered():
     given = batch()
     pasted = given.images.clone()
@@ -129,10 +124,7 @@ def observed(tiny: Tiny, planned_run: str) -> Observed:
 
 
 def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):
-    """10 + 10 + 20 steps and 4 validations after 10 each: the first step of each stage, and the one after a validation.
-
-    An interruption at 17 adds the step it goes on with.
-    """
+    """The first step of each of three stages and the one after a validation; an interruption adds one."""
     whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
     train(whole, STAGED)
     with pytest.raises(InterruptedRunError):
@@ -144,7 +136,6 @@ def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):
 
 
 def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny):
-    """Through another cache object than the engine's, with a permit that holds, and by the file itself."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     train(tiny, STAGED)
     session, folder = tiny.session(), tiny.folder(STAGED)

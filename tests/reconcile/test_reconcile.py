@@ -1,12 +1,11 @@
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
 from harness.audit import Finding, audit
-from harness.leaderboard.render import markdown, terminal_text
+from harness.leaderboard.render import terminal_text
 from harness.records.accounts import Reconciliation, Seconds
 from harness.records.reader import SuiteRecords
 from harness.report.content import content
@@ -21,12 +20,12 @@ RUN = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, i
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Accounted:
+def original(tmp_path_factory):
     return write_accounted(tmp_path_factory.mktemp("accounted"))
 
 
 @pytest.fixture
-def ran(original: Accounted, tmp_path: Path) -> Accounted:
+def ran(original, tmp_path):
     root = original.commands.parent
     shutil.copytree(root, tmp_path / "copy")
     store = type(original.store)(tmp_path / "copy" / original.store.root.relative_to(root))
@@ -49,7 +48,7 @@ def verdict(ran: Accounted) -> Finding:
     return next(finding for finding in audit(SuiteRecords(ran.store)).findings if finding.number == 34)
 
 
-def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran: Accounted):
+def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran):
     done = reconcile(ran, "--allocations")
     found = found_by(ran)
     assert len(found.allocations) == len(ran.jobs) == 8
@@ -59,10 +58,8 @@ def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_sl
     assert entries == dict.fromkeys(SPEC.methods, (2, 2 * ELAPSED))
     assert found.entries[0].training_share == pytest.approx(0.9)
     assert found.entries[0].ledger_ratio == pytest.approx(384 / 400)
-    header, row, *_ = done.stdout.splitlines()
-    assert header.split()[:4] == ["entry", "attempts", "in", "allocated"]
-    assert row.split()[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%",
-                               "90.0%"]  # fmt: skip
+    row = done.stdout.splitlines()[1].split()
+    assert row[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%", "90.0%"]
     assert "8 attempts in 8 allocations reconciled" in done.stderr
     board = board_of(ran.store)
     for shown in board.results.to_dict("records"):
@@ -73,16 +70,12 @@ def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_sl
     text = terminal_text(board)
     rows = [line.split() for line in text.splitlines() if "reconciled" in line]
     assert sorted(rows) == [[method, "800.0", "GPU", "96.0", "90.0", "reconciled"] for method in sorted(SPEC.methods)]
-    assert "| ua_mt | 800.0 | GPU | 96.0 | 90.0 | reconciled |" in markdown(board)
-    assert "Allocations: device-seconds that Slurm charged" in text
-    page = content(board)["allocations"]
-    assert page["rows"][0]["seconds"]["start-up"] == 24
-    assert set(page["parts"]) == set(page["rows"][0]["seconds"])
+    assert content(board)["allocations"]["rows"][0]["seconds"]["start-up"] == 24
     assert verdict(ran).status == "held"
     assert "96.0%" in "".join(verdict(ran).evidence)
 
 
-def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran: Accounted):
+def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran):
     ran.answer(elapsed=1000)
     reconcile(ran)
     assert {one.seconds.idle for one in found_by(ran).allocations} == {615.0}
@@ -92,31 +85,18 @@ def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_vio
     judged = verdict(ran)
     assert judged.status == "not held"
     assert set(judged.runs) == set(ran.jobs)
-    board = board_of(ran.store)
-    assert set(board.results["allocation_status"]) == {"unexplained time"}
-    assert "Unexplained: ledgers and scheduler disagree on 8 allocations." in terminal_text(board, 200)
+    assert set(board_of(ran.store).results["allocation_status"]) == {"unexplained time"}
 
 
-def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path):
-    ran = write_accounted(tmp_path, gres=None)
-    ran.answer("billing=1,cpu=1,mem=1G")
-    done = reconcile(ran)
-    assert "CPU-s" in done.stdout
-    assert "allocations without GPUs are counted in CPU-seconds" in done.stderr
-    assert "No GPU was allocated: allocations are counted in CPU-seconds." in terminal_text(board_of(ran.store), 200)
-
-
-def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted):
+def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran):
     ran.answer("billing=1,cpu=4,mem=1G")
     done = reconcile(ran, code=69)
     assert "add gres/gpu to AccountingStorageTRES" in done.stderr
-    board = board_of(ran.store)
-    assert set(board.results["allocation_status"]) == {"not reconciled"}
-    assert "AccountingStorageTRES" in terminal_text(board, 200)
+    assert set(board_of(ran.store).results["allocation_status"]) == {"not reconciled"}
     assert verdict(ran).status == "not applicable"
 
 
-def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: Accounted):
+def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran):
     (ran.commands / "sacct").unlink()
     nowhere = {**ran.environment, "PATH": str(ran.commands)}
     done = reconcile(ran, code=69, **nowhere)
@@ -130,7 +110,7 @@ def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: 
     assert ran.store.reconciliation_path.read_text() == known
 
 
-def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted):
+def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran):
     run = next(iter(ran.jobs))
     kept = [line for line in (ran.commands / "lines").read_text().splitlines() if not line.startswith(ran.jobs[run])]
     (ran.commands / "lines").write_text("\n".join(kept) + "\n")
@@ -142,18 +122,15 @@ def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted)
     assert "runs/" + run[:10] in verdict(ran).evidence[0]
 
 
-def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path):
+def test_outside_of_slurm_there_is_no_allocation(tmp_path):
     ran = Accounted(write_records(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
     done = reconcile(ran)
     assert "4 attempts: no allocation: ran outside of Slurm" in done.stderr
-    board = board_of(ran.store)
-    assert set(board.results["allocation_status"]) == {"no allocation"}
-    assert "allocat" not in terminal_text(board, 200).lower()
-    assert content(board)["allocations"] is None
+    assert set(board_of(ran.store).results["allocation_status"]) == {"no allocation"}
     assert verdict(ran).status == "not applicable"
 
 
-def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran: Accounted):
+def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran):
     folder = next(iter(ran.store.folders()))
     path = folder.path / "ledger.jsonl"
     lines = path.read_text().splitlines(keepends=True)

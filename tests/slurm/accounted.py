@@ -40,22 +40,21 @@ class Accounted:
         script.chmod(0o755)
 
 
-def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
-    """Every run in a job of its own: born 2 s after its start, 360 s in steps, 10 s of evaluation."""
+def write_accounted(root: Path) -> Accounted:
     store = write_records(root / "runs" / "synthetic", SPEC)
     found = Accounted(store, root / "commands")
     for number, folder in enumerate(store.folders(), start=100):
         found.jobs[folder.id] = str(number)
-        put_in_job(folder, str(number), gres)
+        put_in_job(folder, str(number))
     found.answer()
     return found
 
 
-def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
+def put_in_job(folder: RunFolder, job: str) -> None:
     result = folder.require_result()
     spent = result.spent
     process = ProcessInfo(
-        host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres=gres, restarts=0
+        host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres="gpu:1", restarts=0
     )
     (folder.path / "ledger.jsonl").unlink()
     line = LedgerLine(kind="begin", attempt=0, at=at(8), environment=result.environment, process=process)
@@ -69,5 +68,4 @@ def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
 
 
 def at(seconds: float) -> str:
-    """So long after the job's start, as a record says it."""
     return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="milliseconds")

@@ -34,7 +34,6 @@ class Cluster:
 
     @property
     def conf(self) -> Path:
-        """What SLURM_CONF names; all that the commands need."""
         return self.folder / "etc" / "slurm.conf"
 
     def run(self, *command: str | Path, seconds: float = LIMIT_SECONDS) -> str:
@@ -51,11 +50,9 @@ class Cluster:
         return done.stdout
 
     def state(self, job: str) -> str:
-        """The state of a job or of one task of an array, as the controller has it: PENDING, RUNNING, COMPLETED, ..."""
         return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
 
     def wait_for_state(self, job: str, *states: str) -> str:
-        """Poll until the job is in one of these states, all that end one if none is named."""
         wanted = frozenset(states) or STATES_THAT_END
         wait_until(
             lambda: self.state(job) in wanted, lambda: f"job {job} is {self.state(job)}, not one of {sorted(wanted)}"
@@ -86,7 +83,6 @@ def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """Bring a cluster up in `folder`, and take it down with all that runs on it. Skips where Slurm is missing."""
     missing = [name for name in COMMANDS if _found(name) is None]
     require("slurm", not missing, f"not installed: {', '.join(missing)}")
     cluster = Cluster(folder.resolve(), namespaces=_may_make_namespaces())
@@ -98,7 +94,6 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _may_make_namespaces() -> bool:
-    """Root may, except in some containers."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
     command = ["unshare", "--net", "--uts", "--mount", "--ipc", "--pid", "--fork", "--mount-proc", "true"]
@@ -106,5 +101,4 @@ def _may_make_namespaces() -> bool:
 
 
 def _found(command: str) -> str | None:
-    """Daemons lie in folders that an ordinary user's path lacks."""
     return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

@@ -47,7 +47,6 @@ def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = 
 
 
 def stand_in(folder: Path, command: str, script: str) -> None:
-    """A shell script in the place of a command of Slurm's, for answers that a healthy cluster does not give."""
     folder.mkdir(exist_ok=True)
     path = folder / command
     path.write_text(f"#!/bin/bash\n{script}\n")
@@ -63,7 +62,6 @@ COUNTED = 'cd "${0%/*}/.."; echo "$@" >> sent; wc -l < sent'
 
 
 def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands in folder/commands, first on the path: squeue shows what folder/queue holds, sacct folder/ends."""
     commands = folder / "commands"
     stand_in(commands, "sbatch", COUNTED)
     for command, file in (("squeue", "queue"), ("sacct", "ends")):
@@ -73,7 +71,6 @@ def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatc
 
 
 def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
-    """A suite of four finals, or one with a search; as `open_session` opens it, on a cache that is there."""
     fields = {"labelled": [3], "subsets": [0], "search": None, **changes}
     content = {name: value for name, value in suite_with(fields).items() if value is not None}
     loaded = load_suite(str(write(tmp_path, content)))

@@ -41,12 +41,10 @@ class Sweep:
         return f"{state} {self.field('ExitCode').partition(':')[0]}"
 
     def warn(self) -> None:
-        """What --signal=B:USR1@300 does before the time limit."""
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.job)
 
 
 def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str]:
-    """What a user would set, in a shell that no Slurm has started."""
     outside = {name: None for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"}
     own = {"SUITE": str(tiny.suite), "RUNS": str(tiny.runs), "VENV": sys.prefix, "EXTRA": "--checkpoint-seconds 0.3"}
     own |= {"EARLY_SECONDS": "0"}  # tests warn at any time
@@ -54,7 +52,6 @@ def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str]:
 
 
 def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep:
-    """`sbatch OPTIONS slurm/sweep.sh`, with its steering variables changed."""
     done = subprocess.run(
         ["sbatch", "--parsable", "--mem=8G", "--output=%j.log", *options, str(SWEEP)],
         env=environment_of(tiny, changes), cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -66,7 +63,6 @@ def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep
 
 
 def training(tiny: Tiny) -> dict[str, RunFolder]:
-    """Runs that a living process trains now, with steps of its own, by the node that it runs on."""
     if not (tiny.store / "runs").exists():
         return {}
     found = {}

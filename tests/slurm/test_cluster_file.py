@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 
@@ -9,46 +8,30 @@ from tests.slurm.submissions import cluster_of
 from tests.support import REPO
 
 
-@pytest.mark.parametrize(
-    ("given", "whole"),
-    [
-        (240, 240),
-        ("90", 90),
-        ("4:00:00", 240),
-        ("0:00:30", 1),
-        ("0:30:01", 31),
-        ("1-00:00:00", 1440),
-        ("2-3:00:00", 3060),
-    ],
-)
-def test_time_is_minutes_or_hours_rounded_up_to_minutes(given: object, whole: int):
+@pytest.mark.parametrize(("given", "whole"), [(240, 240), ("90", 90), ("0:30:01", 31), ("2-3:00:00", 3060)])
+def test_time_is_minutes_or_hours_rounded_up_to_minutes(given, whole):
     assert minutes(given) == whole
 
 
-@pytest.mark.parametrize("given", ["1:30", "abc", "1-3", "", 1.5, True, None, "4:00:0"])
-def test_a_time_that_could_mean_two_things_is_refused(given: object):
+@pytest.mark.parametrize("given", ["1:30", "1-3", 1.5, True, "4:00:0"])
+def test_a_time_that_could_mean_two_things_is_refused(given):
     with pytest.raises(ValueError, match="H:MM:SS"):
         minutes(given)
-
-
-def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path):
-    assert cluster_of(tmp_path, "time: 4:00:00\n").cluster.time == 240
 
 
 @pytest.mark.parametrize(
     ("written", "megabytes"),
     [
-        ("16G", 16384), ("16GB", 16384), ("16g", 16384), ("16GiB", 16384), ("'16 GB'", 16384), ("1T", 1024**2),
-        ("16000", 16000), ("16000M", 16000), ("4096MB", 4096), ("1.5G", 1536), ("1.5tb", 1536 * 1024),
-        ("2048K", 2), ("1e4", 10000), ("'0512'", 512), ("0512M", 512),
+        ("16G", 16384), ("16GiB", 16384), ("'16 gb'", 16384), ("16000", 16000), ("4096MB", 4096),
+        ("1.5tb", 1536 * 1024), ("2048K", 2), ("1e4", 10000), ("'0512'", 512),
     ],
 )  # fmt: skip
-def test_memory_as_people_write_it(written: str, megabytes: int, tmp_path: Path):
+def test_memory_as_people_write_it(written, megabytes, tmp_path):
     assert cluster_of(tmp_path, f"time: 60\nmemory: {written}\n").cluster.memory_mb == megabytes
 
 
-@pytest.mark.parametrize("written", ["0123", "'0123'", "a123", "yes", "1_000", "12:30"])
-def test_an_account_stays_as_it_is_written(written: str, tmp_path: Path):
+@pytest.mark.parametrize("written", ["0123", "yes", "12:30"])
+def test_an_account_stays_as_it_is_written(written, tmp_path):
     assert cluster_of(tmp_path, f"time: 60\naccount: {written}\n").cluster.account == written.strip("'")
 
 
@@ -61,49 +44,29 @@ def test_the_example_is_valid():
     ("text", "told"),
     [
         ("time: 60\ngpu_typ: a100\n", "mini.yaml:2: gpu_typ: unknown field; did you mean 'gpu_type'?"),
-        ("time: 60\nfinish: {tim: 3}\n", "mini.yaml:2: finish.tim: unknown field; did you mean 'time'?"),
         ("partition: gpu\n", "mini.yaml: time: this field is required"),
-        ("time: 0\n", "mini.yaml:1: time: Input should be greater than or equal to 1, not 0"),
         ("time: soon\n", "mini.yaml:1: time: give minutes or H:MM:SS, not 'soon'"),
         ("time: 60\nmemory: lots\n", "mini.yaml:2: memory: give memory as 16G, 16000M or 1T, not 'lots'"),
-        ("time: 60\nmemory: 0G\n", "mini.yaml:2: memory: give memory as 16G, 16000M or 1T, not '0G'"),
         ("time: 60\naccount: 123\n", "mini.yaml:2: account: this is text, which YAML reads as int here; write it in"),
-        ("time: true\n", "mini.yaml:1: time: give minutes or H:MM:SS, not True"),
         ("time: 60\ncpus: true\n", "mini.yaml:2: cpus: true and false are no numbers"),
         ("time: 60\ngpus: 4\n", "mini.yaml:2: gpus:"),
         ("time: 60\ngpu_type: a100\n", "gpu_type a100 without gpus: set gpus: 1"),
         ("time: 60\nlines: [--array=0-3]\n", "mini.yaml:2: lines: '--array=0-3': set max_parallel and max_array_size"),
-        ("time: 60\nlines: [--no-requeue]\n", "'--no-requeue': the harness sets this one"),
         ("time: 60\nlines: [exclude node7]\n", "an option of sbatch is --name or --name=value, not 'exclude node7'"),
         ("time: 60\nvenv: /nowhere\n", "mini.yaml:2: venv: /nowhere does not exist"),
-        ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
         ("time: 60\nvenv: /x\ncontainer: /y\n", "give venv or container, not both"),
-        ("time: 60\nfinish: {environment: /x}\n", "mini.yaml:2: finish.environment: unknown field"),
         *((f"time: 60\nlocal_data: {json.dumps(bad)}\n", "mini.yaml:2: local_data: give a path on one line")
           for bad in ('a"b', "$(touch x)", "`x`", "a\nb", "${x:-$(y)}", "a\\b", "$", "$[1]")),
-        ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),
-        ("time: [60\n", "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_told_with_line_field_and_fix(text: str, told: str, tmp_path: Path):
+def test_a_wrong_file_is_told_with_line_field_and_fix(text, told, tmp_path):
     with pytest.raises(UsageError) as caught:
         cluster_of(tmp_path, text)
     assert told in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path):
-    with pytest.raises(UsageError) as caught:
-        cluster_of(tmp_path, "time: soon\ncpus: 0\nparttion: x\n")
-    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["cpus", "time", "parttion"]
-
-
-def test_a_file_that_is_not_there_names_the_example(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"no such file; slurm/cluster\.example\.yaml"):
-        load_cluster(tmp_path / "none.yaml")
-
-
-@pytest.mark.parametrize(("time", "seconds"), [(1, 30), (10, 60), (30, 180), (60, 300), (600, 300)])
-def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int):
+@pytest.mark.parametrize(("time", "seconds"), [(1, 30), (30, 180), (600, 300)])
+def test_the_warning_comes_in_time_for_a_checkpoint(time, seconds):
     assert Cluster(time=time).warning_seconds == seconds
 
 
@@ -116,6 +79,6 @@ def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int):
         ("time: 9\ngpus: 1\ngpu_type: a100\nruns_at_once: 2\n", "gpu:a100:2", False),
     ],
 )
-def test_whole_gpus_of_one_model(text: str, gres: str | None, mixes: bool, tmp_path: Path):
+def test_whole_gpus_of_one_model(text, gres, mixes, tmp_path):
     cluster = cluster_of(tmp_path, text).cluster
     assert (cluster.gres, cluster.mixes_gpus) == (gres, mixes)

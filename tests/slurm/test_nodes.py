@@ -11,7 +11,6 @@ from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
 from harness.slurm.view import SuiteWatch
 from harness.suite.registry import load_dataset
-from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import cluster_of, session_of, stand_in
 from tests.support import wait_until
 
@@ -28,7 +27,7 @@ def are_over(job: str) -> bool:
     return [end.at < 1e12 for end in ask_ends([job])] == [True] * 4
 
 
-def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm: Cluster, tmp_path: Path):
+def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm, tmp_path):
     python = '[ "$SLURMD_NODENAME" = node1 ] && exit 127\nsleep 2'
     more = "run_time: 2\ncpus: 3\nmax_parallel: 2\nfinish: null\n"
     loaded = cluster_of(tmp_path, cluster_text(tmp_path, python, more))

@@ -1,8 +1,6 @@
 import heapq
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from harness.slurm import packing
 from harness.slurm.packing import (
     OVERHEAD,
     RUN_START_SECONDS,
@@ -35,7 +32,7 @@ def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
 
 
 @given(seconds=st.lists(st.floats(0, 3000), max_size=60), lanes=st.integers(1, 4), parallel=st.integers(1, 20))
-def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int):
+def test_every_run_once_and_none_beyond_the_limit(seconds, lanes, parallel):
     found = pack_tasks(seconds, 3000.0, lanes, parallel)
     assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))
     for one in found:
@@ -59,22 +56,7 @@ def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start():
     assert len(pack_tasks([60.0] * 24, 14_400.0, lanes=1, parallel=16)) == 2
 
 
-def test_thousands_of_runs_that_share_no_lane_are_packed_at_once(monkeypatch: pytest.MonkeyPatch):
-    """Not by one try after the other, from the number of tasks that their sum alone would fit."""
-    shared = Mock(wraps=packing._share_out)
-    monkeypatch.setattr(packing, "_share_out", shared)
-    assert len(pack_tasks([2000.0] * 300, 3400.0, lanes=2, parallel=50)) == 150
-    assert shared.call_count == 151
-
-
-def test_lanes_side_by_side_start_in_the_order_that_was_expected():
-    seconds = [300.0, 100.0, 100.0, 100.0]
-    (one,) = pack_tasks(seconds, 300.0, lanes=2, parallel=1)
-    assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
-    assert walltime(one, seconds, 2) == one.seconds
-
-
-def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path):
+def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path):
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
     store = SuiteRecords(SuiteFolder(tmp_path / "none"))
     plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nrun_time: 3\n")
@@ -82,7 +64,7 @@ def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_pa
     assert set(expected_seconds(plan.runs, store, told)) == {180.0}
 
 
-def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path):
+def test_steps_of_unknown_length_get_a_task_each(tmp_path):
     plan = plan_of(tmp_path, {"search": None})
     loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(SuiteFolder(tmp_path / "none"))
     assert set(expected_seconds(plan.runs, store, loaded)) == {None}
@@ -90,7 +72,7 @@ def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path):
     assert [len(one.runs) for one in plan_tasks(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
 
 
-def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path):
+def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path):
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 3600}, "search": None})
     drafter = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
     with pytest.raises(UsageError) as caught:
@@ -107,14 +89,7 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
             assert not fits
 
 
-def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path):
-    plan = plan_of(tmp_path, {"search": None})
-    drafter = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n"))
-    with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
-        drafter.arrays(plan.runs)
-
-
-def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path):
+def test_arrays_are_no_longer_than_slurm_takes(tmp_path):
     plan = plan_of(tmp_path, {"search": None})
     loaded = cluster_of(tmp_path, "time: 60\nmax_array_size: 3\n")
     drafts = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, loaded).arrays(plan.runs)

@@ -36,7 +36,6 @@ class Ground:
     env: Mapping[str, str | None]
 
     def harness(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """The command line on the suite or its records, which must end with this code."""
         on = ("--suite", "tiny.yaml") if args[0] in ("run", "plan") else ("runs/tiny",)
         done = run_cli(args[0], *on, *args[1:], cwd=self.folder, env=self.env)
         assert done.returncode == code, done.stdout + done.stderr + self.logs()
@@ -61,7 +60,7 @@ class Ground:
 
 
 @pytest.fixture
-def ground(slurm: Cluster, tmp_path: Path, session_cache: Path) -> Ground:
+def ground(slurm, tmp_path, session_cache):
     write_cluster(tmp_path)
     return Ground(tmp_path, slurm, {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None})
 
@@ -76,12 +75,11 @@ def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
 
 
 def timeless(store: SuiteFolder) -> pd.DataFrame:
-    """The leaderboard without seconds, memory and what Slurm charged."""
     table = pd.read_csv(store.leaderboard / "leaderboard.csv")
     return table.drop(columns=[name for name in map(str, table) if name.startswith(DIFFERENT)])
 
 
-def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground):
+def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground):
     changes = (("steps: 4", "steps: 100"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:", "  supervised_full:"))
     write_suite(ground.folder, *changes)
     planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml").stdout
@@ -121,7 +119,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     pd.testing.assert_frame_equal(timeless(ground.store), timeless(SuiteFolder(inline / "tiny")), check_exact=True)
 
 
-def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Ground):
+def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground):
     suite = write_suite(ground.folder, ("  ua_mt:\n", ""))
     suite.write_text(suite.read_text() + SEARCH)
     assert "it makes the selection and submits the finals" in ground.submit().stderr
@@ -132,23 +130,7 @@ def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Grou
     assert len(numbers(ground.store)) == 1
 
 
-def test_a_suite_is_calibrated_by_a_job_before_its_runs_are_submitted(ground: Ground):
-    write_suite(ground.folder, ("steps: 4", "reference_steps: 120"))
-    planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml")
-    assert "after calibration" in planned.stdout
-    assert "steps after calibration: a job measures first" in planned.stderr
-    assert "the steps of each run are known after calibration, by job" in ground.submit().stderr
-    ground.submit()  # both jobs are queued
-    ground.until((ground.store.leaderboard / "index.html").exists)
-    assert [job.kind for job in Submissions(ground.store.root)] == ["calibrate", "finish", "tasks", "finish"]
-    (calibration,) = ground.store.calibrations()
-    runs = [ground.store.by_id(entry.run) for entry in ground.store.selection().entries]
-    assert {(run.run.calibration or pytest.fail("no steps")).header for run in runs} == {calibration.header.hash}
-    assert all(result is not None and result.status == "ok" for result in (run.result() for run in runs))
-    assert len(numbers(ground.store)) == 2
-
-
-def test_cancel_stops_this_suite_alone(ground: Ground):
+def test_cancel_stops_this_suite_alone(ground):
     write_suite(ground.folder, ("steps: 4", "steps: 100000"))
     other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
     ground.submit()
@@ -164,7 +146,7 @@ def test_cancel_stops_this_suite_alone(ground: Ground):
         assert (spent.attempts, spent.lost_steps) == (1, 0)
 
 
-def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path):
+def test_real_limits_and_real_refusals(slurm, tmp_path):
     with pytest.raises(UsageError, match="time: partition main ends jobs after 60 minutes"):
         check_partitions(cluster_of(tmp_path, "time: 2:00:00\npartition: main\n"))
     session = session_of(tmp_path, resolve(load_dataset("phantom"), None))

@@ -1,33 +1,24 @@
 import logging
-import os
-import shlex
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 import pytest
 
 from harness.api.errors import HarnessError, RecordError, ServiceError, UsageError
 from harness.api.strict import digest
-from harness.cli import cli
-from harness.cli.cluster import report_slurm_run
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execution.session import Session
 from harness.records.files import write_text
-from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import Trials
-from harness.search.run import select_when_over
 from harness.slurm.cluster import check_partitions
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing, superseded
+from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing
 from harness.slurm.submit import free_slots, submitting
 from harness.suite.registry import load_dataset
-from tests.search.suites import end, suite_with
+from tests.search.suites import end
 from tests.slurm.submissions import CLUSTER, COUNTED, cluster_of, session_of, stand_in, stand_in_slurm, submission
-from tests.support import wait_until
 
 PARTITIONS = """\
 PartitionName=main AllowGroups=ALL Default=YES MaxTime=01:00:00 State=UP
@@ -36,12 +27,11 @@ PartitionName=long AllowGroups=ALL MaxTime=UNLIMITED State=UP
 """
 
 
-SEARCH = suite_with(trials=2)["search"]
 REFUSED = "echo 'sbatch: error: {}' >&2; exit 1"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
         return resolve(load_dataset("phantom"), None)
@@ -55,15 +45,9 @@ class Ground:
     cache: Cache
 
     def session(self, **changes: object) -> Session:
-        """Of four finals; with a search, whose trials are named."""
-        session = session_of(self.folder, self.cache, **changes)
-        if session.plan.trials:
-            trials = [planned.trial for planned in session.plan.trials]
-            session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
-        return session
+        return session_of(self.folder, self.cache, **changes)
 
     def submit(self, session: Session, text: str = CLUSTER, *, dependent: bool = False) -> SuiteSubmission:
-        """As `harness run` does, or as the dependent job does."""
         return submit_missing(session, cluster_of(self.folder, text), 30.0, None, dependent=dependent)
 
     def sbatch(self, script: str = COUNTED) -> None:
@@ -83,7 +67,6 @@ class Ground:
         return [each for each in self.submissions if each.tasks]
 
     def queue(self, *states: str) -> None:
-        """Let squeue show the tasks of the first array in these states, and each dependent job."""
         array = self.arrays[0]
         lines = [
             f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None|" for index, state in enumerate(states)
@@ -95,12 +78,12 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Ground:
+def ground(tmp_path, cache, monkeypatch):
     stand_in_slurm(tmp_path, PARTITIONS, monkeypatch)
     return Ground(tmp_path, cache)
 
 
-def test_an_array_and_its_dependent_job(ground: Ground, caplog: pytest.LogCaptureFixture):
+def test_an_array_and_its_dependent_job(ground, caplog):
     session = ground.session()
     caplog.set_level(logging.INFO, "harness")
     done = ground.submit(session)
@@ -111,6 +94,7 @@ def test_an_array_and_its_dependent_job(ground: Ground, caplog: pytest.LogCaptur
     assert (done.queued, done.missing, done.over) == (4, 0, False)
     array, finish = ground.submissions
     assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
+    assert [(job.checkpoint_seconds, job.panels) for job in ground.submissions] == [(30.0, None)] * 2
     assert array.tasks == [[run.id] for run in session.plan.runs]
     first, second = ground.sent
     folder = (session.store.root / "slurm").resolve()
@@ -121,15 +105,7 @@ def test_an_array_and_its_dependent_job(ground: Ground, caplog: pytest.LogCaptur
     assert (folder / "clusters" / f"{array.cluster}.yaml").read_text() == CLUSTER
 
 
-@pytest.mark.parametrize("panels", [None, True, False])
-def test_how_often_checkpoints_are_written_and_whether_pictures_are_wanted_is_on_record(
-    panels: bool | None, ground: Ground
-):
-    submit_missing(ground.session(), cluster_of(ground.folder, CLUSTER), 7.5, panels)
-    assert [(job.checkpoint_seconds, job.panels) for job in ground.submissions] == [(7.5, panels)] * 2
-
-
-def test_what_waits_or_runs_is_not_submitted_again(ground: Ground):
+def test_what_waits_or_runs_is_not_submitted_again(ground):
     session = ground.session()
     ground.submit(session)
     ground.queue("RUNNING", "CANCELLED", "PENDING", "COMPLETED")
@@ -144,15 +120,7 @@ def test_what_waits_or_runs_is_not_submitted_again(ground: Ground):
     assert len(ground.sent) == 4
 
 
-def test_a_run_that_somebody_runs_is_left_to_him(ground: Ground):
-    session = ground.session()
-    first, *others = session.plan.runs
-    with session.folder(first).lease.held_for():
-        assert ground.submit(session).queued == 4
-    assert [array.tasks for array in ground.arrays] == [[[run.id] for run in others]]
-
-
-def test_a_job_whose_submitter_died_is_not_submitted_again(ground: Ground):
+def test_a_job_whose_submitter_died_is_not_submitted_again(ground):
     session = ground.session()
     ground.submit(session)
     (array,) = ground.arrays
@@ -162,7 +130,7 @@ def test_a_job_whose_submitter_died_is_not_submitted_again(ground: Ground):
     assert Submissions.holding(ground.submissions.path(array))[1] == array
 
 
-def test_what_never_reached_slurm_is_submitted(ground: Ground):
+def test_what_never_reached_slurm_is_submitted(ground):
     session = ground.session()
     ground.sbatch(REFUSED.format("Unable to contact slurm controller"))
     with pytest.raises(ServiceError):
@@ -185,9 +153,7 @@ def test_what_never_reached_slurm_is_submitted(ground: Ground):
         (("COMPLETED|0:0|n2", *("FAILED|127:0|n1",) * 3), "exclude_failing: false\n", "", []),
     ],
 )
-def test_what_a_node_failed_goes_once_to_another_one(
-    ends: tuple[str, ...], text: str, excluded: str, again: list[int], ground: Ground
-):
+def test_what_a_node_failed_goes_once_to_another_one(ends, text, excluded, again, ground):
     session = ground.session()
     ground.submit(session)
     start = time.time() - 3600
@@ -204,15 +170,14 @@ def test_what_a_node_failed_goes_once_to_another_one(
 
 
 @pytest.mark.parametrize(
-    ("most", "active", "tasks", "free"),
-    [(16, 0, 5, 16), (16, 8, 100, 8), (16, 9, 100, 0), (16, 15, 1, 1), (2, 2, 1, 0)],
+    ("most", "active", "tasks", "free"), [(16, 8, 100, 8), (16, 9, 100, 0), (16, 15, 1, 1), (2, 2, 1, 0)]
 )
-def test_max_parallel_holds_for_a_whole_suite(most: int, active: int, tasks: int, free: int):
+def test_max_parallel_holds_for_a_whole_suite(most, active, tasks, free):
     """Few slots for many tasks are none: the array would keep that limit when the others have ended."""
     assert free_slots(most, active, tasks) == free
 
 
-def test_a_dependent_job_that_was_refused_is_submitted_alone(ground: Ground):
+def test_a_dependent_job_that_was_refused_is_submitted_alone(ground):
     session = ground.session()
     ground.sbatch(f"case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac; {COUNTED}")
     with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the dependent job: Invalid qos"):
@@ -226,61 +191,7 @@ def test_a_dependent_job_that_was_refused_is_submitted_alone(ground: Ground):
     assert (ground.submit(session).queued, len(ground.sent)) == (4, 2)
 
 
-def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(ground: Ground):
-    """The next one finds the selection on record; its finals are in no job yet."""
-    session = ground.session(search=SEARCH)
-    for planned in session.plan.trials:
-        end(session.folder(planned.run), dice=0.5)
-    selected = select_when_over(session)
-    assert (ground.submit(selected, dependent=True).queued, len(ground.sent)) == (4, 2)
-    assert (ground.submit(selected, dependent=True).missing, len(ground.sent)) == (4, 2)
-
-
-def test_after_a_search_the_finals_are_submitted(ground: Ground):
-    session = ground.session(search=SEARCH)
-    assert (ground.submit(session).queued, len(session.plan.finals)) == (len(session.plan.trials), 0)
-    for number, planned in enumerate(session.plan.trials):
-        end(session.folder(planned.run), dice=0.5 + number / 100)
-    done = ground.submit(session, dependent=True)
-    assert (done.queued, len(done.session.plan.finals)) == (4, 4)
-    assert session.store.selection().rule == "best_validation"
-    assert ground.arrays[-1].runs == [run.id for run in done.session.pending()]
-    assert len(ground.sent) == 4
-
-
-def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
-    ground: Ground, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    caplog.set_level(logging.INFO, "harness")
-    monkeypatch.setenv("PATH", str(ground.folder / "nothing"))
-    session, image = ground.session(search=SEARCH), ground.folder / "h.sif"
-    image.touch()
-    text = f"time: 5\ncontainer: {image}\n"
-    left = ground.submit(session, text, dependent=True)
-    assert (left.missing, left.named, report_slurm_run(left)) == (len(session.plan.trials), False, 75)
-    for planned in session.plan.trials:
-        end(session.folder(planned.run), dice=0.5)
-    done = ground.submit(session, text, dependent=True)
-    assert (len(done.session.plan.finals), done.missing, report_slurm_run(done)) == (4, 4, 0)
-    words = shlex.split(caplog.messages[-1].partition("submit: harness ")[2])
-    _, command, options = cli.resolve_command(click.Context(cli), words)
-    assert command is not None
-    with command.make_context("run", options) as context:
-        wanted = {"suite": done.session.plan.loaded.path, "cluster": done.cluster, "data": session.cache.folder}
-        assert {name: Path(context.params[name]) for name in wanted} == wanted
-
-
-@pytest.mark.parametrize("search", [None, SEARCH])
-def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, ground: Ground):
-    earlier = ground.session(search=search)
-    dependent = submission().model_copy(update={"suite": earlier.plan.loaded.suite.hash})
-    assert not superseded(dependent, SuiteRecords(earlier.store))
-    ground.session(search=search, labelled=[4])
-    assert superseded(dependent, SuiteRecords(earlier.store))
-
-
 def written(session: Session, text: str) -> Path:
-    """The record of a dependent job of this session, as it lies beside the kept suite and cluster file."""
     submissions, suite = Submissions(session.store.root), session.plan.loaded
     session.store.keep_suite(suite.text, suite.suite.hash)
     values = {"suite": suite.suite.hash, "cluster": digest(text), "cache": str(session.cache.folder)}
@@ -290,7 +201,7 @@ def written(session: Session, text: str) -> Path:
     return submissions.path(dependent)
 
 
-def test_a_dependent_job_that_came_too_late_leaves_the_selection(ground: Ground):
+def test_a_dependent_job_that_came_too_late_leaves_the_selection(ground):
     record = written(ground.session(), CLUSTER)
     selection = ground.session(labelled=[4]).store.selection_path
     before = selection.read_bytes()
@@ -298,7 +209,7 @@ def test_a_dependent_job_that_came_too_late_leaves_the_selection(ground: Ground)
     assert selection.read_bytes() == before
 
 
-def test_the_record_of_a_dependent_job_is_all_it_needs(ground: Ground, monkeypatch: pytest.MonkeyPatch):
+def test_the_record_of_a_dependent_job_is_all_it_needs(ground, monkeypatch):
     session = ground.session()
     record = written(session, CLUSTER)
     monkeypatch.chdir(ground.folder / "commands")
@@ -313,11 +224,6 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(ground: Ground, monkeypat
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("Invalid account or account/partition combination specified", "mini.yaml:2: account: Slurm refuses: "),
-        ("Invalid qos specification", "mini.yaml:3: qos: Slurm refuses: "),
-        ("Requested node configuration is not available", "mini.yaml:5: gpu_type: Slurm refuses: "),
-        ("Invalid generic resource (gres) specification", "mini.yaml:5: gpu_type: Slurm refuses: "),
-        ("Invalid feature specification", "mini.yaml: constraint: Slurm refuses: "),
         ("Invalid job array specification", "mini.yaml: max_array_size: Slurm refuses: "),
         ("AssocMaxSubmitJobLimit (job submit limit, user's size and/or time limits)", "mini.yaml: Slurm refuses: "),
         ("QOSMaxSubmitJobPerUserLimit", "each array task is one"),
@@ -326,7 +232,7 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(ground: Ground, monkeypat
         ("Something else", "mini.yaml: Slurm refuses: Batch job submission failed: Something else"),
     ],
 )
-def test_a_refusal_names_the_field_and_leaves_nothing_on_record(said: str, told: str, ground: Ground):
+def test_a_refusal_names_the_field_and_leaves_nothing_on_record(said, told, ground):
     session = ground.session()
     ground.sbatch(REFUSED.format(f"Batch job submission failed: {said}"))
     text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nrun_time: 2\n"
@@ -337,7 +243,7 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(said: str, told:
     assert list((session.store.root / "slurm").glob("*.sh")) == []
 
 
-def test_two_do_not_submit_at_once(ground: Ground, monkeypatch: pytest.MonkeyPatch):
+def test_two_do_not_submit_at_once(ground, monkeypatch):
     submissions = ground.submissions
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
     with submitting(submissions):
@@ -347,7 +253,7 @@ def test_two_do_not_submit_at_once(ground: Ground, monkeypatch: pytest.MonkeyPat
     assert not submissions.lease.held()
 
 
-def test_who_lost_the_lease_submits_nothing(ground: Ground):
+def test_who_lost_the_lease_submits_nothing(ground):
     session = ground.session()
     ground.sbatch(f"rm {ground.submissions.lease.path}; {COUNTED}")
     with pytest.raises(UsageError, match="another process took over"):
@@ -355,31 +261,19 @@ def test_who_lost_the_lease_submits_nothing(ground: Ground):
     assert len(ground.sent) == 1, "the array, not its dependent job"
 
 
-def test_who_submits_says_meanwhile_that_he_lives(ground: Ground, monkeypatch: pytest.MonkeyPatch):
-    submissions = ground.submissions
-    monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
-    path = submissions.lease.path
-    with submitting(submissions):
-        os.utime(path, (0, 0))
-        wait_until(lambda: path.stat().st_mtime > 0, "the heartbeat touches the lease")
-
-
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("time: 9\npartition: gpus\n", "mini.yaml:2: partition: unknown partition 'gpus'; did you mean 'gpu'?"),
-        ("time: 9\npartition: main,xyz\n", "mini.yaml:2: partition: unknown partition 'xyz'; there are: gpu, long"),
         ("time: 61\npartition: main\n", "mini.yaml:1: time: partition main ends jobs after 60 minutes; 61 are asked"),
         ("time: 9\nfinish: {partition: cpu}\n", "mini.yaml:2: finish: unknown partition 'cpu'"),
-        ("time: 9\nfinish: {partition: main, time: 90}\n", "mini.yaml:2: finish: partition main ends jobs after 60"),
-        ("time: 9\n", ""),
         ("time: 61\n", "mini.yaml:1: time: partition main ends jobs after 60 minutes; 61 are asked for"),
         ("time: 9\nfinish: {time: 90}\n", "mini.yaml:2: finish: partition main ends jobs after 60"),
         ("time: 90\npartition: gpu\n", ""),
         ("time: 100:00:00\npartition: long\nfinish: null\n", ""),
     ],
 )
-def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, ground: Ground):
+def test_a_partition_is_checked_before_anything_is_done(text, told, ground):
     loaded = cluster_of(ground.folder, text)
     try:
         check_partitions(loaded)

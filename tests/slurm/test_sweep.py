@@ -1,23 +1,20 @@
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
 from harness.records.schema import Spent
 from harness.records.suite_folder import SuiteFolder
 from tests.search.tiny_search import make_search, search_inline
-from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import Sweep, python_that, submit, training
 from tests.support import require, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, processes_with
 
 pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _ray() -> None:
+def _ray():
     installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
     require("ray", installed, "Ray Tune or Optuna is not installed")
 
@@ -35,9 +32,7 @@ def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
     assert [one.lost_steps for one in spent_by_all(sweep.tiny) if one.lost_steps] == [], sweep.output
 
 
-def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interrupts_it(
-    slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
-):
+def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interrupts_it(slurm, make_tiny, tmp_path):
     slow = tmp_path / "slow"
     slow.touch()
     method, budget = {"tiny_staged": {"slow_file": str(slow)}}, {"steps": 80}
@@ -67,7 +62,7 @@ def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interr
     assert [path.name for path in tiny.runs.iterdir()] == ["tiny"], "no address and no token stay behind"
 
 
-def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path):
+def test_a_node_that_does_not_join_is_named(slurm, make_tiny, tmp_path):
     lazy = python_that(
         tmp_path,
         f'[[ $SLURMD_NODENAME == node2 ]] && {{ echo no disk on this node >&2; exit 1; }}\nexec {sys.executable} "$@"',

@@ -35,7 +35,6 @@ class FinishedRun:
 
 
 def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
-    """A folder that the first of several parallel workers builds and all read."""
     base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = base / name
@@ -52,8 +51,6 @@ def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], o
 def run_once(
     factory: pytest.TempPathFactory, cache: Path, name: str, write: Callable[[Path], object], *options: str
 ) -> FinishedRun:
-    """Run the suite that `write` puts into a folder by the real command line, in one of the parallel workers."""
-
     def build(folder: Path) -> None:
         write(folder)
         run = ("run", "--suite", "tiny.yaml", "--executor", "inline", *options)
@@ -67,18 +64,15 @@ def run_once(
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
-    """The tiny suite, run to its end by the real command line while no tracking server answers."""
+def finished(tmp_path_factory, session_cache):
     return run_once(tmp_path_factory, session_cache, "finished", write_suite, "--tracking-uri", DEAD_URI)
 
 
 @pytest.fixture(scope="session")
-def scans_16(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The published patient list with made-up volumes of 16 x 16; take `linked_copy` to damage one."""
+def scans_16(tmp_path_factory):
     return shared(tmp_path_factory, "scans", lambda folder: tiny_acdc(folder / "ACDC")) / "ACDC"
 
 
 @pytest.fixture
-def records(finished: FinishedRun, tmp_path: Path) -> Path:
-    """A copy of the finished run's records that a test may change: a --runs directory."""
+def records(finished, tmp_path):
     return Path(shutil.copytree(finished.runs, tmp_path / "runs"))

@@ -43,7 +43,6 @@ def write_suite(folder: Path, *changes: tuple[str, str]) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Every path below `root`, with the sha256 of each file; without the index, which reading may write."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in sorted(root.rglob("*"))
@@ -70,14 +69,12 @@ def refuse(
 
 
 def write_scan(path: Path, image: np.ndarray, label: np.ndarray) -> None:
-    """One h5 file; a hard link at `path` is replaced, never written through."""
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         file["image"], file["label"] = image, label
 
 
 def tiny_acdc(root: Path) -> Path:
-    """All 100 patients of ACDC in the SSL4MIS layout, each volume one slice of 16 x 16."""
     (root / "data" / "slices").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for split, patients in ACDC.splits.items():
@@ -100,7 +97,6 @@ def linked_copy(source: Path, target: Path) -> Path:
 
 @contextmanager
 def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """A tmpfs of its own, mounted on `folder`; only root may do so."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = (

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from harness.api.errors import RecordError
-from harness.records.archive import export_records, import_records, read_archive
+from harness.records.archive import export_records, import_records
 from harness.records.checksums import seal_record
 from harness.records.reader import SuiteRecords
-from tests.cli.ground import refuse, snapshot
+from tests.cli.ground import snapshot
 from tests.support import call_cli
 from tests.synthetic import RunSpec, write_records
 
@@ -22,7 +22,6 @@ RUN = f"s/runs/{'a' * 64}"
 
 
 def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **more: object) -> bytes:
-    """A header alone, whatever it promises."""
     info = tarfile.TarInfo(name)
     info.size, info.type = size, kind
     for field, value in more.items():
@@ -30,12 +29,7 @@ def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **more: obje
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def block(content: bytes) -> bytes:
-    return content + bytes(-len(content) % 512)
-
-
 def pax(records: dict[str, str], name: str = "s/selection.json") -> bytes:
-    """A member with extended headers."""
     info = tarfile.TarInfo(name)
     info.pax_headers = records
     return info.tobuf(tarfile.PAX_FORMAT)
@@ -43,38 +37,31 @@ def pax(records: dict[str, str], name: str = "s/selection.json") -> bytes:
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "a large selection": (member("s/selection.json", 10**9) + bytes(10**6), "of 1,000,000,000 bytes"),
-    "a large figure": (member(f"{RUN}/figures/a.png", 2 * 10**6), "of 2,000,000 bytes"),
-    "large label maps": (member(f"{RUN}/predictions.npz", 10**11), "of 100,000,000,000 bytes"),
     "a long name": (member("././@LongLink", 10**12, tarfile.GNUTYPE_LONGNAME), "a header of"),
-    "long extended headers": (member("././@PaxHeader", 10**12, tarfile.XHDTYPE), "a header of"),
     "a sparse file": (member("s/selection.json", 10, tarfile.GNUTYPE_SPARSE), "no plain file"),
     "a sparse file of pax": (pax({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + b"1\n0\n9\n" + bytes(505), ""),
     "an older sparse file of pax": (pax({"GNU.sparse.size": "9" * 15, "GNU.sparse.map": "0,1"}), "sparse"),
     "another size in extended headers": (pax({"size": "9" * 13}), "of 9,999,999,999,999 bytes"),
     "a link": (member("s/selection.json", 0, tarfile.SYMTYPE, linkname="/etc/passwd"), "no plain file"),
-    "a device": (member("s/selection.json", 0, tarfile.CHRTYPE), "no plain file"),
     "a name twice": (2 * member("s/selection.json"), "twice"),
     "two suites": (member("s/selection.json") + member("t/trials.json"), "of 2 suites"),
     "nothing": (b"", "of 0 suites"),
     "a name of dots": (member("../selection.json"), "no record of a suite"),
-    "dots within": (member("s/runs/../selection.json"), "no record of a suite"),
     "an absolute name": (member("/tmp/selection.json"), "no record of a suite"),
-    "an id of 63 digits": (member(f"s/runs/{'a' * 63}/run.json"), "no record of a suite"),
     "a checkpoint": (member(f"{RUN}/checkpoint.pt"), "no record of a suite"),
     "digits of another script": (pax({}, f"{RUN}/history/\u0663-00000000.parquet"), "no record of a suite"),
     "colours in a name": (member("s/\x1b[31mred"), "no record of a suite"),
-    "a long unknown name": (pax({}, "s/" + 5000 * "x"), "no record of a suite"),
 }  # fmt: skip
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Path:
+def archive(tmp_path):
     export_records(SuiteRecords(write_records(tmp_path / "from" / "s", SPEC)), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Path):
+def test_a_hostile_archive_is_refused_and_costs_nothing(name, tmp_path):
     content, expected = HOSTILE[name]
     path = tmp_path / "records.tar.gz"
     path.write_bytes(gzip.compress(content + bytes(1024)))
@@ -91,26 +78,7 @@ def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Pat
     assert not (tmp_path / "there").exists()
 
 
-def test_the_command_line_says_so_in_a_line(tmp_path: Path):
-    content, expected = HOSTILE["colours in a name"]
-    (tmp_path / "records.tar.gz").write_bytes(gzip.compress(content + bytes(1024)))
-    said = refuse("import", "records.tar.gz", "--runs", "there", code=65, named=(expected,), unchanged=tmp_path)
-    assert "\x1b" not in said
-    assert len(said.splitlines()) == 1
-
-
-def test_a_bomb_is_refused_by_its_first_header(tmp_path: Path):
-    path = tmp_path / "records.tar.gz"
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(member("s/trials.json", 10**10))
-        for _ in range(8):
-            file.write(bytes(10**7))
-    with pytest.raises(RecordError, match="10,000,000,000 bytes"):
-        read_archive(path)
-
-
 def forged(archive: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a JSON record of an archive, which gets the checksum of its new content."""
     with tarfile.open(archive) as old:
         members = [(info, (old.extractfile(info) or io.BytesIO()).read()) for info in old]
     with tarfile.open(archive, "w:gz") as new:
@@ -125,8 +93,8 @@ def forged(archive: Path, name: str, change: Callable[[dict[str, Any]], object])
             new.addfile(info, io.BytesIO(written))
 
 
-@pytest.mark.parametrize("entry", ["<script>alert(1)</script>", "../../x", "\x1b[31mred", "a\n", "", "ua mt"])
-def test_an_entry_has_a_name_as_suites_give(entry: str, archive: Path, tmp_path: Path):
+@pytest.mark.parametrize("entry", ["<script>alert(1)</script>", "../../x", "a\n"])
+def test_an_entry_has_a_name_as_suites_give(entry, archive, tmp_path):
     forged(archive, "selection.json", lambda raw: raw["entries"][0]["planned_run"].update(entry=entry))
     before = snapshot(tmp_path)
     with pytest.raises(RecordError, match=r"selection\.json: entries\.0\.planned_run\.entry"):
@@ -134,14 +102,14 @@ def test_an_entry_has_a_name_as_suites_give(entry: str, archive: Path, tmp_path:
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("run", ["../" * 5, "a" * 63, "a" * 64 + "\n"])
-def test_a_run_has_an_id_as_runs_have(run: str, archive: Path, tmp_path: Path):
+@pytest.mark.parametrize("run", ["../" * 5, "a" * 64 + "\n"])
+def test_a_run_has_an_id_as_runs_have(run, archive, tmp_path):
     forged(archive, "selection.json", lambda raw: raw["entries"][0].update(run=run))
     with pytest.raises(RecordError, match=r"selection\.json: entries\.0\.run"):
         import_records(archive, tmp_path / "there")
 
 
-def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path: Path):
+def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path):
     odd = "\x1b[2J<img src=x>|=1\r"
     spec = RunSpec(
         labelled=(3,), seeds=1, patients=3, classes=(f"=RV{odd}", "LV"), failed=frozenset({("ua_mt", 3, 0, 0)}),

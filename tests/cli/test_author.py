@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -24,8 +23,7 @@ class Failing(Supervised):
 
 
 @pytest.fixture
-def search_path(tmp_path: Path) -> str:
-    """PYTHONPATH with what `pip install -e` would leave of a new method and of two bad ones."""
+def search_path(tmp_path):
     done = run_cli("new", "method", "my_idea", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "my_idea\n"), done.stderr
     site = tmp_path / "my_idea" / "src"
@@ -38,7 +36,7 @@ def search_path(tmp_path: Path) -> str:
     return f"{site}:{REPO}"
 
 
-def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(tmp_path: Path, search_path: str):
+def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(tmp_path, search_path):
     env = {"PYTHONPATH": search_path}
     listed = run_cli("list", cwd=tmp_path, env=env, code=0)
     assert {"my_idea", "ua_mt", "acdc"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
@@ -48,11 +46,6 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
     assert said in listed.stderr
     shown = run_cli("list", "--method", "my_idea", cwd=tmp_path, env=env)
     assert "augmentation declared: altered (there are: mixed, altered)" in shown.stdout
-    rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines() if line}
-    assert rows["train"] == ["train", "1", "1", "12", "12", "1"]
-    assert rows["confident"][1:6] == ["0.8", ">=", "0,", "<=", "1"]
-    assert rows["training_loss"][1:] == ["yes", "each", "step", "device", "training", "yes"]
-
     text = yaml.safe_load((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text())
     text |= {"name": "own", "seeds": [0], "budget": {"steps": 4}, "methods": {"my_idea": None, "failing": None}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
@@ -65,7 +58,7 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
     assert "failed: 1, for 1 reasons; " in errors.stderr
 
 
-def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str):
+def test_the_new_package_passes_its_own_test(tmp_path, search_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
     done = subprocess.run(command, cwd=tmp_path / "my_idea", env=env, capture_output=True, text=True, check=False)
@@ -76,17 +69,14 @@ def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str):
     ("what", "name", "more", "said"),
     [
         ("method", "ua_mt", (), "'ua_mt' is a method already (methods/ua_mt.py)"),
-        ("method", "string", (), "'string' is a Python package already"),
         ("method", "My-Idea", (), "'My-Idea' is no name of a Python module"),
         ("method", "taken", (), "taken: exists already"),
         ("suite", "taken", (), "taken.yaml: exists already"),
-        ("suite", "demo", (), "'demo' is a shipped suite"),
-        ("suite", "My Suite", (), "name"),
         ("suite", "mine", ("--method", "supervised"), "has an entry 'supervised' already"),
         ("suite", "mine", ("--like", "demo4"), "unknown suite 'demo4'; did you mean 'demo'?"),
     ],
 )
-def test_bad_names_and_taken_places_are_refused(what: str, name: str, more: tuple[str, ...], said: str, tmp_path: Path):
+def test_bad_names_and_taken_places_are_refused(what, name, more, said, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken.yaml").touch()
     refuse("new", what, name, *more, code=64, named=(said,), unchanged=tmp_path)

@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +7,6 @@ import pytest
 from harness.api.errors import DiskError
 from harness.execution.process import Order, run_process
 from harness.records.suite_folder import SuiteFolder
-from tests.cli.conftest import FinishedRun
 from tests.cli.ground import fill, refuse, remount, small_disk, write_suite
 from tests.support import call_cli
 from tests.synthetic import RunSpec, cases_frame
@@ -17,27 +15,14 @@ RUN = ("run", "--executor", "inline", "--no-track", "--suite")
 ONE_METHOD = ("  ua_mt:\n", "")
 
 
-def test_a_directory_of_another_program(tmp_path: Path):
+def test_a_directory_of_another_program(tmp_path):
     (tmp_path / "runs" / "tiny").mkdir(parents=True)
     (tmp_path / "runs" / "tiny" / "thesis.tex").write_text("ours")
     suite = write_suite(tmp_path)
     refuse(*RUN, suite, code=74, named=("runs/tiny", "another program"), unchanged=tmp_path)
 
 
-def test_a_file_in_place_of_the_run_directory(tmp_path: Path):
-    (tmp_path / "runs").write_text("a file")
-    refuse(*RUN, write_suite(tmp_path), code=74, named=("runs is a file",), unchanged=tmp_path)
-
-
-def test_a_read_only_run_directory(tmp_path: Path):
-    suite = write_suite(tmp_path)
-    with small_disk(tmp_path / "disk", "size=1m") as disk:
-        remount(disk, "ro")
-        named = (f"cannot write {disk / 'tiny'}", "Read-only file system")
-        refuse(*RUN, suite, "--runs", disk, code=74, named=named, unchanged=tmp_path)
-
-
-def test_a_disk_that_is_full_from_the_start(tmp_path: Path):
+def test_a_disk_that_is_full_from_the_start(tmp_path):
     suite = write_suite(tmp_path)
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         fill(disk)
@@ -47,7 +32,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path):
         assert [path for path in disk.rglob("*") if path.is_file()] == [disk / "ballast"]
 
 
-def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path):
+def test_a_disk_that_fills_up_in_the_middle(tmp_path):
     """Room for one checkpoint (22 MB) and not for the next beside it."""
     suite = write_suite(tmp_path, ONE_METHOD)
     with small_disk(tmp_path / "disk", "size=34m") as disk:
@@ -66,9 +51,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path):
         assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ok", 4, 2)
 
 
-def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
-    finished: FinishedRun, session_cache: Path, tmp_path: Path
-):
+def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(finished, session_cache, tmp_path):
     """The child's own log lies on the full disk, so its exit code alone says what happened."""
     with small_disk(tmp_path / "disk", "size=2m") as disk:
         store = SuiteFolder.create(disk / "tiny")
@@ -91,11 +74,3 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
         outcome = run_process(order)
         assert (outcome.status, outcome.exit_code) == ("refused", 74)
         assert str(folder.path) in outcome.message
-
-
-def test_a_record_of_a_newer_version(records: Path, finished: FinishedRun):
-    path = next(SuiteFolder.open(records / "tiny").folders()).path / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
-    named = (str(path), "schema_version 99", "newer version")
-    for verb in (("leaderboard", records / "tiny"), (*RUN, finished.suite, "--runs", records)):
-        refuse(*verb, code=65, named=named, unchanged=records)

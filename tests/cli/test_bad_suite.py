@@ -1,18 +1,15 @@
-from pathlib import Path
-
 import pytest
 
 from tests.cli.ground import refuse, write_suite
 
 
-def test_unknown_suite(tmp_path: Path):
+def test_unknown_suite(tmp_path):
     refuse("run", "--suite", "acdc_mni", code=64, named=("'acdc_mni'", "did you mean 'acdc_mini'?"), unchanged=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        pytest.param([("labelled: [2]", "labelled: [2")], ("tiny.yaml:5: not valid YAML",), id="broken YAML"),
         pytest.param(
             [("seeds: [0]", "seedz: [0]"), ("validations: 2", "validatons: 2")],
             (
@@ -30,30 +27,20 @@ def test_unknown_suite(tmp_path: Path):
             ),
             id="unknown and impossible method parameters, all at once",
         ),
-        pytest.param(
-            [
-                (
-                    "seeds: [0]",
-                    "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 20))]),
-                )
-            ],
-            ("tiny.yaml:9: not valid YAML: more than 10,000 values",),
-            id="an explosion",
-        ),
     ],
 )
-def test_bad_suite(changes: list[tuple[str, str]], named: tuple[str, ...], tmp_path: Path):
+def test_bad_suite(changes, named, tmp_path):
     suite = write_suite(tmp_path, *changes)
     refuse("run", "--suite", suite, "--executor", "inline", code=64, named=named, unchanged=tmp_path)
 
 
-def test_unknown_verb_and_option(tmp_path: Path):
+def test_unknown_verb_and_option(tmp_path):
     refuse("rum", code=64, named=("No such command 'rum'",), unchanged=tmp_path)
     refuse("status", "--sweet", "demo", code=64, named=("No such option", "--sweet"), unchanged=tmp_path)
 
 
 @pytest.mark.slow
-def test_a_tolerance_in_millimetres_needs_voxel_sizes(scans_16: Path, tmp_path: Path, session_cache: Path):
+def test_a_tolerance_in_millimetres_needs_voxel_sizes(scans_16, tmp_path, session_cache):
     changes = ("dataset: phantom", "dataset: acdc"), ("validations: 2", "validations: 2, nsd_tolerance_mm: 3")
     suite = write_suite(tmp_path, *changes)
     named = (f"{suite}:10: engine.nsd_tolerance_mm: the voxel size of 40 test cases of acdc is unknown", "_voxels")

@@ -58,8 +58,7 @@ def git(folder: Path, *command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository: Alice ran four entries, Bob two of the same and another one."""
+def sent(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sent") / "results"
     folder.mkdir()
     git(folder, "init", "-q")
@@ -71,11 +70,11 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repository(sent: Path, tmp_path: Path) -> Path:
+def repository(sent, tmp_path):
     return Path(shutil.copytree(sent, tmp_path / "results"))
 
 
-def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path):
+def test_a_clone_is_ranked_together(repository, tmp_path):
     git(tmp_path, "clone", "-q", str(repository), "clone")
     call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path, code=0)
     rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
@@ -95,7 +94,7 @@ def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path):
     assert "| acdc_bench/alice | acdc_bench | 4 | whole | none |" in text
 
 
-def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path):
+def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository, tmp_path):
     folder = repository / "acdc_bench"
     contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
     done = call_cli("collect", repository, code=76)

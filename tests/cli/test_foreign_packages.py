@@ -4,16 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.records.suite_folder import SuiteFolder
-from tests.cli.ground import write_suite
-from tests.support import command_environment, require, run_cli
+from tests.support import command_environment
 
 TRAP = "raise SystemExit('a foreign package was imported')\n"
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """A working directory with packages whose import ends the process."""
+def foreign(tmp_path):
     for package, module in (("methods", "ua_mt"), ("benchmarks", "phantom")):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text(TRAP)
@@ -39,31 +36,12 @@ def assert_ours(listed: subprocess.CompletedProcess[str]) -> None:
     assert "phantom" in lines
 
 
-def test_the_console_script_takes_ours(foreign: Path):
-    script = Path(sys.executable).with_name("harness")
-    require("console script", script.is_file(), f"{script} is absent; pip install -e . makes it")
-    assert_ours(run_in(foreign, script, "list"))
-
-
-def test_a_search_path_with_the_folder_in_front_takes_ours(foreign: Path):
+def test_a_search_path_with_the_folder_in_front_takes_ours(foreign):
     search_path = command_environment()["PYTHONPATH"]
     assert_ours(run_in(foreign, sys.executable, "-m", "harness", "list", PYTHONPATH=f"{foreign}:{search_path}"))
 
 
-@pytest.mark.slow
-def test_runs_in_processes_of_their_own_take_ours(foreign: Path, session_cache: Path):
-    write_suite(foreign)
-    done = run_cli(
-        *("run", "--suite", "tiny.yaml", "--workers", "2", "--no-track"),
-        cwd=foreign,
-        env={"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None},
-    )
-    assert done.returncode == 0, done.stderr
-    results = [folder.result() for folder in SuiteFolder.open(foreign / "runs" / "tiny").folders()]
-    assert [result.status for result in results if result is not None] == ["ok", "ok"]
-
-
-def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path: Path):
+def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path):
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "__init__.py").write_text("")
     program = "import methods, harness; harness.plan_suite('demo')"

@@ -1,7 +1,6 @@
 import re
 import shlex
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ TEN = [f"p{number:02}" for number in range(10)]
 
 
 @pytest.mark.slow
-def test_the_way_of_the_how_to(tmp_path: Path):
+def test_the_way_of_the_how_to(tmp_path):
     cases = {"Tr": TEN, "Un": ["u1", "u2"]}
     raw = write_folder(tmp_path / "Dataset501_Atria", cases, ("T1", "CT"), lambda _: (1.0, 1.0, 5.0))
     shutil.copytree(raw / "imagesUn", tmp_path / "new_scans")

@@ -1,10 +1,8 @@
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import FinishedRun
 from tests.support import call_cli
 
 
@@ -21,7 +19,7 @@ def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
     return page
 
 
-def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun):
+def test_a_run_ends_with_a_page_and_its_pictures(finished):
     page = finished.runs / "tiny" / "leaderboard" / "index.html"
     assert "page: runs/tiny/leaderboard/index.html" in finished.stderr
     found = panels(page)
@@ -32,7 +30,7 @@ def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun):
     assert "Do not publish this page" in page.read_text()
 
 
-def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, session_cache: Path):
+def test_a_leaderboard_has_pictures_where_they_are_asked_for(records, session_cache):
     page = leaderboard(records, session_cache)
     assert panels(page) == []
     assert "Left out: pictures of test cases need the scans" in page.read_text()
@@ -40,17 +38,3 @@ def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, sess
     assert panels(with_panels)
     leaderboard(records, session_cache, "--no-panels")
     assert panels(page) == []
-
-
-def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path):
-    (cache,) = {path.parent for path in session_cache.glob("phantom-*/manifest.json")}
-    assert panels(leaderboard(records, session_cache, "--data", str(cache)))
-    assert panels(leaderboard(records, session_cache, "--data", str(cache), "--no-panels")) == []
-
-
-def test_pictures_before_any_run_ended_are_refused(tmp_path: Path, finished: FinishedRun):
-    runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
-    for result in runs.glob("tiny/runs/*/result.json"):
-        result.unlink()
-    done = call_cli("leaderboard", runs / "tiny", "--panels", code=65)
-    assert "no run has ended yet" in done.stderr

@@ -8,13 +8,12 @@ import pytest
 import harness
 from harness.pipeline import UnfinishedSuiteError
 from harness.train.stop import StopFlag
-from tests.cli.conftest import FinishedRun
 from tests.cli.ground import SUPERVISED, UA_MT, snapshot, write_suite
 from tests.support import REPO, command_environment
 
 
 @pytest.fixture(autouse=True)
-def cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def cache(session_cache, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
     monkeypatch.delenv("HARNESS_DATA", raising=False)
 
@@ -26,7 +25,7 @@ def run_example(name: str, *args: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_a_suite_is_planned_run_and_loaded(tmp_path: Path):
+def test_a_suite_is_planned_run_and_loaded(tmp_path):
     suite, runs = write_suite(tmp_path), tmp_path / "runs"
     before = snapshot(tmp_path)
     dry_run = harness.plan_suite(suite, runs=runs)
@@ -45,7 +44,7 @@ def test_a_suite_is_planned_run_and_loaded(tmp_path: Path):
     pd.testing.assert_frame_equal(harness.load_leaderboard(runs / "tiny").results, leaderboard.results)
 
 
-def test_a_signal_leaves_no_time_for_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_signal_leaves_no_time_for_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(StopFlag, "is_set", lambda _: True)  # as after a signal before the first run
     with pytest.raises(UnfinishedSuiteError, match="some runs are unfinished") as caught:
         harness.run_suite(write_suite(tmp_path), runs=tmp_path / "runs", executor="inline", track=False)
@@ -53,7 +52,7 @@ def test_a_signal_leaves_no_time_for_tables(tmp_path: Path, monkeypatch: pytest.
     assert not (tmp_path / "runs" / "tiny" / "leaderboard").exists()
 
 
-def test_the_examples_print_tables(finished: FinishedRun, records: Path):
+def test_the_examples_print_tables(finished, records):
     shown = run_example("run_demo.py", finished.suite, cwd=records.parent).splitlines()
     assert shown[0].split()[:4] == ["labelled", "entry", "rank", "dice"]
     assert {line.split()[1] for line in shown[1:]} == {"supervised", "ua_mt"}

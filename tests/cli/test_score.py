@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import nibabel
 import numpy as np
 import pandas as pd
@@ -9,7 +7,7 @@ from tests.cli.ground import refuse
 from tests.support import call_cli, cases_of
 
 
-def test_a_runs_own_label_maps_give_its_own_cases(records: Path, session_cache: Path, tmp_path: Path):
+def test_a_runs_own_label_maps_give_its_own_cases(records, session_cache, tmp_path):
     suite = SuiteRecords.open(records / "tiny")
     folder = suite.selected[0][1].folder
     theirs = tmp_path / "theirs"

@@ -14,7 +14,6 @@ from harness.records.archive import export_records, import_records
 from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from tests.cli.conftest import FinishedRun
 from tests.cli.ground import refuse, snapshot
 from tests.support import call_cli
 from tests.synthetic import RunSpec, edit_record, write_checksums, write_records, write_tables
@@ -38,8 +37,7 @@ WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SuiteFolder:
-    """Records with everything beside them that must stay at home."""
+def store(tmp_path):
     store = write_records(tmp_path / "runs" / "synthetic", SPEC)
     for folder in store.folders():
         folder.write_predictions(LABELS)
@@ -50,12 +48,12 @@ def store(tmp_path: Path) -> SuiteFolder:
 
 
 @pytest.fixture
-def archive(store: SuiteFolder, tmp_path: Path) -> Path:
+def archive(store, tmp_path):
     export_records(SuiteRecords(store), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 
 
-def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp_path: Path):
+def test_the_leaderboard_of_imported_records_is_the_same(store, tmp_path):
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
     call_cli("export", store.root, "--to", file, code=0)
@@ -72,7 +70,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp
     ]
 
 
-def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store: SuiteFolder, archive: Path, tmp_path: Path):
+def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store, archive, tmp_path):
     small, there = tmp_path / "small.tar.xz", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
     call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts", code=0)
@@ -87,7 +85,7 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store: SuiteFo
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Path):
+def test_weights_travel_where_that_is_asked_for(store, tmp_path):
     for folder in store.folders():
         folder.weights.write_bytes(folder.id.encode())
         write_checksums(folder)
@@ -100,27 +98,16 @@ def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Pa
     assert all(folder.content("weights.pt") == folder.id.encode() for folder in imported.folders())
 
 
-def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_path: Path):
+def test_equal_records_give_equal_bytes(store, archive, tmp_path):
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
         write_checksums(folder)
     export_records(SuiteRecords(again), tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
-    for number, one in enumerate((store, again)):
-        export_records(SuiteRecords(one), tmp_path / f"{number}.tar.xz")
-    assert (tmp_path / "0.tar.xz").read_bytes() == (tmp_path / "1.tar.xz").read_bytes()
 
 
-def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path):
-    first = import_records(archive, tmp_path / "there")
-    before = snapshot(tmp_path / "there")
-    second = import_records(archive, tmp_path / "there")
-    assert (first[2], *second[1:]) == (0, 0, first[1])
-    assert snapshot(tmp_path / "there") == before
-
-
-def test_halves_of_a_suite_come_together(tmp_path: Path):
+def test_halves_of_a_suite_come_together(tmp_path):
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
     planned_runs = [
         (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
@@ -135,7 +122,7 @@ def test_halves_of_a_suite_come_together(tmp_path: Path):
     assert together == snapshot(whole.root)
 
 
-def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, store: SuiteFolder, tmp_path: Path):
+def test_other_numbers_for_the_same_run_are_refused_and_named(archive, store, tmp_path):
     there = tmp_path / "there"
     shutil.copytree(store.root.parent, there)
     result = next(folder for folder in SuiteFolder(there / "synthetic").folders() if folder.done).path / "result.json"
@@ -143,7 +130,7 @@ def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, sto
     refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
 
 
-def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path):
+def test_environments_may_differ_in_what_is_only_shown(archive, tmp_path):
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
     there = SuiteFolder.create(tmp_path / "there" / "synthetic")
     run = SPEC.run(SPEC.planned_runs[0])
@@ -154,7 +141,6 @@ def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: 
 
 
 def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]) -> None:
-    """Write the archive again, each member as `change` returns it."""
     with tarfile.open(archive) as old:
         members = [(member, (old.extractfile(member) or io.BytesIO()).read()) for member in old]
     with tarfile.open(archive, "w:gz") as new:
@@ -165,7 +151,7 @@ def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfi
             new.addfile(changed, io.BytesIO(bytes_))
 
 
-def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_path: Path):
+def test_a_damaged_table_and_a_truncated_file_are_refused(archive, tmp_path):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RecordError, match="get the file again"):
@@ -182,14 +168,13 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
 
 
 SUITES = {
-    "of another content": (lambda text: text.replace(b"seeds", b"# a word\nseedz"), "seedz: unknown field"),
     "of another name": (lambda text: text.replace(b"steps: 4", b"steps: 5"), "is not the suite that its name says"),
     "exploding": (lambda text: b"a: &a [1, 2]\n" + b"b: [" + b"*a, " * 5000 + b"]\n", "more than 10,000 values"),
 }
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, tmp_path: Path):
+def test_a_suite_is_validated_like_ones_own(suite, finished, tmp_path):
     make, problem = SUITES[suite]
     archive = tmp_path / "records.tar.gz"
     export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
@@ -205,7 +190,7 @@ def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, t
     refuse("import", archive, "--runs", "there", code=65, named=named, unchanged=tmp_path)
 
 
-def test_records_of_a_run_under_another_id_are_refused(archive: Path, tmp_path: Path):
+def test_records_of_a_run_under_another_id_are_refused(archive, tmp_path):
     other = write_records(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
     stranger = next(other.folders()).id
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
-from harness.cli import main
 from harness.data.local import local_home
 from harness.execution.process import parent_and_allowance
 from harness.records.manifest import cache_home
@@ -15,8 +14,8 @@ from harness.records.variables import path_of
 from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
-@pytest.mark.parametrize("text", ["~/cache", "$HOME/cache", "${HOME}/cache", "/scratch/ann/cache"])
-def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("text", ["~/cache", "${HOME}/cache"])
+def test_paths_of_variables_are_expanded(text, monkeypatch):
     monkeypatch.setenv("HOME", "/scratch/ann")
     for name in ("HARNESS_CACHE", "HARNESS_LOCAL_DATA", "HARNESS_RUNS"):
         monkeypatch.setenv(name, text)
@@ -24,7 +23,7 @@ def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["$NOWHERE_SET/x", "~nobody_of_that_name/x"])
-def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_path_that_cannot_be_expanded_makes_no_folder(text, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", text)
     with pytest.raises(UsageError, match=r"HARNESS_CACHE=.*write the path out"):
         cache_home()
@@ -35,13 +34,13 @@ def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *(("HARNESS_DRIVER", text) for text in ("abc", "-1", "0", "1.5", "99999999999")),
+        *(("HARNESS_DRIVER", text) for text in ("abc", "0", "99999999999")),
         ("SLURM_RESTART_COUNT", "x"),
         ("HARNESS_PARENT", "abc"),
         *(("HARNESS_ALLOWANCE", text) for text in ("abc", "nan")),
     ],
 )
-def test_a_variable_that_is_no_number_is_one_line(name: str, text: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_variable_that_is_no_number_is_one_line(name, text, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv(name, text)
     asks = parent_and_allowance if name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE") else Owner.this
@@ -62,7 +61,7 @@ def test_figures_are_drawn_whatever_back_end_a_notebook_names():
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",)])
-def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: Path):
+def test_nobody_who_reads_on_is_no_error(arguments, tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-P", "-m", "harness", *arguments]
@@ -72,10 +71,3 @@ def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: P
     )
     os.close(writer)
     assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (0, False, False)
-
-
-def test_an_exit_for_another_reason_is_no_success(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("harness.cli.cli.main", lambda *_args, **_options: sys.exit(3))
-    with pytest.raises(SystemExit) as left:
-        main(["list"])
-    assert left.value.code == 3

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from harness.api.errors import InterruptedRunError, RecordError, RunFailedError, UsageError
+from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.audit import audit
 from harness.cli.tables import plan_table
 from harness.data.cache import Cache
@@ -20,12 +20,9 @@ from harness.execution.dry_run import DryRun, make_dry_run
 from harness.execution.forecast import Forecast
 from harness.execution.session import join_session, open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
-from harness.records.archive import export_records, import_records
-from harness.records.calibration import Calibration, EntryCost, StageCost
-from harness.records.files import read_record
+from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
-from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.plan import PlannedTraining
 from harness.train import calibrate as calibrating
@@ -34,7 +31,6 @@ from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
 from tests.support import LIMIT_SECONDS, call_cli, wait_until
 from tests.synthetic import edit_record
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
 COSTS = {
@@ -78,7 +74,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(calibrating, "_in_fresh_process", machine)
     return machine
@@ -94,7 +90,7 @@ def calibrations(tiny: Tiny) -> list[Path]:
     return sorted((tiny.store / "calibrations").glob("*.json"))
 
 
-def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: Machine):
+def test_measured_once_and_written_into_every_run(make_tiny, machine):
     """400 reference steps: 0.25 and 0.25 and 0.5 of them, each stage's start costs 2.
 
     (100 - 2) / 1 = 98; (100 - 2) / 2 = 49; 200 - 2 = 198 at 4 each is 49.
@@ -115,7 +111,7 @@ def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: 
     assert len(machine.asked) == PROCESSES, "the second time nothing is measured"
 
 
-def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machine: Machine):
+def test_where_the_steps_come_from_makes_no_other_run(make_tiny, machine):
     ids = []
     for factor in (1.0, 1.0 - 1e-5, 1.5):
         machine.factor = factor
@@ -124,7 +120,7 @@ def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machi
 
 
 @pytest.fixture(scope="module")
-def trained(make_tiny: MakeTiny) -> Tiny:
+def trained(make_tiny):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrating, "_in_fresh_process", Machine())
         tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
@@ -132,7 +128,7 @@ def trained(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny):
+def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained):
     result = trained.folder(STAGED).require_result()
     assert result.stage_steps == {"first": 98, "second": 49, "third": 49}
     history = trained.folder(STAGED).history()
@@ -141,7 +137,7 @@ def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny)
     assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
 
 
-def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, trained: Tiny):
+def test_goes_on_in_another_environment(make_tiny, machine, trained):
     expected = trained.folder(STAGED).require_result()
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     with pytest.raises(InterruptedRunError):
@@ -152,9 +148,7 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, t
     assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
 
 
-def test_supervised_steps_beside_a_run_leave_no_trace(
-    make_tiny: MakeTiny, machine: Machine, trained: Tiny, monkeypatch: pytest.MonkeyPatch
-):
+def test_supervised_steps_beside_a_run_leave_no_trace(make_tiny, machine, trained, monkeypatch):
     result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
     assert [(pace.stage, len(pace.reference), len(pace.own)) for pace in taken] == [
@@ -167,9 +161,7 @@ def test_supervised_steps_beside_a_run_leave_no_trace(
     assert [validation.pace for validation in without.validations] == [None] * 4
 
 
-def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
-    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(make_tiny, machine, monkeypatch):
     """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
     monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
     tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 22}, seeds=[0, 1, 2])
@@ -186,7 +178,7 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
     assert statuses["supervised"].tolist() == ["ok"]
 
 
-def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine):
+def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny, machine):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
@@ -197,63 +189,23 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tin
         more.session()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"engine": {"batch_size": 6}}, "batch_size 4, not 6"),
-        ({"preprocessing": {"size": [48, 48], "resize": "area"}}, "preprocessing 32 x 32 area, not 48 x 48 area"),
-        ({"dataset": "phantom"}, "dataset tiny_squares, not phantom; n_classes 3, not 4"),
-    ],
-)
-def test_a_named_calibration_of_other_settings_is_refused(
-    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str
-):
+def test_a_named_calibration_of_other_settings_is_refused(make_tiny, machine):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     (path,) = calibrations(tiny)
+    changes = {"dataset": "phantom", "engine": {"batch_size": 6}, "preprocessing": {"size": [48, 48], "resize": "area"}}
     other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path), **changes)
-    *before, error = call(other, "run", "--executor", "inline", "--no-track", code=64).stderr.splitlines()
-    assert all(text.startswith("preparing ") for text in before), before
-    line = 1 + [text.partition(":")[0] for text in other.suite.read_text().splitlines()].index("calibration")
-    assert error.startswith("error: ")
-    assert error.endswith(f"tiny.yaml:{line}: calibration: was measured with {message}")
+    with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: calibration: was measured with ") as caught:
+        other.session()
+    for name in ("dataset", "n_classes", "preprocessing", "batch_size"):
+        assert name in str(caught.value)
 
 
 def call(tiny: Tiny, verb: str, *options: str | Path, code: int) -> subprocess.CompletedProcess[str]:
     return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
-def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine):
-    """Its own checksum put right: the digest of the samples is another."""
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-
-    def cheaper(content: dict[str, object]) -> None:
-        content["entries"][0]["stages"][2]["pairs"][0][1] = 0.001  # type: ignore[index]
-
-    edit_record(calibrations(tiny)[0], cheaper)
-    with pytest.raises(RecordError, match=r"samples of tiny_staged .* are not those that were measured"):
-        tiny.session()
-
-
-def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, machine: Machine):
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    loaded = load_suite(str(tiny.suite))
-    tiny.session()
-    assert make_dry_run(loaded, None, tiny.runs).states is not None
-    empty = make_dry_run(loaded, None, tiny.root / "elsewhere")
-    assert (empty.states, empty.unknown) == (None, "the steps of each run are known after calibration")
-    with pytest.raises(UsageError, match="is not calibrated yet"):
-        join_session(loaded, None, tiny.root / "elsewhere")
-
-
-def test_a_budget_that_starves_a_stage_is_refused(make_tiny: MakeTiny, machine: Machine):
-    tiny = make_tiny({"tiny_staged": {}}, budget={"reference_steps": 165})
-    with pytest.raises(UsageError, match=r"^tiny_staged: 165 reference steps leave 19 steps to stage second"):
-        tiny.session()
-
-
-def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, machine: Machine):
+def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny, machine):
     """60 reference steps leave 13 to the first stage: the first process comes to no other entry."""
     tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}}, budget={"reference_steps": 60})
     for _ in range(2):
@@ -262,7 +214,7 @@ def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, mac
     assert machine.asked == [["tiny_staged"]], "what was measured is kept, and refused again"
 
 
-def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine: Machine):
+def test_what_was_measured_before_a_signal_is_kept(make_tiny, machine):
     tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     machine.left = 4
     with pytest.raises(InterruptedRunError, match="the same command goes on"):
@@ -278,7 +230,7 @@ def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine:
     assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
 
 
-def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: Machine):
+def test_what_another_device_measured_is_left_out(make_tiny, machine):
     tiny = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     machine.left = 1
     with pytest.raises(InterruptedRunError):
@@ -289,7 +241,7 @@ def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: 
     assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
 
 
-def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine: Machine):
+def test_a_rung_is_taken_over_with_its_calibration(make_tiny, machine):
     ladder = make_tiny({"tiny_staged": {}}, budget={"ladder": [400, 800]})
     train(ladder, f"{STAGED}/400")
     machine.factor, machine.asked = 1.04, []
@@ -304,43 +256,8 @@ def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine:
     assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
 
 
-def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path):
-    tiny = make_tiny({"tiny_floor": {}}, budget={"ladder": [40, 80]})
-    for rung in (40, 80):
-        train(tiny, f"tiny_floor/2/0/0/{rung}")
-    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
-    there, *_ = import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
-    assert [path.name for path in (there / "calibrations").iterdir()] == [path.name for path in calibrations(tiny)]
-    boards = [build_leaderboard(SuiteRecords.open(folder)) for folder in (tiny.store, there)]
-    for name, frame in boards[0].tables.items():
-        assert frame.equals(boards[1].tables[name]), name
-    machine.factor, machine.asked = 2.0, []
-    session = open_session(load_suite(str(tiny.suite)), None, tmp_path / "runs")
-    assert (session.pending(), machine.asked) == ([], [])
-
-
-def test_entries_that_joined_a_calibration_elsewhere_are_imported(
-    make_tiny: MakeTiny, machine: Machine, tmp_path: Path
-):
-    tiny = make_tiny({"tiny_floor": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
-    there, *_ = import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
-    known = read_record(calibrations(tiny)[0], Calibration)
-    key, stages = known.entries[0].key, known.entries[0].stages
-    first, second = (EntryCost.of(key.model_copy(update={"method_version": version}), stages) for version in (8, 9))
-    SuiteFolder(tiny.store).write_calibration(known.model_copy(update={"entries": (*known.entries, first)}))
-    SuiteFolder(there).write_calibration(known.model_copy(update={"entries": (*known.entries, second)}))
-    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
-    for _ in range(2):
-        import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
-        assert SuiteFolder(there).calibrations() == [
-            known.model_copy(update={"entries": (*known.entries, second, first)})
-        ]
-
-
 @pytest.mark.slow
-def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine):
+def test_a_ladder_on_the_command_line(make_tiny, machine):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget={"ladder": [200, 400]})
     tiny.session()  # so that the command line has nothing to measure
     inline = ("--executor", "inline", "--no-track")
@@ -351,14 +268,9 @@ def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine):
     call(tiny, "run", *inline, code=0)
     assert len(_ended(tiny)) == 4
     text = call_cli("leaderboard", tiny.store, "--rung", "400", "--explain", code=0).stdout
-    assert "2 labelled patients, 400 reference steps: test metrics" in text
-    assert "200 reference steps" not in text
-    assert "Break-even, 2 labelled patients" in call_cli("leaderboard", tiny.store, code=0).stdout
+    assert ("400 reference steps: test metrics" in text, "200 reference steps" in text) == (True, False)
     table = pd.read_csv(tiny.store / "leaderboard" / "break_even.csv")
-    assert table[["entry", "baseline"]].drop_duplicates().to_numpy().tolist() == [["tiny_staged", "tiny_floor"]]
     assert sorted(table["rung"].unique()) == [200, 400]
-    assert set(table["verdict"]) == {"not determined"}, "of a single seed"
-    assert '<section id="ladder"' in (tiny.store / "leaderboard" / "index.html").read_text()
 
 
 def _ended(tiny: Tiny) -> list[PlannedTraining]:
@@ -367,7 +279,7 @@ def _ended(tiny: Tiny) -> list[PlannedTraining]:
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny):
+def test_sigterm_ends_a_calibration_with_75(make_tiny):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     process = tiny.start("run", "--executor", "inline", "--no-track")
     part = tiny.store / "calibration.part.json"
@@ -379,20 +291,12 @@ def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny):
     assert calibrations(tiny) == []
 
 
-def test_a_suite_of_the_unit_alone_is_calibrated_too(make_tiny: MakeTiny, machine: Machine):
-    """The seconds of its step are needed for the expected time."""
-    tiny = make_tiny({"supervised": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    assert machine.asked == [["supervised"]] * PROCESSES
-    assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
-
-
 def planned(loaded: LoadedSuite, tiny: Tiny) -> tuple[DryRun, Forecast]:
     dry_run = make_dry_run(loaded, None, tiny.runs)
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 
 
-def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Machine):
+def test_the_plan_says_steps_and_device_hours(make_tiny, machine):
     """360,000 reference steps of 0.01 s are an hour; two seeds of two entries are four."""
     tiny = make_tiny({"supervised": {}, "tiny_staged": {}}, budget={"reference_steps": 360_000}, seeds=[0, 1])
     loaded = load_suite(str(tiny.suite))
@@ -408,10 +312,9 @@ def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Mach
     assert left.hours == pytest.approx(4.0)
 
 
-def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine):
+def test_two_days_are_asked_for_twice(make_tiny, machine):
     tiny = make_tiny({"supervised": {}}, budget={"reference_steps": 360_000}, seeds=list(range(49)))
-    said = call(tiny, "run", "--executor", "inline", "--no-track", code=64).stderr
-    assert re.search(r"49\.00 device-hours: 17640000 supervised steps of 0\.01 s .*`--yes`", said)
+    assert "49.00 device-hours" in call(tiny, "run", "--executor", "inline", "--no-track", code=64).stderr
     tiny.suite.write_text(tiny.suite.read_text().replace("- 48\n", ""))
     session = tiny.session()
     left = device_time(session.plan, session.store)
@@ -419,23 +322,19 @@ def test_two_days_are_asked_for_twice(make_tiny: MakeTiny, machine: Machine):
     confirm(left, yes=False)
 
 
-def test_check_prints_each_stage_and_ends_with_76(make_tiny: MakeTiny, machine: Machine):
+def test_check_prints_each_stage_and_ends_with_76(make_tiny, machine):
     tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     call(tiny, "calibrate", code=0)
     machine.factor = 1.04
     call(tiny, "calibrate", "--check", code=0)
     machine.factor = 1.06
     printed = call(tiny, "calibrate", "--check", code=76)
-    table = [line.split() for line in printed.stdout.splitlines()[-5:]]
-    assert table[0] == ["entry", "stage", "on", "record", "here", "95", "%", "within", "difference"]
-    assert table[1][-5:] == ["first", "1.000", "1.060", "0.0%", "+6.0%"]
-    assert table[4][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
-    assert "stage third: costs 4.240 supervised steps here, 4.000 on record" in printed.stderr
+    table = [line.split() for line in printed.stdout.splitlines()[-4:]]
+    assert table[0][-5:] == ["first", "1.000", "1.060", "0.0%", "+6.0%"]
+    assert table[3][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
 
 
-def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
-    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(make_tiny, machine, monkeypatch, tmp_path):
     monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
     tiny, file = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), tmp_path / "tiny.json"
     call(tiny, "calibrate", "--to", file, code=76)
@@ -445,9 +344,7 @@ def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
     assert machine.asked == []
 
 
-def test_a_shipped_calibration_serves_other_processors(
-    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_a_shipped_calibration_serves_other_processors(make_tiny, machine, monkeypatch, tmp_path):
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     call(tiny, "calibrate", "--to", tmp_path / "tiny.json", code=0)
     machine.asked.clear()
@@ -465,12 +362,9 @@ def test_a_shipped_calibration_serves_other_processors(
     refused = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, calibration="tiny")
     with pytest.raises(UsageError, match="leave `calibration: tiny` out of the suite"):
         refused.session()
-    misspelt = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="tine")
-    with pytest.raises(UsageError, match="no such calibration; did you mean 'tiny'"):
-        misspelt.session()
 
 
-def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine):
+def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny, machine):
     """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
@@ -481,7 +375,7 @@ def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: Make
     assert join_session(load_suite(str(copy)), None, other.runs).plan.runs == expected
 
 
-def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny, machine: Machine):
+def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny, machine):
     tiny = make_tiny({"tiny_exit": {}}, budget={"steps": 8})
     session = tiny.session()
     (run,), sent = session.plan.runs, Mock()
@@ -493,7 +387,7 @@ def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny,
     )
 
 
-def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine):
+def test_a_process_measures_every_stage_in_pairs(make_tiny, machine):
     session = make_tiny(
         {"tiny_staged": {}, "action_pp": {}}, budget=REFERENCE_STEPS | {"reference_steps": 4000}
     ).session()

@@ -3,13 +3,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
-from harness.execution import fork_server, process
+from harness.execution import fork_server
 from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
 from harness.execution.process import Order, RunProcess
@@ -54,8 +52,7 @@ def server_command(_verb: str, channel: str) -> list[str]:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
-    """A fork server without torch, whose processes do as the ids of their runs say."""
+def server(monkeypatch):
     monkeypatch.setattr(fork_server, "harness_command", server_command)
     monkeypatch.setenv("OF_THE_DRIVER", "kept")
     with ForkServer() as server:
@@ -75,7 +72,7 @@ def outcome_of(run: RunProcess) -> Outcome:
     return outcome
 
 
-def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path):
+def test_each_process_says_how_it_ended(server, tmp_path):
     expected = {
         "exit-0": ("ok", 0),
         "exit-70": ("failed", 70),
@@ -98,7 +95,7 @@ def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path):
     assert len(children) == 1, "the ended ones are no zombies"
 
 
-def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkServer, tmp_path: Path):
+def test_a_process_has_its_own_variables_and_no_file_of_the_server(server, tmp_path):
     orders = [order_of(tmp_path, f"look-{devices}", devices) for devices in ("0", "GPU-7a")]
     waits = server.start(order_of(tmp_path, "sleep"))
     runs = [server.start(order) for order in orders]
@@ -112,48 +109,11 @@ def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkS
     assert waits.wait(0) is None
 
 
-def test_an_end_wakes_who_waits_for_it(server: ForkServer, tmp_path: Path):
-    slow, quick = server.start(order_of(tmp_path, "sleep")), server.start(order_of(tmp_path, "exit-0"))
-    assert slow.end is not None
-    assert quick.end is not None
-    assert wait([slow.end, quick.end], LIMIT_SECONDS) == [quick.end]
-    assert outcome_of(quick).status == "ok"
-    assert quick.end is None
-
-
-def test_signals_of_a_whole_job_leave_the_server_alive(server: ForkServer, tmp_path: Path):
+def test_signals_of_a_whole_job_leave_the_server_alive(server, tmp_path):
     assert outcome_of(server.start(order_of(tmp_path, "exit-0"))).status == "ok"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         os.kill(server.pid, number)
     assert outcome_of(server.start(order_of(tmp_path, "exit-70"))).status == "failed"
-
-
-def test_what_a_dead_server_had_goes_on_as_commands(
-    server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    commands: list[str] = []
-
-    def start_command(order: Order, _output: object) -> process.Started:
-        commands.append(order.run)
-        return process.CommandProcess([sys.executable, "-c", "raise SystemExit(75)"])
-
-    monkeypatch.setattr(process, "start_command", start_command)
-    monkeypatch.setattr(fork_server, "start_command", start_command)
-    orders = [order_of(tmp_path, "sleep-1"), order_of(tmp_path, "sleep-2")]
-    runs = [server.start(order) for order in orders]
-    wait_until(lambda: all(order.folder.log.read_text() for order in orders), "both run")
-    orphans = [int(order.folder.log.read_text()) for order in orders]
-    try:
-        os.kill(server.pid, signal.SIGKILL)
-        assert [outcome_of(run).status for run in runs] == ["interrupted", "interrupted"]
-        for orphan in orphans:
-            os.kill(orphan, 0)  # a run leaves by itself: it has a checkpoint to write
-    finally:
-        for orphan in orphans:
-            os.kill(orphan, signal.SIGKILL)
-    late = server.start(order_of(tmp_path, "late"))
-    assert outcome_of(late).status == "interrupted"
-    assert commands == ["sleep-1", "sleep-2", "late"]
 
 
 DRIVER = """
@@ -171,7 +131,7 @@ time.sleep(600)
 """
 
 
-def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path):
+def test_a_server_leaves_when_its_driver_is_killed(tmp_path):
     order = order_of(tmp_path, "sleep")
     command, pipe = [sys.executable, "-", order.suite], subprocess.PIPE  # a driver that no file holds, as a notebook
     with subprocess.Popen(command, env=command_environment(), stdin=pipe, stdout=pipe, text=True) as driver:
@@ -199,5 +159,4 @@ def parent_of(pid: int) -> int:
 
 
 def status_fields(pid: int) -> list[str]:
-    """Of /proc/PID/stat, behind the name."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

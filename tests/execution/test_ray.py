@@ -11,7 +11,6 @@ import pytest
 
 from harness.records.suite_folder import SuiteFolder
 from tests.support import LIMIT_SECONDS, require, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.test_run import assert_same_numbers
 from tests.train.tiny import Tiny, processes_with, train
 
@@ -21,7 +20,7 @@ STEPS = 150
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _ray() -> None:
+def _ray():
     require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
 
 
@@ -43,7 +42,6 @@ def descendants(pid: int) -> set[int]:
 
 
 def terminate_group(leader: int) -> None:
-    """SIGTERM to all of its process group below it, as a terminal or a batch system does."""
     for pid in descendants(leader) | {leader}:
         with suppress(ProcessLookupError):
             if os.getpgid(pid) == os.getpgid(leader):
@@ -55,12 +53,11 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def training(tiny: Tiny) -> bool:
-    """Whether two runs run now and have made steps, whenever."""
     held = [folder for folder in SuiteFolder(tiny.store).folders() if folder.lease.held()]
     return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
 
 
-def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path):
+def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny, tmp_path):
     suite = make_tiny(
         {
             "tiny_staged": {},
@@ -106,9 +103,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
-def test_a_driver_that_is_stopped_and_killed_and_started_again(
-    make_tiny: MakeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny, tmp_path, monkeypatch):
     slow = tmp_path / "slow"
     slow.touch()
     short = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets need a short path

@@ -1,4 +1,3 @@
-import logging
 import os
 import shutil
 import signal
@@ -6,7 +5,6 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,26 +13,20 @@ from harness.api.errors import DataError, UsageError
 from harness.data.cache import Cache
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
-from harness.execution.process import BUSY, last_message, make_order, run_process, status_of, stop_on_this_host
-from harness.execution.process_pool import default_workers
-from harness.execution.run import ExecuteSettings, describe_ending, execute, exit_code, raise_refused
-from harness.execution.session import Session
-from harness.records.suite_folder import SuiteFolder
+from harness.execution.process import last_message, make_order, run_process, stop_on_this_host
+from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.records.processes import forked
 from tests.records.test_ledger import line
-from tests.search.tiny_search import edit
 from tests.support import LIMIT_SECONDS, command_environment, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter
 
 INLINE = ExecuteSettings(executor="inline")
 
 
 @pytest.fixture
-def short(make_tiny: MakeTiny) -> Session:
-    """A suite of one run of four steps."""
+def short(make_tiny):
     return make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
 
 
@@ -42,7 +34,7 @@ def statuses(outcomes: list[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny):
+def test_inline_runs_what_is_left_in_the_plans_order(make_tiny):
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     assert session.pending() == list(session.plan.runs)
     first = session.plan.runs[2]
@@ -56,7 +48,7 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny):
     assert exit_code([], session) == 0
 
 
-def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny):
+def test_a_failure_is_70_until_it_is_mended(make_tiny):
     session = make_tiny({"tiny_error": {}, "tiny_short": {}}, budget={"steps": 4}).session()
     outcomes = execute(session, INLINE, StopFlag())
     assert statuses(outcomes) == ["failed", "ok"]
@@ -68,7 +60,7 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny):
     assert [run.method for run in session.pending()] == ["tiny_error"]
 
 
-def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny):
+def test_a_stop_leaves_the_rest_for_later(make_tiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1, 2]).session()
     stop = StopFlag()
     outcomes = []
@@ -79,7 +71,7 @@ def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny):
     assert len(session.pending()) == 2
 
 
-def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_tiny: MakeTiny):
+def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_tiny):
     tiny = make_tiny({"tiny_short": {}})
     store = tiny.session().store
     forked(store.search_lease.claim).join()
@@ -91,15 +83,7 @@ def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_ti
     assert (store.search_lease.path.exists(), old.exists(), fresh.exists()) == (False, False, True)
 
 
-def test_an_ending_names_its_run_once(make_tiny: MakeTiny):
-    session = make_tiny({"tiny_short": {}}).session()
-    (run,) = session.plan.runs
-    for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
-        line = describe_ending(session, run, Outcome(run.id, "interrupted", said))
-        assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
-
-
-def test_a_busy_run_is_75(make_tiny: MakeTiny):
+def test_a_busy_run_is_75(make_tiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     session.folder(session.plan.runs[0]).lease.claim()  # this process holds it, as another driver would
     (busy,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
@@ -109,7 +93,7 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny):
 
 
 @pytest.mark.slow
-def test_a_cache_that_is_no_cache_is_refused_and_no_row(short: Session, tmp_path: Path):
+def test_a_cache_that_is_no_cache_is_refused_and_no_row(short, tmp_path):
     order = make_order(short, short.plan.runs[0], 30.0)
     broken = tmp_path / "cache"
     shutil.copytree(short.cache.folder, broken)
@@ -122,7 +106,7 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(short: Session, tmp_path
 
 
 @pytest.mark.slow
-def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path):
+def test_a_child_that_dies_leaves_no_lease(make_tiny, tmp_path):
     """On another node its lease would keep everybody away for two minutes."""
     session = make_tiny(
         {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
@@ -133,7 +117,7 @@ def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path):
     assert not session.folder(run).lease.path.exists()
 
 
-def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(short: Session, tmp_path: Path):
+def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(short, tmp_path):
     """Those of an earlier run lie preprocessed beside them, and are another matter."""
     broken = tmp_path / "cache"
     shutil.copytree(short.cache.folder, broken, ignore=shutil.ignore_patterns("*.pt"))
@@ -147,40 +131,15 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(short: Session,
     assert "development.h5" in result.failure.reason
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        (0, "ok"),
-        (70, "failed"),
-        (75, "interrupted"),
-        (BUSY, "busy"),
-        (74, "refused"),
-        (1, "refused"),
-        (-9, "killed"),
-        (137, "killed"),
-    ],
-)
-def test_what_an_exit_code_means(code: int, status: str):
-    assert status_of(code) == status
-
-
-def test_no_failure_exits_as_a_busy_run_does():
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
-    codes = {kind.exit_code for kind in kinds}
-    assert BUSY not in codes | {0, 1, 2, 130}
-    assert errors.AuditError.exit_code == 76
-
-
-def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path):
+def test_a_childs_complaint_is_its_own_last_line(tmp_path):
     log = tmp_path / "log.txt"
-    earlier, now = b"error: of the attempt before\n", "validation 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
-    log.write_bytes(earlier + now)
+    earlier = b"error: of the attempt before\n"
+    log.write_bytes(earlier + b"error: bad sc\xe4n\n\n")
     assert last_message(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
-    assert last_message(log, len(earlier + now), -9) == ""
-    assert "Free space" in last_message(log, len(earlier + now), 74), "on a full disk it could not say so itself"
+    assert last_message(log, log.stat().st_size, -9) == ""
 
 
-def test_a_run_that_was_killed_too_often_becomes_a_row(short: Session):
+def test_a_run_that_was_killed_too_often_becomes_a_row(short):
     (run,) = short.plan.runs
     folder = short.folder(run)
     for attempt, (base, steps) in enumerate(((0, 3), (2, 1))):
@@ -201,7 +160,7 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(short: Session):
     assert settle(short.folder(run), passed, StopFlag()) == passed
 
 
-def test_a_run_that_was_not_killed_itself_goes_on(short: Session):
+def test_a_run_that_was_not_killed_itself_goes_on(short):
     """The worker that waited for it died, for whatever reason; or it left and was killed before it had exited."""
     (run,) = short.plan.runs
     outcome = settle(short.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
@@ -213,7 +172,7 @@ def test_a_run_that_was_not_killed_itself_goes_on(short: Session):
     assert not short.folder(run).done
 
 
-def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny):
+def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny):
     session, stop = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session(), StopFlag()
     (run,) = session.plan.runs
     stop.set("SIGTERM")
@@ -223,15 +182,8 @@ def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny):
     assert not session.folder(run).done
 
 
-def test_a_run_that_died_before_it_began_becomes_a_row_too(short: Session):
-    (run,) = short.plan.runs
-    settle(short.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
-    result = short.folder(run).require_result()
-    assert (result.status, result.spent.attempts) == ("failed", 0)
-
-
 @pytest.mark.parametrize("ours", [True, False], ids=["our child", "somebody else's"])
-def test_a_stop_is_forwarded_to_our_children_alone(ours: bool, make_tiny: MakeTiny):
+def test_a_stop_is_forwarded_to_our_children_alone(ours, make_tiny):
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     held, free = session.plan.runs
     script = f"""
@@ -259,7 +211,7 @@ time.sleep(600)
         child.wait()
 
 
-def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny):
+def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny):
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session()
     run = session.find("tiny_short/2/0/1")
     assert (run.method, run.labelled, run.seed) == ("tiny_short", 2, 1)
@@ -270,18 +222,7 @@ def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny):
             session.find(name)
 
 
-def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny):
-    tiny = make_tiny({"tiny_short": {}}, seeds=[0, 1])
-    session = tiny.session()
-    store = SuiteFolder.open(tiny.store)
-    assert {folder.id for folder in store.folders()} == {run.id for run in session.plan.runs}
-    assert [entry.run for entry in store.selection().entries] == [run.id for run in session.plan.runs]
-    (kept,) = (tiny.store / "suites").iterdir()
-    assert store.suite_text(kept.stem) == tiny.suite.read_text()
-    assert kept.stem == session.plan.loaded.suite.hash
-
-
-def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny):
+def test_a_changed_suite_runs_only_what_is_missing(make_tiny):
     tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
     execute(tiny.session(), INLINE, StopFlag())
     text = tiny.suite.read_text()
@@ -291,21 +232,8 @@ def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny):
     assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"
 
 
-def test_workers_are_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch):
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        assert default_workers() == 1
-    finally:
-        os.sched_setaffinity(0, before)
-    assert default_workers() == len(before)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signals):
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
+def test_signals_raise_the_flag_and_the_handlers_come_back(number):
     before = signal.getsignal(number)
     stop = StopFlag()
     with stop.on_signals():
@@ -323,13 +251,3 @@ def test_refused_runs_raise_their_own_kind_of_error():
     with pytest.raises(DataError, match="sha256"):
         raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
     raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
-
-
-def test_progress_names_the_row_and_not_the_method_that_it_varies(
-    make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
-):
-    tiny = make_tiny({}, budget={"steps": 4})
-    edit(tiny, methods={"short_of_it": {"method": "tiny_short"}})
-    with caplog.at_level(logging.INFO, "harness"):
-        execute(tiny.session(), INLINE, StopFlag())
-    assert "[1/1] short_of_it/2/0/0: 4 steps in" in caplog.text

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from harness.api.errors import UsageError
@@ -9,13 +7,11 @@ from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag
-from tests.search.tiny_search import make_search, store_of
-from tests.support import LIMIT_SECONDS, wait_until
+from tests.support import wait_until
 from tests.synthetic import RunSpec, write_records
-from tests.train.fixtures import MakeTiny
 
 
-def test_one_at_a_time(tmp_path: Path):
+def test_one_at_a_time(tmp_path):
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
         second = lock_suite(store.search_lease, LEADS, stop, 0.0)
@@ -27,7 +23,7 @@ def test_one_at_a_time(tmp_path: Path):
     assert not (store.root / "search.lease").exists()
 
 
-def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_process_at_a_time_writes_the_leaderboard(tmp_path, monkeypatch):
     monkeypatch.setattr("harness.records.suite_folder.WRITER_SECONDS", 0.0)
     store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
     with (
@@ -38,7 +34,7 @@ def test_one_process_at_a_time_writes_the_leaderboard(tmp_path: Path, monkeypatc
     assert not store.leaderboard.exists()
 
 
-def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_who_lost_the_search_to_another_host_stops(tmp_path, monkeypatch):
     monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
@@ -47,14 +43,3 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
         wait_until(stop.is_set, "it stops")
     assert "took over and leads this adaptive search" in str(stop.reason)
     assert path.exists(), "the lease is the other's"
-
-
-@pytest.mark.slow
-def test_the_command_says_who_leads(make_tiny: MakeTiny):
-    tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "validations": 3})
-    tiny.session()
-    with lock_suite(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):
-        process = tiny.start("run", "--executor", "ray", "--no-track")
-        assert process.wait(LIMIT_SECONDS) == 64, tiny.output
-    assert "leads this adaptive search" in tiny.output
-    assert "Traceback" not in tiny.output

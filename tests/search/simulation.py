@@ -88,7 +88,6 @@ class FakeRun:
         ]
 
     def result(self) -> FakeRun | None:
-        """How it ended; of a result the search reads the failure alone."""
         return self if self.done else None
 
     def write(self, kind: Kind) -> None:
@@ -102,7 +101,6 @@ class FakeRun:
         )  # fmt: skip
 
     def start(self, allowance: float) -> None:
-        """A process begins, from the checkpoint if there is one; the rule for the allowance is the engine's."""
         self.attempt += 1
         self.meter = Meter(self.planned.run.budget, [1.0])
         if self.saved:
@@ -119,7 +117,6 @@ class FakeRun:
         self.saved = self.meter.state_dict()
 
     def step(self) -> None:
-        """Train a step, or end."""
         if self.barren:
             self.failure = Failure(kind="error", reason="made up")
             self.end("failed")
@@ -141,7 +138,6 @@ class FakeRun:
         self.done, self.status, self.lease.owned = True, status, False
 
     def die(self) -> None:
-        """kill -9: what came after the last checkpoint is gone."""
         self.lease.owned = False
 
 
@@ -188,7 +184,6 @@ class FakeStore:
 
     @property
     def spent(self) -> float:
-        """All that was ever spent, whatever became of it, in the budget's currency."""
         total = 0.0
         for one in self.runs.values():
             own = one.ledger.spent()
@@ -242,7 +237,6 @@ class Driver:
         self.adaptive = Adaptive(self.store, self.total, self.store.named, self.sampler, self.store)  # type: ignore[arg-type]
 
     def fill(self) -> bool:
-        """Start what may start; False when the study is over."""
         while len(self.running) < self.workers:
             name = str(self.names)
             proposal = self.adaptive.next(name)
@@ -258,7 +252,6 @@ class Driver:
         return True
 
     def turn(self) -> None:
-        """A step of everything that runs; what ended is told."""
         for name, run in list(self.running.items()):
             if not run.done:
                 run.step()
@@ -271,7 +264,6 @@ class Driver:
         self.adaptive.ended(name, validations[-1].mean_dice if validations else None, run.status == "failed")
 
     def crash(self) -> None:
-        """kill -9 of the driver: its runs die with it, and another one starts from the records."""
         for run in self.running.values():
             run.die()
 

@@ -40,7 +40,6 @@ SUITE: dict[str, Any] = {
 
 
 def suite_with(changes: Mapping[str, Any] | None = None, **search: Any) -> dict[str, Any]:
-    """The suite with fields replaced, and fields of its search; None takes one out."""
     searched = {name: value for name, value in {**SEARCH, **search}.items() if value is not None}
     return {**SUITE, "search": searched, **(changes or {})}
 
@@ -67,7 +66,6 @@ def trials_of(plan: Plan, row: str, study: int = 0) -> list[PlannedTrial]:
 
 
 def entry(**search: Any) -> dict[str, Any]:
-    """A row of ACTION++ of which nothing is searched but what is named."""
     return {"search": {**dict.fromkeys(ACTION_PP), **search}}
 
 
@@ -82,12 +80,10 @@ Status = Literal["ok", "failed", "ended_early"]
 
 
 def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
-    """Write the result of a trial as if it had run."""
     folder.write_result(result_of(folder.id, dice, status))
 
 
 def result_of(run: str, dice: float | None = None, status: Status = "ok") -> Result:
-    """With a validation of this Dice, or none."""
     validations = (
         [] if dice is None else [Validation(validation=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
     )
@@ -104,7 +100,6 @@ def result_of(run: str, dice: float | None = None, status: Status = "ok") -> Res
 
 
 def store_of(root: Path, plan: Plan) -> SuiteFolder:
-    """A run directory in which the search of a plan is named and nothing has run."""
     store = SuiteFolder.create(root / "small")
     store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
     for planned in plan.trials:

@@ -1,6 +1,5 @@
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.records.budget import Budget
 from harness.records.schema import Failure
-from harness.search.proposals import DONE, MOST_BARREN, TOLERANCE, WAIT, Listed, Proposal
+from harness.search.proposals import DONE, MOST_BARREN, TOLERANCE, WAIT, Proposal
 from tests.search.simulation import SPACE, Driver, FakeStore
 
 EVENTS = st.lists(st.sampled_from(["turn"] * 4 + ["save", "retire", "crash"]), max_size=120)
@@ -58,9 +57,7 @@ def slack(driver: Driver) -> float:
 
 
 @given(amount=st.integers(2, 12), trials=st.integers(1, 6), workers=st.integers(1, 3), points=POINTS, events=EVENTS)
-def test_steps_are_spent_to_the_last_one_and_no_more(
-    amount: int, trials: int, workers: int, points: list[int], events: list[str]
-):
+def test_steps_are_spent_to_the_last_one_and_no_more(amount, trials, workers, points, events):
     store = FakeStore(Budget(steps=amount), [1.0])
     driver = play(Driver(store, amount * trials, workers, points), events)
     assert driver.last == DONE
@@ -76,9 +73,7 @@ def test_steps_are_spent_to_the_last_one_and_no_more(
     costs=COSTS,
     events=EVENTS,
 )
-def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
-    amount: float, trials: int, workers: int, points: list[int], costs: list[float], events: list[str]
-):
+def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(amount, trials, workers, points, costs, events):
     store = FakeStore(Budget(device_seconds=amount), costs)
     total = amount * trials
     driver = play(Driver(store, total, workers, points), events)
@@ -93,9 +88,7 @@ def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
     points=POINTS,
     events=st.lists(st.sampled_from(["turn"] * 6 + ["save", "child dies"]), max_size=120),
 )
-def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
-    amount: int, trials: int, points: list[int], events: list[str]
-):
+def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(amount, trials, points, events):
     """One worker. Only the last trial's own loss can come on top, and not even that where it may spend but a rest."""
     store = FakeStore(Budget(steps=amount), [1.0])
     driver = Driver(store, amount * trials, 1, points)
@@ -145,7 +138,6 @@ def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
     driver.crash()
     again = driver.again()
     first = proposed(again, "a")
-    assert first.allowance == math.inf
     store.by_id(first.planned.run.id).lease.owned = True
     assert proposed(again, "b").allowance == 2.0
 
@@ -180,34 +172,8 @@ def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
     assert proposed(driver, "c").allowance == 8.0
 
 
-def test_a_trial_that_somebody_else_holds_is_waited_for():
-    """The orphan of a killed driver notices within a heartbeat."""
-    store, driver = in_steps(10, 1, [1])
-    orphan = store.by_id(proposed(driver, "a").planned.run.id)
-    orphan.start(math.inf)
-    driver.adaptive.ended("a", None, False)
-    assert driver.adaptive.next("b") == WAIT
-    orphan.end("ended_early")
-    proposed(driver, "b")
-
-
-def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not():
-    store, driver = in_steps(40, 2, [3, 1, 2])
-    for _ in range(14):
-        driver.fill()
-        driver.turn()
-    driver.crash()
-    before = [one.run.id for one in store.named]
-    assert [store.by_id(run).done for run in before] == [True, True, False, False]
-    again = driver.again().finish()
-    assert again.order[: len(before)] == before
-    assert [one.trial.point for one in store.named] == list(range(len(store.named)))
-    assert len(again.sampler.told) == len(again.order)
-    assert store.spent == 40
-
-
-@pytest.mark.parametrize("kind", ["nan", "oom", "error"])
-def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind: Any):
+@pytest.mark.parametrize("kind", ["nan", "oom"])
+def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind):
     failures = {1: Failure(kind=kind, reason="made up")}
     store = FakeStore(Budget(steps=10), [1.0], failures=failures)
     driver = Driver(store, 20, 1, [1, 1, 2]).finish()
@@ -217,7 +183,7 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
+def test_a_proposal_that_is_on_record_is_no_new_trial(workers):
     store, driver = in_steps(40, workers, [0, 1, 1, 2, 3])
     driver.finish()
     assert [(one.trial.point, one.trial.varied["point"]) for one in store.named] == [(k, k) for k in range(4)]
@@ -232,7 +198,7 @@ def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int):
 
 
 @pytest.mark.parametrize("script", [[], [0], [0, 1]], ids=["no dimension", "one point", "two points"])
-def test_an_exhausted_space_ends_the_study(script: list[int]):
+def test_an_exhausted_space_ends_the_study(script):
     """Nothing to vary: the default alone, as in a headline search, and not the same trial for ever."""
     store, driver = in_steps(100, 2, script)
     driver.finish()
@@ -249,13 +215,3 @@ def test_trials_that_fail_before_their_first_step_end_the_study_too():
     assert driver.last == DONE
     assert MOST_BARREN <= len(store.named) - 1 <= MOST_BARREN + 12
     assert store.spent == 10
-
-
-def test_a_listed_search_gives_every_trial_its_whole_budget_and_no_other():
-    store = FakeStore(Budget(steps=10), [1.0])
-    planned = [store.trial_at(number, number) for number in range(3)]
-    listed = Listed(planned)
-    given_out = [listed.next(str(number)) for number in range(4)]
-    assert given_out == [*(Proposal(one, math.inf) for one in planned), DONE]
-    listed.ended("0", 0.5, False)
-    assert listed.next("5") == DONE

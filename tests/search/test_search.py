@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from harness.api.errors import InterruptedRunError, ServiceError, UsageError
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.data.permit import TestPermit
 from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.records.reader import SuiteRecords
@@ -10,9 +10,8 @@ from harness.records.status import read_status
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from tests.search.tiny_search import edit, files_of, folder_of, make_search, search_inline, store_of, trials_of
+from tests.search.tiny_search import files_of, folder_of, make_search, search_inline, store_of, trials_of
 from tests.support import cases_of
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of
 
 pytestmark = pytest.mark.slow
@@ -23,13 +22,13 @@ TRIALS = ["tiny_staged/trial/0/0", "tiny_short/trial/0/0", "tiny_staged/trial/0/
 
 
 @pytest.fixture(scope="module")
-def searched(make_tiny: MakeTiny) -> Tiny:
+def searched(make_tiny):
     tiny = make_search(make_tiny, METHODS)
     search_inline(tiny)
     return tiny
 
 
-def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny):
+def test_the_search_leaves_points_trials_and_a_selection(searched):
     assert [str(one) for one in trials_of(searched)] == TRIALS
     for name in TRIALS:
         folder = folder_of(searched, name)
@@ -42,7 +41,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny):
     assert [str(entry.planned_run) for entry in selection.entries] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
 
 
-def test_trials_never_meet_the_test_split(searched: Tiny):
+def test_trials_never_meet_the_test_split(searched):
     names = files_of(searched.store / "runs")
     assert "result.json" in names
     assert {"cases.parquet", "final.json"} & names == set()
@@ -51,7 +50,7 @@ def test_trials_never_meet_the_test_split(searched: Tiny):
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny):
+def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method, make_tiny):
     tiny = make_search(make_tiny, {method: {}})
     session, _, _ = search_inline(tiny)
     folder = folder_of(tiny, f"{method}/trial/0/0")
@@ -63,7 +62,7 @@ def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: 
     assert len(session.plan.finals) == 1, "the suite's own configuration"
 
 
-def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny):
+def test_a_final_cannot_start_before_the_selection_exists(make_tiny):
     tiny = make_search(make_tiny, METHODS)
     session = tiny.session()
     assert session.plan.finals == ()
@@ -73,12 +72,10 @@ def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny):
     assert not store_of(tiny).selection_path.exists()
 
 
-def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_ends_one(make_tiny: MakeTiny):
+def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_ends_one(make_tiny):
     tiny = make_search(make_tiny, METHODS)
-    session, outcomes, said = search_inline(tiny)
+    session, outcomes, _ = search_inline(tiny)
     assert [outcome.status for outcome in outcomes] == ["ok"] * 4
-    assert said[0].endswith("headline search, 4 trials, 0 done, 4 to run, each 12 steps")
-    assert sorted(line.partition("/")[0] for line in said[1:]) == ["chosen: tiny_short", "chosen: tiny_staged"]
     final = session.folder(session.find("tiny_staged/2/0/0"))
     selection = session.store.selection_path
     with pytest.raises(InterruptedRunError, match="stopped by SIGTEST after step 8"):
@@ -95,15 +92,7 @@ def test_finals_run_after_the_search_and_neither_a_retirement_nor_an_allowance_e
         assert set(cases_of(folder)["patient"]) == {"p8", "p9"}
 
 
-def test_the_same_command_does_nothing_more(searched: Tiny):
-    before = {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json")}
-    session, outcomes, said = search_inline(searched)
-    assert (outcomes, said) == ([], [])
-    assert [str(planned.planned_run) for planned in session.plan.finals] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
-    assert {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json") if path in before} == before
-
-
-def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, make_tiny: MakeTiny):
+def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched, make_tiny):
     tiny, stops = make_search(make_tiny, METHODS), 0
     while True:
         session, outcomes, said = search_inline(tiny, StopAfter(9))
@@ -118,13 +107,7 @@ def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, 
     assert [str(one) for one in trials_of(tiny)] == TRIALS
 
 
-def test_an_adaptive_search_without_tune_is_refused(make_tiny: MakeTiny):
-    tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
-    with pytest.raises(ServiceError, match="an adaptive search runs on Ray Tune; use --executor ray"):
-        search_inline(tiny)
-
-
-def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny):
+def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny):
     tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_short": {}})
     session, outcomes, _ = search_inline(tiny)
     assert [outcome.status for outcome in outcomes] == ["failed", "ok"]
@@ -135,22 +118,7 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny)
     assert exit_code(outcomes, session) == 70
 
 
-def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny):
-    tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_staged": {}})
-    session = tiny.session()
-    failing = folder_of(tiny, "tiny_nan/trial/0/0")
-    train_run(failing, session.cache, session.store.selection_path, RunSettings())
-    seen = [failing.done]
-    session.reopen_failed()
-    seen.append(failing.done)
-    search_inline(tiny)
-    seen.append(failing.done)
-    tiny.session().reopen_failed()
-    seen.append(failing.done)
-    assert seen == [True, False, True, True]
-
-
-def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_other_data_mean_another_search(make_tiny, monkeypatch):
     """The finals of the new data need points that were tried on it."""
     tiny = make_search(make_tiny, {"tiny_short": {}})
     search_inline(tiny)
@@ -172,17 +140,7 @@ def _on_other_data(tiny: Tiny) -> Any:
     return lambda loaded, data, rung, check: (make_plan(loaded, reference), session.cache)
 
 
-def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: MakeTiny):
-    tiny = make_search(make_tiny, {"tiny_short": {}})
-    search_inline(tiny)
-    edit(tiny, search=None)
-    session = tiny.session()
-    assert [str(planned.planned_run) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
-    assert [str(name) for name, _ in read_status(SuiteRecords(store_of(tiny))).runs] == ["tiny_short/2/0/0"]
-    assert store_of(tiny).selection().rule == "default"
-
-
-def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTiny):
+def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny):
     tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
     session = tiny.session()
     store = store_of(tiny)
@@ -202,23 +160,6 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTi
     assert session.plan.finals == ()
 
 
-def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny):
-    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive"})
-    session = tiny.session()
-    default = session.plan.trials[0].run
-    proposed = default.model_copy(update={"params": {**default.params, "weight": 0.25}})
-    session.folder(proposed).create(proposed)
-    points = store_of(tiny).trials()
-    assert points is not None
-    trial = points.trials[0].model_copy(update={"point": 1, "run": proposed.id})
-    store_of(tiny).write_trials(points.model_copy(update={"trials": [*points.trials, trial]}))
-    assert session.find("tiny_staged/trial/0/0") == default
-    assert session.find("tiny_staged/trial/0/1") == proposed
-    assert session.find(proposed.id[:12]) == proposed
-    with pytest.raises(UsageError, match="names 0 runs"):
-        session.find("tiny_staged/trial/0/2")
-
-
 def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:
     session = tiny.session()
     return train_run(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
@@ -232,7 +173,7 @@ class RetireAfter(StopAfter):
         super().set(reason)
 
 
-def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: MakeTiny):
+def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny):
     """12 steps, validations after 6 and 12; retired after 8."""
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(8)))
@@ -246,7 +187,7 @@ def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: Ma
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tiny: MakeTiny):
+def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tiny):
     """The second stage starts after 6 of 12 steps and turns all weights round; nobody who ended before did that."""
     tiny = make_search(make_tiny, {"tiny_hand_over": {}})
     result = run_trial(tiny, RunSettings(stop=RetireAfter(6)), "tiny_hand_over/trial/0/0")
@@ -255,7 +196,7 @@ def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tin
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny):
+def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny):
     """4 steps in the checkpoint, 3 lost beyond it; of 10 that it may spend in all, 3 are left: 7 useful ones."""
     tiny = make_search(make_tiny, METHODS)
     with pytest.raises(InterruptedRunError):

@@ -4,12 +4,11 @@ import pytest
 
 from tests.search.tiny_search import folder_of, make_search
 from tests.support import LIMIT_SECONDS, wait_until
-from tests.train.fixtures import MakeTiny
 
 pytestmark = pytest.mark.slow
 
 
-def test_sigusr2_retires_a_trial(make_tiny: MakeTiny):
+def test_sigusr2_retires_a_trial(make_tiny):
     slow, name = {"pause_seconds": 0.05}, "tiny_staged/trial/0/1"
     tiny = make_search(make_tiny, {"tiny_staged": slow}, {"budget": {"steps": 400}, "validations": 40})
     tiny.session()

@@ -1,6 +1,3 @@
-import math
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,23 +24,21 @@ class Params(MethodParams):
 @pytest.mark.parametrize(
     ("scale", "values", "share", "value"),
     [
-        ("linear", (2, 6), 0.0, 2.0),
         ("linear", (2, 6), 0.25, 3.0),
         ("linear", (0, 1), 1 / 3, 0.333333),
         ("log", (1, 1000), 2 / 3, 100.0),
         ("log", (0.05, 1), 0.1, 0.0674641),  # 0.05 exp(0.1 ln 20) = 0.05 exp(0.2995732) = 0.05 x 1.3492828
-        ("choice", ("a", "b", "c"), 0.0, "a"),
         ("choice", ("a", "b", "c"), 0.333, "a"),
         ("choice", ("a", "b", "c"), 0.334, "b"),
         ("choice", ("a", "b", "c"), 0.999999, "c"),
     ],
 )
-def test_values_by_hand(scale: str, values: tuple[Any, ...], share: float, value: object):
+def test_values_by_hand(scale, values, share, value):
     assert Dimension.model_validate({"scale": scale, "values": values}).at(share) == value
 
 
 @given(dimension=ranges("linear") | ranges("log"), share=SHARES)
-def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: float):
+def test_a_value_is_within_the_range_and_short(dimension, share):
     value, (low, high) = dimension.at(share), dimension.values
     assert low <= value <= high
     assert dimension.holds(value)
@@ -56,44 +51,19 @@ def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: floa
     ("scale", "values", "words"),
     [
         ("choice", (), "at least one value"),
-        ("linear", (1,), "two numbers, low and high"),
         ("linear", ("1e-3", 1), r"two numbers, low and high, not \['1e-3', 1\]"),
-        ("linear", (False, True), "two numbers"),
         ("linear", (2, 1), "to a greater high, not 2 to 1"),
         ("log", (0, 1), "to a greater high"),
-        ("linear", (math.nan, 1), "two numbers"),
-        ("quadratic", (0, 1), "'linear', 'log' or 'choice'"),
     ],
 )
-def test_impossible_dimensions_are_refused(scale: str, values: tuple[Any, ...], words: str):
+def test_impossible_dimensions_are_refused(scale, values, words):
     with pytest.raises(ValidationError, match=words):
         Dimension.model_validate({"scale": scale, "values": values})
 
 
-def test_what_a_dimension_holds():
-    rate, kind = Params().space().values()
-    assert [rate.holds(value) for value in (0.1, 0.5, 0.9)] == [True] * 3
-    assert [rate.holds(value) for value in (0.0999, 0.91, None, "0.5", True, math.nan)] == [False] * 6
-    assert [kind.holds(value) for value in ("a", "d", None)] == [True, False, False]
-
-
-def test_people_read_a_dimension():
-    assert str(Dimension(scale="log", values=(0.01, 1))) == "0.01 to 1, log"
-    assert str(Dimension(scale="linear", values=(0.5, 1.0))) == "0.5 to 1, linear"
-    assert str(Dimension(values=(0.9, 1, "none"))) == "0.9 | 1 | none"
-
-
-def test_the_space_is_of_the_fields_that_declare_one_in_their_order():
-    assert list(Params().space()) == ["rate", "kind"]
-    assert Params().space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
-    assert Params().current_value("kind") == "b"
-    assert Params().current_value("absent") is None
-    assert Params(rate=0.2).with_values({"kind": "c"}) == {"rate": 0.2, "fixed": 3, "kind": "c"}
-
-
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
 @given(data=st.data())
-def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject):
+def test_parameters_placed_at_a_point_stand_there(method, data):
     params = load_method(method).Params()
     point = {name: dimension.at(data.draw(SHARES, name)) for name, dimension in params.space().items()}
     placed = type(params).model_validate(params.with_values(point))
@@ -108,7 +78,7 @@ def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObje
 
 
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
-def test_the_default_of_a_method_stands_within_its_space(method: str):
+def test_the_default_of_a_method_stands_within_its_space(method):
     """TPE learns from point 0 only where the space holds it."""
     params = load_method(method).Params()
     assert all(dimension.holds(params.current_value(name)) for name, dimension in params.space().items())

@@ -1,66 +1,30 @@
 import importlib.util
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.records.schema import Result, Trial
 from harness.search.proposals import TOLERANCE
 from tests.execution.test_ray import alive, descendants
-from tests.search.tiny_search import edit, make_search, search_inline, store_of, trials_of
+from tests.search.tiny_search import make_search, store_of, trials_of
 from tests.support import LIMIT_SECONDS, require, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, processes_with
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _ray() -> None:
+def _ray():
     installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
     require("ray", installed, "Ray Tune or Optuna is not installed")
 
 
 def result_of(tiny: Tiny, trial: Trial) -> Result:
     return store_of(tiny).by_id(trial.run).require_result()
-
-
-def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path):
-    deadly = {"die_before_step": 7, "deaths": 99, "tally": str(tmp_path / "doomed")}
-    methods = {
-        "tiny_mortal": {"params": {**deadly, "deaths": 1, "tally": str(tmp_path / "mortal")}},
-        "tiny_doomed": {"params": deadly, "search": {"weight": None}},
-    }
-    tune, inline = (make_search(make_tiny, {}, {"budget": {"steps": 20}}) for _ in range(2))
-    for tiny in (tune, inline):
-        edit(tiny, methods=methods)
-    process = tune.start("run", *RAY)
-    seen: set[int] = set()
-    while process.poll() is None:
-        seen |= descendants(process.pid)
-        time.sleep(0.2)
-    assert process.returncode == 70, tune.output
-    assert "Traceback" not in tune.output
-    assert (tmp_path / "mortal").read_text() == "x", "it died, so it does not die inline"
-    trial = trials_of(tune)[1]
-    assert f"{trial}: failed: killed: its process died 2 times" in tune.output
-    doomed = result_of(tune, trial)
-    assert doomed.failure is not None
-    assert (doomed.failure.kind, doomed.spent.attempts) == ("killed", 2), "started twice, then a row"
-    inline.session()
-    shutil.copytree(store_of(tune).by_id(doomed.run).path, store_of(inline).by_id(doomed.run).path, dirs_exist_ok=True)
-    search_inline(inline)
-    for name in ("trials.json", "selection.json"):
-        assert (tune.store / name).read_bytes() == (inline.store / name).read_bytes()
-    weights = {trial.run: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
-    assert {trial.run: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
-    assert not processes_with(str(tune.root))
-    wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
 TRIAL_SECONDS = 1.0
@@ -95,7 +59,7 @@ def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
     return process
 
 
-def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny: MakeTiny):
+def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny):
     moments = random.Random()
     tiny = make_search(
         make_tiny,

@@ -1,6 +1,5 @@
 import importlib.util
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -18,22 +17,20 @@ from harness.records.run_folder import RunFolder
 from harness.search.proposals import Listed
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from tests.search.suites import end
 from tests.search.tiny_search import make_search
 from tests.support import LIMIT_SECONDS, require
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter
 
 Told = tuple[str, float | None, bool]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _ray() -> None:
+def _ray():
     require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
 
 
 @pytest.fixture
-def session(make_tiny: MakeTiny) -> Session:
+def session(make_tiny):
     return make_search(make_tiny, {"tiny_short": {}}).session()
 
 
@@ -45,7 +42,6 @@ def trainable_of(session: Session) -> Any:
 
 
 def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Results as searchers get them: mappings are taken apart."""
     from ray.tune.utils import flatten_dict
 
     return dict(flatten_dict(dict(result)))
@@ -60,12 +56,8 @@ class Recording(Listed):
         self.told.append((name, dice, failed))
 
 
-Searcher = tuple[Any, Recording, StopFlag]
-
-
 @pytest.fixture
-def searcher(session: Session) -> Searcher:
-    """Tune's searcher over the one trial, and what it tells."""
+def searcher(session):
     import ray
 
     from harness.search.tuner import ProposedSearch
@@ -73,15 +65,6 @@ def searcher(session: Session) -> Searcher:
     stop, proposals = StopFlag(), Recording(session)
     search = ProposedSearch(session, proposals, Cluster(ray, 1, 0), stop, 1000.0, Display(session, 1))
     return search, proposals, stop
-
-
-def test_a_run_that_has_ended_tells_its_validations_one_by_one(session: Session):
-    end(session.folder(session.plan.trials[0].run), 0.5)
-    trainable = trainable_of(session)
-    first, last = trainable.step(), trainable.step()
-    assert first == {"validation": 1, "dice": 0.99}
-    assert {name: last[name] for name in ("validation", "dice", "done")} == {"validation": 2, "dice": 0.5, "done": True}
-    trainable.cleanup()
 
 
 def half_trained(session: Session) -> RunFolder:
@@ -92,7 +75,7 @@ def half_trained(session: Session) -> RunFolder:
     return folder
 
 
-def test_validations_on_record_are_told_before_a_process_starts(session: Session):
+def test_validations_on_record_are_told_before_a_process_starts(session):
     """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
     folder = half_trained(session)
     trainable = trainable_of(session)
@@ -106,7 +89,7 @@ def test_validations_on_record_are_told_before_a_process_starts(session: Session
     assert (last["validation"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
 
 
-def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(session: Session, searcher: Searcher):
+def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(session, searcher):
     """Without one the search would never be over."""
     search, _, _ = searcher
     folder = half_trained(session)
@@ -121,20 +104,6 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(sessi
     assert folder.result() == result
 
 
-def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: Searcher):
-    """Its log cannot be written, so its process never starts: others must not start either."""
-    search, proposals, stop = searcher
-    assert search.suggest("a")["run"] == session.plan.trials[0].run.id
-    session.folder(session.plan.trials[0].run).log.mkdir()
-    trainable = trainable_of(session)
-    search.on_trial_complete("a", as_tune_tells(trainable.step()))
-    (outcome,) = search.outcomes.values()
-    assert (outcome.status, outcome.exit_code) == ("refused", 74)
-    assert "cannot write" in outcome.message
-    assert stop.is_set()
-    assert proposals.told == [("a", None, False)]
-
-
 def report_of(status: str, **more: Any) -> dict[str, Any]:
     outcome = Outcome("u", status, "why", 1)  # type: ignore[arg-type]
     return as_tune_tells({"validation": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
@@ -147,23 +116,13 @@ def report_of(status: str, **more: Any) -> dict[str, Any]:
         (report_of("failed"), False, False, "failed", True),
         (report_of("killed"), False, False, "failed", True),  # it has its record now
         (report_of("interrupted"), False, True, "interrupted", False),
-        (report_of("busy"), False, False, "busy", False),
         ({"validation": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
         ({"validation": 1, "dice": 0.5}, False, True, "interrupted", False),
         (None, False, True, "interrupted", False),  # never started
         (None, True, False, "interrupted", True),
-        (None, True, True, "interrupted", True),
     ],
 )
-def test_how_a_trial_ended(
-    result: dict[str, Any] | None,
-    error: bool,
-    stopped: bool,
-    status: str,
-    failed: bool,
-    session: Session,
-    searcher: Searcher,
-):
+def test_how_a_trial_ended(result, error, stopped, status, failed, session, searcher):
     search, proposals, stop = searcher
     search.suggest("a")
     if stopped:
@@ -178,15 +137,7 @@ def test_how_a_trial_ended(
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
 
-def test_nothing_is_suggested_after_the_last_trial_or_a_stop(searcher: Searcher):
-    search, _, stop = searcher
-    assert "run" in search.suggest("a")
-    assert search.suggest("b") == search.FINISHED
-    stop.set("SIGUSR1")
-    assert search.suggest("c") == search.FINISHED
-
-
-def test_tune_is_stopped_once_the_runs_have_left(searcher: Searcher, monkeypatch: pytest.MonkeyPatch):
+def test_tune_is_stopped_once_the_runs_have_left(searcher, monkeypatch):
     """It would retire for good what still runs. A run that never leaves does not hold it for ever."""
     from harness.search.tuner import StopAll
 
@@ -206,8 +157,3 @@ def test_tune_is_stopped_once_the_runs_have_left(searcher: Searcher, monkeypatch
     search.on_trial_complete("a", None)
     assert stopper.stop_all()
     assert not stopper("a", {})
-
-
-def test_a_search_pickles_as_nothing(searcher: Searcher):
-    search, _, _ = searcher
-    assert type(pickle.loads(pickle.dumps(search))) is object

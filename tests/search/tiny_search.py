@@ -32,20 +32,17 @@ SEARCH: dict[str, Any] = {
 def make_search(
     make_tiny: MakeTiny, methods: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any] | None = None, **more: Any
 ) -> Tiny:
-    """A tiny suite that is searched; search: fields that differ from SEARCH, None takes one out."""
     fields = {name: value for name, value in {**SEARCH, **(search or {})}.items() if value is not None}
     return make_tiny(methods, **{"budget": {"steps": 16}, "search": fields, **more})
 
 
 def edit(tiny: Tiny, **changes: Any) -> None:
-    """Change fields of the suite file; None takes one out."""
     content = {**yaml.safe_load(tiny.suite.read_text()), **changes}
     kept = {name: value for name, value in content.items() if value is not None}
     tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False))
 
 
 def search_inline(tiny: Tiny, stop: StopFlag | None = None) -> tuple[Session, list[Outcome], list[str]]:
-    """All of the search in this process: the session after it, outcomes, and what was said."""
     said: list[str] = []
     handler, logger = logging.Handler(), logging.getLogger("harness.search.run")
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]

@@ -1,7 +1,6 @@
 """MLflow on SQLite in a folder of the test's own."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,7 @@ from tests.services import require_mlflow
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as tracking creates it, without an experiment of ours: its migrations take a second."""
+def empty_database(tmp_path_factory):
     require_mlflow()
     from harness.tracking.service import create_database, find_service, quiet_mlflow
 
@@ -23,8 +21,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
-    """The working directory of the test, with an empty mlflow.db."""
+def desk(tmp_path, monkeypatch, empty_database):
     monkeypatch.chdir(tmp_path)
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return tmp_path

@@ -1,25 +1,18 @@
-import logging
-import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.api.errors import ServiceError
-from harness.records.lease import Lease
 from harness.records.suite_folder import SuiteFolder
-from harness.tracking.service import PROCESS_ENVIRONMENT, find_service, only_writer
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, client, content, runs, small_suite, track
 
 
-def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path):
+def test_one_experiment_with_suite_methods_and_runs_nested(desk):
     store = small_suite(desk)
     report = track(store)
     assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", RUNS, 0, 0)
@@ -31,18 +24,16 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path):
     assert [found[run_id].name for run_id in suites] == ["phantom_small"]
     assert "mlflow.parentRunId" not in found[suites[0]].tags
     assert {run.tags["mlflow.parentRunId"] for run in parents.values()} == set(suites)
-    assert {run.tags["suite"] for run in found.values()} == {"phantom_small"}
     assert sorted(run.name for run in parents.values()) == sorted(SMALL.methods)
     assert {run.tags["harness.run"] for run in children} == {folder.id for folder in store.folders()}
     for run in children:
         parent = parents[run.tags["mlflow.parentRunId"]]
         assert parent.name == run.tags["method"]
-        assert parent.tags["mlflow.runColor"] == run.tags["mlflow.runColor"]
         assert run.status == ("FAILED" if run.tags["status"] == "failed" else "FINISHED")
     assert [run.tags["failure.kind"] for run in children if run.status == "FAILED"] == ["nan"]
 
 
-def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path):
+def test_artifacts_are_the_records_and_mlflow_finds_them(desk):
     store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
@@ -61,7 +52,7 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path):
     assert not (desk / "mlruns").exists()
 
 
-def test_mlflow_gives_the_numbers_of_the_records(desk: Path):
+def test_mlflow_gives_the_numbers_of_the_records(desk):
     store = small_suite(desk)
     experiment = track(store).experiment_id
     mlflow = client(desk)
@@ -78,7 +69,7 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path):
     assert [point.value for point in history] == pytest.approx(expected["loss"].tolist())
 
 
-def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path):
+def test_runs_that_finish_one_by_one_end_as_all_at_once(desk, empty_database):
     store = small_suite(desk)
     results = [folder.path / "result.json" for folder in store.folders()]
     hidden = [path.rename(path.with_name("later.json")) for path in results[1:]]
@@ -94,7 +85,6 @@ def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_databa
 
 
 def rebuilt(store: SuiteFolder, desk: Path, empty_database: Path | None = None) -> dict[str, Any]:
-    """What tracking gives in a copy of an empty database, or in one that does not exist yet."""
     path = desk / "fresh" / "fresh.db"
     if empty_database is not None:
         path.parent.mkdir()
@@ -103,7 +93,7 @@ def rebuilt(store: SuiteFolder, desk: Path, empty_database: Path | None = None) 
     return content(path)
 
 
-def test_a_run_that_ran_again_replaces_its_run(desk: Path):
+def test_a_run_that_ran_again_replaces_its_run(desk):
     store = small_suite(desk)
     track(store)
     folder = next(f for f in store.folders() if (result := f.result()) is not None and result.status == "failed")
@@ -117,7 +107,7 @@ def test_a_run_that_ran_again_replaces_its_run(desk: Path):
     assert len(runs(desk / "mlflow.db")) == MLFLOW_RUNS
 
 
-def test_runs_of_others_and_deleted_experiments(desk: Path):
+def test_runs_of_others_and_deleted_experiments(desk):
     store = small_suite(desk)
     experiment = track(store).experiment_id
     mlflow = client(desk)
@@ -146,7 +136,7 @@ track(SuiteRecords.open(Path(sys.argv[1])))
 """
 
 
-def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_database: Path):
+def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk, empty_database):
     store = small_suite(desk)
     for count in (2, 5):  # runs in the database when the process is killed
         command = [sys.executable, "-c", KILLED, str(store.root), str(count)]
@@ -159,27 +149,3 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
     for folder in (desk, empty_database.parent):
         assert {path.name for path in folder.glob("*mlflow.db*")} == {"mlflow.db"}, "no journal, lease or half is left"
-
-
-def test_two_writers_wait_for_each_other(desk: Path):
-    service = find_service(None)
-    lease = Lease(desk / "mlflow.db.lease")
-    lease.claim()
-    with pytest.raises(ServiceError, match="another process is writing"), only_writer(service, desk, wait_seconds=0.3):
-        pass
-    threading.Timer(0.5, lease.release).start()
-    began = time.monotonic()
-    track(small_suite(desk))
-    assert time.monotonic() - began > 0.4
-    assert not lease.path.exists()
-
-
-def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFixture[str]):
-    levels = {name: logging.getLogger(name).level for name in ("mlflow", "alembic", "urllib3.connectionpool")}
-    before = dict(os.environ)
-    track(small_suite(desk))
-    assert {name: os.environ[name] for name in os.environ.keys() - before.keys()} == PROCESS_ENVIRONMENT
-    assert {name: value for name, value in os.environ.items() if name in before} == before
-    assert {name: logging.getLogger(name).level for name in levels} == levels
-    assert Path.cwd() == desk
-    assert capfd.readouterr() == ("", "")

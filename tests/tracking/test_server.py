@@ -14,12 +14,11 @@ from tests.tracking.view import MLFLOW_RUNS, RUNS, content, runs, small_suite, t
 
 
 def ask(uri: str, endpoint: str, **query: str) -> Any:
-    """GET, as the pages of the server do."""
     with urllib.request.urlopen(f"{uri}/{endpoint}?{urllib.parse.urlencode(query)}", timeout=LIMIT_SECONDS) as answer:
         return answer.read()
 
 
-def test_a_server(desk: Path):
+def test_a_server(desk):
     """One server, for it takes seconds to start: what it shows of ./mlflow.db, tracking through it, its death."""
     store = small_suite(desk)
     track(store)
@@ -52,7 +51,6 @@ OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "h
 
 
 def _is_the_same_experiment_twice(desk: Path, local: dict[str, Any]) -> None:
-    """The same records, tracked by file and over HTTP into one database, give equal runs."""
     everything = list(runs(desk / "mlflow.db").values())
     assert len(everything) == 2 * MLFLOW_RUNS
     for key, (name, status, tags, _, params, metrics, _) in local.items():

@@ -1,30 +1,25 @@
 import hashlib
-import http.server
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import SuiteFolder
-from harness.tracking import check_tracking
 from harness.tracking.redact import redact_text
-from harness.tracking.service import Service, find_service, service_errors
+from harness.tracking.service import Service, find_service
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
 
 
 def failure(store: SuiteFolder, uri: str) -> str:
-    """The message of tracking that must fail, within seconds."""
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
         track(store, uri)
@@ -47,13 +42,13 @@ def failure(store: SuiteFolder, uri: str) -> str:
         ("sqlite:///:memory:", "plain file"),
     ],
 )
-def test_a_uri_that_cannot_work(tmp_path: Path, uri: str, part: str):
+def test_a_uri_that_cannot_work(tmp_path, uri, part):
     message = failure(small_suite(tmp_path), uri)
     assert part in message
     assert "secret" not in message
 
 
-def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_where_tracking_goes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_service(None).uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert find_service("sqlite:///sub/x.db").database == tmp_path / "sub" / "x.db"
@@ -67,23 +62,18 @@ def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     [
         ("postgresql+psycopg2://ann:p4ss@db:5432/x", "postgresql+psycopg2://***@db:5432/x"),
         ("https://t0ken@host/path", "https://***@host/path"),
-        ("http://host:5000", "http://host:5000"),
         ("http://[::1]:5000/a", "http://[::1]:5000/a"),
         ("http://ann:to/p4ss@host:1/", "http://***@host:1/"),
-        ("http://ann:to@p4ss@host", "http://***@host"),
-        ("http://ann:to?p4ss@host/x", "http://***@host/x"),
-        ("http://ann:to?p=4ss@host/x", "http://***@host/x"),
         ("http://ann:a@p4ss?p=4ss@host/x", "http://***@host/x"),
         ("http://ann:to#p4ss@host/x", "http://***@host/x"),
         ("http://host:1/?token=p4ss&user=me@p4ss", "http://host:1/?token=***&user=***"),
-        ("http://host/?p4ss", "http://host/?***"),
         ("http://host/#p4ss", "http://host/#***"),
         ("ann:p4ss@host:5000", "***@host:5000"),
         ("sqlite:///a@b.db", "sqlite:///a@b.db"),
         ("sqlite:///a.db?password=p4ss", "sqlite:///a.db?password=***"),
     ],
 )
-def test_no_secret_in_what_is_shown(uri: str, shown: str):
+def test_no_secret_in_what_is_shown(uri, shown):
     assert Service(uri).shown == shown
     said = redact_text(f"{uri} refused {'(p4ss)' if '/p4ss' in uri or ':p4ss' in uri else ''}", uri)
     assert "p4ss" not in said
@@ -96,74 +86,18 @@ def test_a_mask_eats_no_other_letters():
     assert redact_text("xlongsecret1%2Fy", "http://ann:longsecret1/@h") == "x***%2Fy"
 
 
-def test_an_artifact_folder_of_another_machine_is_named():
-    failed = FileNotFoundError(2, "No such file or directory", "/srv/mlartifacts")
-    said = r"/srv/mlartifacts: No such file or directory; .* --serve-artifacts"
-    with pytest.raises(ServiceError, match=said), service_errors(find_service("http://h:1", "s")):
-        raise failed
-
-
-def test_runs_of_an_older_mlflow_beside_the_database_are_named(tmp_path: Path, said: list[str]):
-    require_mlflow()
-    (tmp_path / "mlruns" / "0").mkdir(parents=True)
-    (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
-    track(small_suite(tmp_path), f"sqlite:///{tmp_path}/mlflow.db")
-    assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in said[-1]
-
-
-def test_a_dead_server(tmp_path: Path):
+def test_a_dead_server(tmp_path):
     require_mlflow()
     message = failure(small_suite(tmp_path), f"http://ann:p4ss@127.0.0.1:{free_port()}")
     assert "Connection refused" in message
     assert "p4ss" not in message
 
 
-def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(tmp_path, monkeypatch):
     require_mlflow()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "timed out" in failure(small_suite(tmp_path), f"http://127.0.0.1:{silent.getsockname()[1]}")
-
-
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"<html>welcome</html>")
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def web_site() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-def test_a_web_server_that_is_not_mlflow(tmp_path: Path):
-    require_mlflow()
-    with web_site() as uri:
-        assert uri in failure(small_suite(tmp_path), uri)
-
-
-def test_a_dead_postgres_is_not_retried(tmp_path: Path):
-    require_mlflow()
-    failure(small_suite(tmp_path), f"postgresql+psycopg2://ann:p4ss@127.0.0.1:{free_port()}/x")
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path):
-    require_mlflow()
-    (tmp_path / "file").write_text("in the way")
-    message = failure(small_suite(tmp_path), f"sqlite:///{tmp_path}/file/mlflow.db")
-    assert str(tmp_path / "file") in message
 
 
 def make_text(path: Path, _: Path) -> None:
@@ -173,10 +107,6 @@ def make_text(path: Path, _: Path) -> None:
 def make_foreign(path: Path, _: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE patients (name TEXT)")
-
-
-def make_newer(path: Path, empty: Path) -> None:
-    _with_revision(path, empty, "ffffffffffff")
 
 
 def make_older(path: Path, empty: Path) -> None:
@@ -191,28 +121,14 @@ def _with_revision(path: Path, empty: Path, revision: str) -> None:
 
 @pytest.mark.parametrize(
     ("make", "part"),
-    [
-        (make_text, "not a database"),
-        (make_foreign, "tables of another program"),
-        (make_newer, "newer than the"),
-        (make_older, "mlflow db upgrade"),
-    ],
+    [(make_text, "not a database"), (make_foreign, "tables of another program"), (make_older, "mlflow db upgrade")],
 )
-def test_a_database_that_is_not_ours_to_use_stays_as_it_is(tmp_path: Path, empty_database: Path, make, part: str):
+def test_a_database_that_is_not_ours_to_use_stays_as_it_is(tmp_path, empty_database, make, part):
     path = tmp_path / "other.db"
     make(path, empty_database)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     assert part in failure(small_suite(tmp_path), f"sqlite:///{path}")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-
-
-def test_check_says_where_and_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path):
-    monkeypatch.chdir(tmp_path)
-    assert "created by the first run" in check_tracking(None)
-    assert list(tmp_path.iterdir()) == []
-    assert "answers" in check_tracking(f"sqlite:///{empty_database}")
-    with pytest.raises(ServiceError, match="does not work"):
-        check_tracking(f"http://127.0.0.1:{free_port()}")
 
 
 FIRST_CONTACT = """
@@ -224,7 +140,7 @@ print(track(SuiteRecords.open(Path(sys.argv[1]))).summary)
 """
 
 
-def test_two_drivers_at_a_fresh_database(tmp_path: Path):
+def test_two_drivers_at_a_fresh_database(tmp_path):
     require_mlflow()
     stores = [small_suite(tmp_path / "a"), small_suite(tmp_path / "b")]
     stores[1] = SuiteFolder.open(stores[1].root.rename(stores[1].root.with_name("another")))
@@ -246,7 +162,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "mlartifacts", "mlflow.db"]
 
 
-def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path, monkeypatch):
     require_mlflow()
     desk = tmp_path / "50% of a study, #2?"
     desk.mkdir()

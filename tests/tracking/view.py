@@ -63,7 +63,6 @@ def track(store: SuiteFolder, uri: str | None = None) -> tracking.TrackReport:
 
 
 def client(desk: Path) -> Any:
-    """MLflow's own client of desk/mlflow.db."""
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
@@ -96,23 +95,13 @@ def runs(database: Path) -> dict[str, Run]:
 
 
 def by_key(database: Path) -> dict[str, Run]:
-    """Run id, method name or "suite" -> its run; fails on a duplicate."""
     found = list(runs(database).values())
     keyed = {run.tags.get("harness.run") or run.tags.get("harness.method", "suite"): run for run in found}
     assert len(keyed) == len(found), "two runs of one run or method"
     return keyed
 
 
-def inputs(database: Path, run_id: str) -> dict[str, tuple[str, str]]:
-    """Dataset name -> (digest, context) of a run's inputs."""
-    query = f"""SELECT d.name, d.digest, t.value FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id
-                JOIN input_tags t ON t.input_uuid = i.input_uuid WHERE i.destination_id = '{run_id}'"""
-    with rows(database, query) as found:
-        return {name: (digest, context) for name, digest, context in found}
-
-
 def content(database: Path) -> dict[str, Any]:
-    """All that tracking says, without the ids that MLflow draws; parents by name."""
     everything = runs(database)
     parents = {run_id: run.name for run_id, run in everything.items()}
     return {

@@ -19,7 +19,6 @@ def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
 
 @contextmanager
 def no_file_above(size: int) -> Iterator[None]:
-    """Let the system refuse what this process would write beyond so many bytes of a file."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -31,7 +30,6 @@ def no_file_above(size: int) -> Iterator[None]:
 
 
 def kill(child: BaseProcess) -> None:
-    """kill -9, and wait until the system has let go of it."""
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()

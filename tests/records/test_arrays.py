@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, Array]:
     return read_arrays(path.read_bytes(), path, MAX_BYTES)
 
 
-def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Path):
+def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path):
     for name in ("a", "b"):
         write_arrays(tmp_path / name / "arrays.npz", ARRAYS)
     assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
@@ -33,7 +33,7 @@ def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Pa
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["arrays.npz"]
 
 
-def test_scans_and_weights_are_too_large(tmp_path: Path):
+def test_scans_and_weights_are_too_large(tmp_path):
     with pytest.raises(ValueError, match="more than a record holds"):
         RunFolder(tmp_path).write_arrays({"scan": np.zeros((10, 256, 256), np.float32)})
     assert not list(tmp_path.iterdir())
@@ -47,13 +47,12 @@ def test_scans_and_weights_are_too_large(tmp_path: Path):
     [
         ({"schema_version": np.int64(99)}, "schema_version 99 was written by a newer version"),
         ({"labels": np.arange(3)}, "may be damaged"),
-        ({"schema_version": np.arange(3)}, "may be damaged"),
         ({"schema_version": np.int64(2), "code": np.array([{}], dtype=object)}, "may be damaged"),
     ],
-    ids=["newer", "no version", "a foreign version", "pickled objects"],
+    ids=["newer", "no version", "pickled objects"],
 )
-def test_other_files_are_refused_by_name(content: dict[str, np.ndarray], message: str, tmp_path: Path):
-    np.savez(tmp_path / "arrays.npz", **content)  # type: ignore[arg-type]
+def test_other_files_are_refused_by_name(content, message, tmp_path):
+    np.savez(tmp_path / "arrays.npz", **content)
     with pytest.raises(RecordError, match=rf"arrays\.npz: .*{message}"):
         read(tmp_path / "arrays.npz")
 
@@ -70,7 +69,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_promises_other_bytes_makes_no_room_for_them(name: str, tmp_path: Path):
+def test_a_header_that_promises_other_bytes_makes_no_room_for_them(name, tmp_path):
     descr, shape = HEADERS[name]
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})

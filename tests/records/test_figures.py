@@ -1,17 +1,15 @@
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
 
 from harness.api.errors import RecordError
-from harness.records.artifacts import CAPTION, MAX_BYTES, MAX_CAPTION, Figure, read_figures, write_figures
+from harness.records.artifacts import CAPTION, MAX_BYTES, Figure, read_figures, write_figures
 
 
 def png(caption: str = "", size: tuple[int, int] = (4, 3), padding: int = 0) -> bytes:
-    """A PNG of one colour. padding: bytes of a private chunk that makes it larger."""
     texts = PngImagePlugin.PngInfo()
     if caption:
         texts.add_text(CAPTION, caption)
@@ -22,7 +20,7 @@ def png(caption: str = "", size: tuple[int, int] = (4, 3), padding: int = 0) -> 
     return file.getvalue()
 
 
-def test_they_come_back_by_name_with_their_captions(tmp_path: Path):
+def test_they_come_back_by_name_with_their_captions(tmp_path):
     pictures = {"b": png("two μ"), "a-1": png()}
     write_figures(tmp_path / "figures", pictures)
     assert read_figures(tmp_path / "figures") == (
@@ -32,11 +30,6 @@ def test_they_come_back_by_name_with_their_captions(tmp_path: Path):
     assert read_figures(tmp_path / "absent") == ()
     (tmp_path / "figures" / ".b.png.tmp").write_bytes(b"half a write")
     assert len(read_figures(tmp_path / "figures")) == 2
-
-
-def test_a_long_caption_is_cut(tmp_path: Path):
-    write_figures(tmp_path, {"a": png("x" * 5000)})
-    assert read_figures(tmp_path)[0].caption == "x" * MAX_CAPTION
 
 
 def bomb() -> bytes:
@@ -55,7 +48,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize(("content", "message"), UNFIT.values(), ids=UNFIT)
-def test_what_is_no_figure_is_refused(content: bytes, message: str, tmp_path: Path):
+def test_what_is_no_figure_is_refused(content, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         write_figures(tmp_path, {"a": content})
     assert list(tmp_path.iterdir()) == []
@@ -64,19 +57,13 @@ def test_what_is_no_figure_is_refused(content: bytes, message: str, tmp_path: Pa
         read_figures(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../a", "A", "", "x" * 61])
-def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path):
+@pytest.mark.parametrize("name", ["../a", "x" * 61])
+def test_a_name_that_is_no_file_name_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match="no name of a figure"):
         write_figures(tmp_path, {name: png()})
 
 
-def test_another_file_among_them_is_refused(tmp_path: Path):
-    (tmp_path / "a.html").write_text("<script>")
-    with pytest.raises(RecordError, match=r"a\.html: not a figure"):
-        read_figures(tmp_path)
-
-
-def test_together_they_have_a_limit(tmp_path: Path):
+def test_together_they_have_a_limit(tmp_path):
     half = png(padding=MAX_BYTES // 2)
     with pytest.raises(ValueError, match="more than a record holds"):
         write_figures(tmp_path, {"a": half, "b": half})

@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.budget import Budget
-from harness.records.schema import DatasetRef, Engine, Environment, PlannedRun, Preprocessing, Result, Run, Spent
-from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
+from harness.records.schema import DatasetRef, Engine, Environment, Preprocessing, Result, Run, Spent
+from harness.records.suite_folder import SuiteFolder
 from tests.support import cases_of, environment_of
 from tests.synthetic import edit_record
 
@@ -45,32 +43,7 @@ def result_of(run: Run, fingerprint: str = "") -> Result:
     return Result(run=run.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
 
 
-def selection_of(*runs: Run) -> Selection:
-    entries = [
-        SelectionEntry(
-            planned_run=PlannedRun(entry="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id
-        )
-        for run in runs
-    ]
-    return Selection(suite_hash="h", engine=Engine(), entries=entries)
-
-
-def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
-    """Every path below `root` with its modification time and content."""
-    return {
-        str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
-        for path in root.rglob("*")
-    }
-
-
-def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path):
-    (tmp_path / "suite").mkdir()
-    store = SuiteFolder.create(tmp_path / "suite")
-    store.write_selection(selection_of())
-    assert SuiteFolder.create(tmp_path / "suite").selection() == selection_of()
-
-
-def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path):
+def test_reading_where_nothing_was_run_says_what_to_run(tmp_path):
     with pytest.raises(UsageError, match=r"acdc_mini.*harness run --suite acdc_mini"):
         SuiteFolder.open(tmp_path / "acdc_mini")
     assert list(tmp_path.iterdir()) == []
@@ -78,29 +51,7 @@ def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path):
         SuiteFolder.create(tmp_path / "new").selection()
 
 
-def test_a_run_lies_under_its_id(tmp_path: Path):
-    store = SuiteFolder.create(tmp_path)
-    runs = [run_of(seed) for seed in range(3)]
-    for run in runs:
-        store.by_id(run.id).create(run)
-    assert {folder.id for folder in store.folders()} == {run.id for run in runs}
-    assert [folder.run for folder in store.folders()] == sorted(runs, key=lambda run: run.id)
-    assert (tmp_path / "runs" / runs[0].id / "run.json").is_file()
-
-
-def test_creating_twice_writes_once(tmp_path: Path):
-    store, run = SuiteFolder.create(tmp_path), run_of(0)
-    store.by_id(run.id).create(run)
-    store.write_selection(selection_of(run))
-    store.keep_suite("name: x\n", "h")
-    before = tree(tmp_path)
-    store.by_id(run.id).create(run)
-    store.write_selection(selection_of(run))
-    store.keep_suite("name: x\n", "h")
-    assert tree(tmp_path) == before
-
-
-def test_a_run_record_that_was_edited_is_refused(tmp_path: Path):
+def test_a_run_record_that_was_edited_is_refused(tmp_path):
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.by_id(run.id).create(run)
     edit_record(tmp_path / "runs" / run.id / "run.json", lambda raw: raw.update(seed=5))
@@ -108,7 +59,7 @@ def test_a_run_record_that_was_edited_is_refused(tmp_path: Path):
         _ = store.by_id(run.id).run
 
 
-def test_done_means_a_result(tmp_path: Path):
+def test_done_means_a_result(tmp_path):
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     folder = store.by_id(run.id)
     assert (folder.done, folder.result()) == (False, None)
@@ -124,7 +75,7 @@ def test_done_means_a_result(tmp_path: Path):
     assert cases_of(folder)["dice"].tolist() == [0.5]
 
 
-def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path):
+def test_environments_are_told_apart_by_what_is_compared(tmp_path):
     folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
@@ -138,7 +89,7 @@ def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path):
     assert read.device_model == "cpu two"
 
 
-def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path):
+def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path):
     folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     assert folder.history().empty
     for first, last in ((10, 12), (0, 10), (12, 100)):

@@ -13,7 +13,7 @@ def die_inside(home: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_what_a_killed_process_left_goes_at_the_next_use(tmp_path: Path):
+def test_what_a_killed_process_left_goes_at_the_next_use(tmp_path):
     forked(die_inside, tmp_path).join()
     assert len(list(tmp_path.rglob("half"))) == 1
     with temporary_folder("x-", tmp_path) as mine:

@@ -7,8 +7,6 @@ import pytest
 
 from harness.leaderboard.break_even import build_break_even
 from harness.leaderboard.inputs import read_input
-from harness.leaderboard.leaderboard import Leaderboard, write_leaderboard
-from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results
 from harness.records.reader import SuiteRecords
 from harness.stats.bootstrap import Floats
@@ -30,13 +28,12 @@ FEW = RunSpec(**{**vars(SPEC), "methods": {"supervised": 0.0, "fades": 1.0}, "ru
 
 
 def frame_of(folder: Path, **changes: object) -> pd.DataFrame:
-    """Break-even of two entries on two rungs: one leads on the first of them."""
     inputs = read_input(SuiteRecords(write_records(folder / "s", RunSpec(**{**vars(FEW), **changes}))))
     return build_break_even(inputs, build_results(inputs))
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
+def board(tmp_path_factory):
     return board_of(write_records(tmp_path_factory.mktemp("runs") / "s", SPEC))
 
 
@@ -48,13 +45,13 @@ def verdicts(frame: pd.DataFrame) -> dict[str, tuple[int | None, str]]:
     }
 
 
-def test_each_entry_has_the_rung_from_which_on_it_gains(board: Leaderboard):
+def test_each_entry_has_the_rung_from_which_on_it_gains(board):
     assert verdicts(board.break_even) == {
         "early": (500, WITHIN), "late": (2000, WITHIN), "noise": (None, NOT_WITHIN), "fades": (None, NOT_WITHIN),
     }  # fmt: skip
 
 
-def test_intervals_are_those_of_all_pairs_on_all_rungs(board: Leaderboard):
+def test_intervals_are_those_of_all_pairs_on_all_rungs(board):
     """The family of 10 pairs on 3 rungs, put together again from the scores."""
     columns: list[Floats] = []
     place: dict[tuple[int, str, str], int] = {}
@@ -78,13 +75,13 @@ def test_intervals_are_those_of_all_pairs_on_all_rungs(board: Leaderboard):
         assert row["ahead"] == (reading.significant and reading.difference > 0)
 
 
-def test_few_seeds_say_nothing(tmp_path: Path):
+def test_few_seeds_say_nothing(tmp_path):
     frame = frame_of(tmp_path, seeds=2)
     assert verdicts(frame) == {"fades": (None, NOT_DETERMINED)}
     assert frame["difference"].isna().all()
 
 
-def test_a_rung_without_runs_is_passed_over(tmp_path: Path):
+def test_a_rung_without_runs_is_passed_over(tmp_path):
     assert verdicts(frame_of(tmp_path / "all")) == {"fades": (None, NOT_WITHIN)}
     frame = frame_of(tmp_path / "less", unrun=frozenset({2000}))
     assert verdicts(frame) == {"fades": (500, WITHIN)}, "it loses its lead on the rung that has not run"
@@ -92,19 +89,17 @@ def test_a_rung_without_runs_is_passed_over(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("entry", "expected"), [("fades", (None, NOT_WITHIN)), ("supervised", (None, NOT_DETERMINED))])
-def test_a_failed_entry_is_not_ahead_and_without_the_baseline_nobody_is(
-    tmp_path: Path, entry: str, expected: tuple[int | None, str]
-):
+def test_a_failed_entry_is_not_ahead_and_without_the_baseline_nobody_is(tmp_path, entry, expected):
     frame = frame_of(tmp_path, failed=frozenset({(entry, 3, 0, 1)}), rung_gains={})
     assert verdicts(frame) == {"fades": expected}
 
 
-def test_too_few_patients_for_any_verdict_say_nothing(tmp_path: Path):
+def test_too_few_patients_for_any_verdict_say_nothing(tmp_path):
     """Five patients cannot reach 5 % on two rungs: 2 x 2 / 2^5 > 0.05."""
     assert verdicts(frame_of(tmp_path, patients=5)) == {"fades": (None, NOT_DETERMINED)}
 
 
-def test_every_entry_that_saw_labelled_images_alone_is_a_baseline(board: Leaderboard):
+def test_every_entry_that_saw_labelled_images_alone_is_a_baseline(board):
     comparisons = []
     for comparison in board.inputs.comparisons:
         own = comparison.runs["entry"] == "late"
@@ -113,24 +108,3 @@ def test_every_entry_that_saw_labelled_images_alone_is_a_baseline(board: Leaderb
     frame = build_break_even(replace(board.inputs, comparisons=tuple(comparisons)), board.results)
     assert set(frame["baseline"]) == {"supervised", "late"}
     assert verdicts(frame) == dict.fromkeys(("early", "noise", "fades"), (None, NOT_WITHIN))
-
-
-def test_it_is_told_in_csv_text_and_markdown(board: Leaderboard, tmp_path: Path):
-    assert tmp_path / "break_even.csv" in write_leaderboard(board, tmp_path)
-    table = pd.read_csv(tmp_path / "break_even.csv").query("checkpoint == 'last'")
-    assert table.groupby("entry")["break_even"].first().to_dict()["late"] == 2000
-    text = terminal_text(board)
-    assert "3 labelled patients: break-even of the last checkpoint in reference steps, against" in " ".join(
-        text.split()
-    )
-    assert max(map(len, text.splitlines())) <= 100
-    line = next(line for line in markdown(board).splitlines() if line.startswith("| late | 2000 |"))
-    lead = table.query("entry == 'late' and rung == 8000").iloc[0]
-    assert f"| {100 * lead['difference']:+.1f} [{100 * lead['simultaneous_low']:+.1f}, " in line
-
-
-def test_without_a_ladder_there_is_none(plain):
-    board = board_of(plain)
-    assert board.break_even.empty
-    assert "break_even" not in board.tables
-    assert "break-even" not in markdown(board)

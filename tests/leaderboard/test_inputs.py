@@ -1,6 +1,6 @@
 import pytest
 
-from harness.api.errors import RecordError, UsageError
+from harness.api.errors import UsageError
 from harness.leaderboard.inputs import read_input
 from harness.records.budget import Budget
 from harness.records.reader import SuiteRecords
@@ -33,29 +33,21 @@ def test_every_selected_run_is_a_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "title"),
+    ("place", "change", "title"),
     [
-        ({"device_model": "Another CPU"}, "device model Another CPU"),
-        ({"data_checksum": "d" * 64}, "data checksum dddddddddd"),
+        ("environments", {"device_model": "Another CPU"}, "device model Another CPU"),
+        ("environments", {"data_checksum": "d" * 64}, "data checksum dddddddddd"),
+        ("overrides", {"budget": Budget(device_seconds=600)}, "budget amount 600"),
+        ("overrides", {"protocol_version": 2}, "protocol version 2"),
     ],
 )
-def test_other_environments_are_in_another_table(tmp_path, change, title):
-    environments = {ODD: RunSpec().environment.model_copy(update=change)}
-    first, second = comparisons(tmp_path, environments=environments)
+def test_other_conditions_are_in_another_table(tmp_path, place, change, title):
+    odd = RunSpec().environment.model_copy(update=change) if place == "environments" else change
+    first, second = comparisons(tmp_path, **{place: {ODD: odd}})
     assert statuses(first) == {"ok": 20, "elsewhere": 1}
     assert statuses(second) == {"ok": 1, "elsewhere": 20}
     assert second.title == title
     assert set(first.cases["run"]).isdisjoint(second.cases["run"])
-
-
-@pytest.mark.parametrize(
-    ("change", "title"),
-    [({"budget": Budget(device_seconds=600)}, "budget amount 600"), ({"protocol_version": 2}, "protocol version 2")],
-)
-def test_other_budgets_and_protocols_are_in_another_table(tmp_path, change, title):
-    first, second = comparisons(tmp_path, overrides={ODD: change})
-    assert (len(first.cases["run"].unique()), len(second.cases["run"].unique())) == (20, 1)
-    assert second.title == title
 
 
 def test_what_is_only_shown_does_not_split(tmp_path):
@@ -67,12 +59,3 @@ def test_what_is_only_shown_does_not_split(tmp_path):
 def test_two_versions_of_a_method_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"selection\.json: ua_mt was run in 2 versions .*version 2: [0-9a-f]{10}\)"):
         comparisons(tmp_path, overrides={ODD: {"method_version": 2}})
-
-
-@pytest.mark.parametrize("name", ["cases.parquet", "environment"])
-def test_a_record_that_is_gone_is_named(tmp_path, name):
-    store = write_records(tmp_path / "s")
-    path = next(store.root.glob("environments/*.json" if name == "environment" else f"runs/*/{name}"))
-    path.unlink()
-    with pytest.raises(RecordError, match=path.name):
-        read_input(SuiteRecords(store))

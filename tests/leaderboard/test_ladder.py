@@ -2,7 +2,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.synthetic import RunSpec, board_of, write_records
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2, ladder=(500, 2000, 8000))
 
 
-def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
+def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path):
     spec = replace(SPEC, unrun=frozenset({8000}), missing=frozenset({("ua_mt", 3, 0, 1)}))
     board = board_of(write_records(tmp_path / "s", spec))
     assert [(each.rung, each.title) for each in board.inputs.comparisons] == [
@@ -24,11 +23,9 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
     assert board.results.groupby("rung")["n_runs"].max().to_dict() == {500: 2, 2000: 2}
     ua_mt = board.results.query("entry == 'ua_mt' and checkpoint == 'last'")
     assert ua_mt[["n_ok", "n_missing", "n_elsewhere"]].to_numpy().tolist() == [[1, 1, 0]] * 2
-    assert "s: table 2, 2000 reference steps a run, 6 test patients" in str(board)
     text = terminal_text(board)
     assert "3 labelled patients, 2000 reference steps: test metrics" in text
     assert "Not run yet: rung 8000 of the ladder 500, 2000, 8000." in text
-    assert "Budget: 500 reference steps a run" in text
     (beside,) = (block.grid for block in rung_blocks(board, intervals=False))
     assert beside.headers == ("method", "500", "2,000")
     means = board.results.query("checkpoint == 'last'").set_index(["entry", "rung"])["dice"]
@@ -36,40 +33,22 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path):
         assert [value.split(" ")[0] for value, _ in cells] == [
             f"{100 * means[entry, rung]:.1f}" for rung in (500, 2000)
         ]
-    longest = [means[entry, 2000] for (entry, _), *_ in beside.rows]
-    assert longest[:-1] == sorted(longest[:-1], reverse=True)
-    assert beside.rows[-1][0] == ("supervised_full", "")
-    assert "3 labelled patients: Dice % by reference steps" in str(board)
 
 
-def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path):
-    spec = replace(SPEC, unrun=frozenset(SPEC.ladder))
-    (comparison,) = board_of(write_records(tmp_path / "s", spec)).inputs.comparisons
-    assert (comparison.rung, set(comparison.runs["status"])) == (500, {"missing"})
-
-
-def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path):
+def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path):
     board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
     alone = board.at_rung(2000)
     for name, frame in alone.tables.items():
         assert set(frame["table"]) == {2}, name
         assert frame.equals(board.tables[name].query("table == 2")), name
     text = markdown(alone)
-    assert "# Leaderboard of s, table 2: 2000 reference steps" in text
-    assert "500 reference" not in text
-    assert "Not run yet" not in text
-    assert "break-even" not in text
+    assert ("500 reference" in text, "Not run yet" in text, "break-even" in text) == (False, False, False)
     for rung, words in ((8000, "has not run yet; its rungs are 500, 2000, 8000"), (9, "is none of the suite's")):
         with pytest.raises(UsageError, match=f"--rung: {rung} {words}"):
             board.at_rung(rung)
 
 
-def test_without_a_ladder_no_rung_can_be_asked_for(plain):
-    with pytest.raises(UsageError, match="is none of the suite's; it has no ladder"):
-        board_of(plain).at_rung(500)
-
-
-def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
+def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path):
     board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
@@ -79,17 +58,6 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path):
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
     assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
     command = [sys.executable, "-m", "harness.leaderboard.ladder_figure", str(tmp_path / "s")]
-    subprocess.run([*command, str(tmp_path / "ladder.webp")], check=True)
-    assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
     subprocess.run([*command, str(tmp_path / "named.svg"), "supervised_full"], check=True)
     assert subprocess.run([*command, str(tmp_path / "named.svg"), "typo"], check=False).returncode == 1
     assert text.count(OTHERS[0]) == 0 < (tmp_path / "named.svg").read_text().count(OTHERS[0])
-
-
-def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path):
-    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({2000, 8000}))))
-    assert [path.name for path in write_leaderboard(board, tmp_path / "a") if path.suffix != ".csv"] == [
-        "leaderboard.md", "curves.png",
-    ]  # fmt: skip
-    assert "ladder.svg" not in markdown(board)
-    assert not list(rung_blocks(board, intervals=True))

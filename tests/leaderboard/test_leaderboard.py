@@ -1,17 +1,13 @@
 import pandas as pd
 import pytest
 
-from harness.api.params import OptimiserSettings
-from harness.leaderboard.render import terminal_text
 from harness.leaderboard.results import placed
-from harness.records.schema import Engine
 from harness.stats.rliable import TAUS
 from tests.support import cases_of, selected_of
-from tests.synthetic import RunSpec, board_of, key, write_checksums, write_records
+from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
 
 def tiny(tmp_path, dice):
-    """A store with one seed, one labelled count and the given Dice of (method, patient, phase, class)."""
     spec = RunSpec(methods=dict.fromkeys(dice, 0.0), labelled=(3,), seeds=1, patients=4)
     store = write_records(tmp_path / "tiny", spec)
     for planned_run in spec.planned_runs:
@@ -118,39 +114,6 @@ def test_the_fully_supervised_reference_is_shown_for_every_count_and_never_ranke
     assert sorted(rows.loc[rows["place"] == 1, "entry"]) == ["mc_net"] * 4
 
 
-def test_references_alone_have_a_table(tmp_path):
-    rows = board_of(write_records(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).results
-    assert rows["labelled"].isna().all()
-    assert len(rows) == 2
-
-
-def test_costs(tmp_path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
-    row = board.results.query("labelled == 7 and checkpoint == 'last' and entry == 'mc_net'").iloc[0]
-    assert row["device_seconds_min"] == pytest.approx(299.7)
-    assert row["device_seconds_max"] == pytest.approx(299.7)
-    assert row["lost_device_seconds_total"] == pytest.approx(29.97)
-    assert (row["steps_mean"], row["validations"]) == (1498, 5)
-    assert (row["images_seen_mean"], row["labelled_images_seen_mean"]) == (8 * 1498, 4 * 1498)
-    assert (row["parameters_training"], row["parameters_predictor"]) == (2_577_624, 1_813_764)
-
-
-def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
-    rates = (0.03, 0.1, 0.03)
-    spec = RunSpec()
-    overrides = {
-        key(planned_run): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[planned_run.seed % 3]))}
-        for planned_run in spec.planned_runs
-        if planned_run.entry == "mc_net"
-    }
-    rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
-    shown = rows.groupby("entry")["engine_declared"].unique()
-    assert shown["ua_mt"].tolist() == [""]
-    declared = shown["mc_net"].tolist()
-    assert [settings for settings in declared if " or " in settings] == declared
-    assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
-
-
 def test_equal_methods_share_the_better_place():
     rows = [
         {"block": "ranked", "entry": name, "place": None, "n_ok": 1, "n_failed": 0, "n_unfit": 0, "dice": dice}
@@ -159,31 +122,12 @@ def test_equal_methods_share_the_better_place():
     assert [(row["entry"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
 
 
-def test_all_pairs_with_the_fully_supervised_reference(tmp_path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
-    pairs = board.paired.query("checkpoint == 'last' and metric == 'dice' and labelled == 7")
-    assert len(pairs) == 3
-    assert (pairs["n_patients"] == 20).all()
-    reference = pairs[(pairs["entry_a"] == "supervised_full") & (pairs["entry_b"] == "a")].iloc[0]
-    table = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")["dice"]
-    assert reference["difference"] == pytest.approx(table["supervised_full"] - table["a"])
-    assert reference["difference_low"] > 0
-    assert (reference["verdict"], reference["family"]) == ("significant", "reference")
-    equal = pairs[~pairs["entry_a"].eq("supervised_full")].iloc[0]
-    assert equal["difference_low"] < 0 < equal["difference_high"]
-    assert equal["simultaneous_low"] < 0 < equal["simultaneous_high"]
-    assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("not significant", False, "ranked")
-
-
 def test_equal_methods_share_a_rank_and_a_better_one_does_not(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
     rows = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
-    classes = board.per_class.query("checkpoint == 'last' and labelled == 7 and metric == 'dice'")
-    assert set(classes.loc[classes["entry"] == "c", "rank_worst"]) == {1}
-    assert set(board.paired_per_class["class_name"]) == {"RV", "Myo", "LV"}
-    assert set(board.paired_per_class["metric"]) == {"dice"}
-    assert board.per_class.query("metric != 'dice'")["rank"].isna().all()
+    pairs = board.paired.query("checkpoint == 'last' and labelled == 7 and metric == 'dice'")
+    assert pairs["verdict"].value_counts().to_dict() == {"significant": 2, "not significant": 1}
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
@@ -204,19 +148,13 @@ def test_curves_are_mean_and_range_over_runs(plain):
     assert curve["validation_dice_min"].tolist() == [min(dice) for dice in by_validation]
     assert curve["validation_dice_max"].tolist() == [max(dice) for dice in by_validation]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
-    assert (curve["n_runs"] == 3).all()
 
 
-def test_profiles_hold_every_method_class_and_tau(tmp_path):
+def test_the_area_under_a_profile_is_the_mean(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
-    curves = board.profiles
-    assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
-    assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
-    counts = curves.set_index("entry")["n_runs"].to_dict()
-    assert counts == {"supervised": 4, "ua_mt": 4, "mc_net": 4, "supervised_full": 2}
-    rows = board.results.query("checkpoint == 'last'").set_index("entry")
-    own = curves.query("checkpoint == 'last' and class_name == 'mean' and entry == 'ua_mt'")
-    assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile
+    dice = board.results.query("checkpoint == 'last' and entry == 'ua_mt'")["dice"].item()
+    own = board.profiles.query("checkpoint == 'last' and class_name == 'mean' and entry == 'ua_mt'")
+    assert (len(own), dice) == (len(TAUS), pytest.approx(own["share"].sum() / 100, abs=0.01))
 
 
 def test_spread_over_runs_and_subsets_by_hand(tmp_path):
@@ -241,6 +179,3 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     classes = board.per_class.query("checkpoint == 'last' and metric == 'dice'")
     assert classes["std"].tolist() == pytest.approx([row["dice_std"]] * 3)
     assert classes["subsets_low"].tolist() == pytest.approx([row["dice_subsets_low"]] * 3)
-    text = terminal_text(board)
-    assert "73.3 ± 12.1" in text
-    assert "[42.1, 100.0]" in text

@@ -28,7 +28,6 @@ SPEC = RunSpec(
 
 
 def records_with(root: Path, factors: dict[int, float], samples: int = 15, device: str = DEVICE) -> SuiteRecords:
-    """Records of a ladder; factors: rung -> how much more than calibrated a step of ua_mt cost on it."""
     store = write_records(root / "s", SPEC)
     store.write_calibration(Calibration(header=HEADER, entries=(COST,)))
     for planned in SPEC.planned_runs:
@@ -40,7 +39,6 @@ def records_with(root: Path, factors: dict[int, float], samples: int = 15, devic
 
 
 def rewrite(store: SuiteFolder, run: str, calibration: CalibrationRef, pace: Pace) -> None:
-    """The run came from a calibration, and took supervised steps beside its validation."""
     folder = store.by_id(run)
     edit_record(folder.path / "run.json", lambda raw: raw.update(calibration=calibration.model_dump()))
     result = folder.require_result()
@@ -59,7 +57,7 @@ def statuses(inputs: LeaderboardInput) -> set[tuple[str, str]]:
 ALL_OK = {("supervised", "ok"), ("ua_mt", "ok")}
 
 
-def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path):
+def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path):
     board = build_leaderboard(records_with(tmp_path, {500: 1.08, 2000: 1.08}))
     assert board.inputs.marked == {"ua_mt@3": "a step of stage train costs +8% against its calibration"}
     assert statuses(board.inputs) == ALL_OK
@@ -71,7 +69,7 @@ def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path):
     assert "2/2 ok, marked" in text
 
 
-def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path):
+def test_more_than_10_per_cent_are_in_no_number(tmp_path):
     inputs = read_input(records_with(tmp_path, {500: 0.85, 2000: 0.85}))
     assert inputs.marked == {}
     assert statuses(inputs) == {("supervised", "ok"), ("ua_mt", "unfit")}
@@ -79,16 +77,8 @@ def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path):
     assert set(reasons) == {"a step of stage train costs -15% against its calibration"}
 
 
-def test_rungs_are_judged_together(tmp_path: Path):
+def test_rungs_are_judged_together(tmp_path):
     """12 % more on one and as calibrated on the other: 6 % in all, so both are marked and neither is left out."""
     inputs = read_input(records_with(tmp_path, {500: 1.0, 2000: 1.12}))
     assert inputs.marked == {"ua_mt@3": "a step of stage train costs +6% against its calibration"}
     assert statuses(inputs) == ALL_OK
-
-
-def test_few_samples_and_other_devices_are_judged_by_less(tmp_path: Path):
-    few = read_input(records_with(tmp_path / "few", {500: 3.0, 2000: 3.0}, samples=7))
-    assert (few.marked, statuses(few)) == ({}, ALL_OK), "28 supervised steps say nothing"
-    elsewhere = read_input(records_with(tmp_path / "elsewhere", {500: 1.4, 2000: 1.4}, device="f" * 64))
-    assert elsewhere.marked == {"ua_mt@3": "a step of stage train costs +40% against its calibration"}
-    assert statuses(elsewhere) == ALL_OK

@@ -4,7 +4,6 @@ from harness.leaderboard.results import with_ranks
 
 
 def bounds(names, significant, failed=(), none_ok=()):
-    """Method -> (rank, rank_worst), from names by place and the pairs (winner, loser) that differ significantly."""
     rows = pd.DataFrame({
         "table": 1, "labelled": 7, "checkpoint": "last", "block": "ranked", "place": range(1, len(names) + 1),
         "rank": None, "rank_worst": None, "entry": list(names),

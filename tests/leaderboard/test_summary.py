@@ -1,7 +1,5 @@
 import pytest
-from click.testing import CliRunner
 
-from harness.cli import cli
 from harness.leaderboard.notes import MINI
 from harness.leaderboard.summary import summary_text
 from harness.records.budget import Budget, StageSteps
@@ -12,7 +10,6 @@ STEPS = Budget(reference_steps=500, stages=(StageSteps(name="train", share=1.0, 
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
-    """Two failed runs, under reference steps, on two device models."""
     failed = frozenset({("ua_mt", 3, 0, 0), ("ua_mt", 3, 0, 1)})
     spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS)
     other = spec.environment.model_copy(update={"device_model": "Other CPU"})
@@ -25,7 +22,6 @@ def test_the_answer_comes_first_in_80_columns(mini):
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("phantom_mini: 500 reference steps a run, 20 test patients of phantom")
     assert lines[1].startswith(" 3 labelled patients: ")
-    assert [line.split(":")[0].strip() for line in lines[-3:]] == ["#", "95 %", "lead"], "three lines of legend"
     text = "\n".join(lines)
     for part in (*GAINS, MINI, "baseline", "ref.", "1/3", "HD95"):
         assert part in text
@@ -49,16 +45,3 @@ def test_a_row_beside_a_long_name_is_a_line(tmp_path):
     table = summary_text(board_of(write_records(tmp_path / "s", spec))).split("3 labelled patients, 3 runs each")[1]
     (row,) = (line for line in table.splitlines() if "supervised_strong" in line)
     assert ("]" in row, len(row) <= 80) == (True, True)
-
-
-def test_devices_that_ran_are_named(mini):
-    from harness.leaderboard.notes import notes
-
-    (device,) = [line for line in notes(mini.inputs, mini.inputs.comparisons[0]) if line.startswith("Device: ")]
-    assert device.startswith("Device: Other CPU and Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0")
-
-
-def test_explain_is_about_text(tmp_path):
-    write_records(tmp_path / "s", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1))
-    refused = CliRunner().invoke(cli, ["leaderboard", str(tmp_path / "s"), "--explain", "--format", "csv"])
-    assert "--explain is about text; --format csv holds all of it" in str(refused.exception)

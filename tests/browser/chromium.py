@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -20,7 +20,6 @@ DESKTOP, PHONE = (1280, 900), (400, 800)
 
 @contextmanager
 def chromium(binary: str, profile: Path) -> Iterator[WebDriver]:
-    """A browser with a profile of its own, closed at the end."""
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -37,22 +36,12 @@ def chromium(binary: str, profile: Path) -> Iterator[WebDriver]:
         driver.quit()
 
 
-def show(
-    driver: WebDriver,
-    file: Path,
-    size: tuple[int, int] = DESKTOP,
-    scheme: Literal["light", "dark"] = "light",
-    *,
-    script: bool = True,
-) -> None:
-    """Open a file at a size in CSS pixels, under the reader's preferred colours, with or without its script."""
+def show(driver: WebDriver, file: Path, size: tuple[int, int] = DESKTOP) -> None:
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    features = [{"name": "prefers-reduced-motion", "value": "reduce"}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen", "features": features})
-    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
     driver.get_log("browser")  # what earlier pages said
     driver.get(file.as_uri())
 

@@ -28,7 +28,6 @@ class Written:
 
     @property
     def data(self) -> Any:
-        """What the page's script reads."""
         match = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html, re.DOTALL)
         assert match is not None
         return json.loads(match[1])
@@ -36,7 +35,6 @@ class Written:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory):
-    """A mini suite of eight patients with a failed, an interrupted and a missing run, and a search."""
     spec = RunSpec(
         seeds=2, patients=8, spacing_mm=1.5, failed=frozenset({FAILED}), interrupted=frozenset({INTERRUPTED}),
         missing=frozenset({MISSING}),
@@ -48,12 +46,10 @@ def written(tmp_path_factory):
 
 
 def unpacked(columns):
-    """A frame that came as columns, as a list of rows: what the page's script does."""
     plain = {k: v if isinstance(v, list) else [v["of"][i] for i in v["at"]] for k, v in columns.items()}
     return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
 
 
 @pytest.fixture(scope="session")
 def shown(written):
-    """`content` of the board, as Python values."""
     return content(written.board)

@@ -1,13 +1,12 @@
 import base64
 import logging
 import re
-from pathlib import Path
 
 import pytest
 
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
-from harness.report.figures import MAX_PAGE_BYTES, Gallery, copy_figures
+from harness.report.figures import Gallery, copy_figures
 from harness.report.page import write_page
 from tests.synthetic import RunSpec, board_of, picture, write_checksums, write_records
 
@@ -23,11 +22,11 @@ SPEC = RunSpec(
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> SuiteRecords:
+def records(tmp_path):
     return SuiteRecords(write_records(tmp_path / "suite", SPEC))
 
 
-def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: SuiteRecords):
+def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records):
     (path,) = copy_figures(records).files
     assert path == records.root / "leaderboard" / "figures" / "somebody_elses-3-0-0-centers.png"
     assert path.read_bytes() == picture("centres of somebody_elses/3/0/0")
@@ -36,14 +35,7 @@ def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: Sui
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_suite_whose_methods_draw_nothing_gets_no_folder(tmp_path: Path):
-    spec = RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2)
-    records = SuiteRecords(write_records(tmp_path / "suite", spec))
-    assert copy_figures(records) == Gallery((), ())
-    assert not (records.root / "leaderboard").exists()
-
-
-def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, caplog: pytest.LogCaptureFixture):
+def test_a_damaged_figure_is_left_out_with_a_warning(records, caplog):
     (path,) = copy_figures(records).files
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(b"<script>")
@@ -53,35 +45,18 @@ def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, capl
     assert not path.exists()
 
 
-def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords):
+def test_the_page_shows_the_figures_of_any_method(records):
     html = write_page(records, board_of(records.store)).read_text()
     shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
     assert f"<figcaption>{shown}</figcaption>" in html
     (source,) = re.findall(r'<img src="data:image/png;base64,([^"]*)"', html)
     assert base64.b64decode(source) == picture("centres of somebody_elses/3/0/0")
-    assert "beside this page" not in html.partition('id="figures"')[2].partition("</section>")[0]
 
 
-def test_a_caption_stays_text(records: SuiteRecords):
+def test_a_caption_stays_text(records):
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(picture('"><script>alert(1)</script>'))
     write_checksums(RunFolder(stored.parent.parent))
     html = write_page(records, board_of(records.store)).read_text()
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html
-
-
-def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    spec = RunSpec(methods={"a": 0.0, "b": 0.1}, labelled=(3,), seeds=2, patients=2, centers=frozenset({"a", "b"}))
-    records = SuiteRecords(write_records(tmp_path / "suite", spec))
-    assert MAX_PAGE_BYTES < 4_000_000
-    sizes = [len(picture(f"centres of {method}/3/0/0")) for method in "ab"]
-    monkeypatch.setattr("harness.report.figures.MAX_PAGE_BYTES", sum(sizes))
-    gallery = copy_figures(records)
-    captions = [caption for caption, _ in gallery.pictures]
-    assert captions == [f"{name} 3-labelled subset 0 seed 0: centres of {name}/3/0/0" for name in "ab"]
-    assert len(gallery.files) == 4
-    html = write_page(records, board_of(records.store)).read_text()
-    assert "the first 2 of 4, all are in figures/ beside this page" in html

@@ -1,14 +1,12 @@
 import re
 
 import pytest
-import yaml
 
 from harness.audit import Audit, Finding
 from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
-from harness.report.page import SCRIPTS, write_page
-from tests.report.trials import searched
+from harness.report.page import write_page
 from tests.synthetic import RunSpec, board_of, write_records
 
 SMALL = RunSpec(methods={"supervised": 0.0, "ua_mt": 0.2}, labelled=(3,), seeds=1, patients=4)
@@ -30,40 +28,15 @@ def test_everything_is_in_the_file(written):
     assert len(html) < 400_000
 
 
-def test_sections_and_their_headings(written):
-    ids = re.findall(r'<section id="([a-z]+)" aria-labelledby="[a-z]+-title">', written.html)
-    assert ids == ["answer", "results", "pairs", "curves", "patients", "worst", "budget", "audit", "again"]
-    assert re.findall(r'<a href="#([a-z]+)">', written.html) == ids
-    assert all(f'id="{name}-title"' in written.html for name in ids)
-    assert len(re.findall(r"<h1[ >]", written.html)) == 1
-
-
 def test_the_page_has_all_that_a_reader_must_know(written):
     for text in (
         MINI, INTERVAL, EMPTY_MASKS,
         "Unfinished: 1 of 14 runs are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
-        "300 device seconds a run, all stages counted", "n = 8 patients (16 volumes)",
-        "phantom v1 (checksum cccccccccc)",
-        "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard runs/phantom_mini --data DIR",
-        "Not checked when this page was written; <code>harness audit runs/phantom_mini</code> does.",
-        "12 ok, 1 failed, 1 missing",
+        "300 device seconds a run, all stages counted", "n = 8 patients (16 volumes)", "12 ok, 1 failed, 1 missing",
     ):  # fmt: skip
         assert text in written.html, text
     assert "nowhere" not in written.html, "names of hosts stay at home"
     assert "commit" in written.html
-
-
-def test_the_suite_comes_back_from_the_page(written):
-    (text,) = re.findall(r'<pre id="suite-yaml" tabindex="0">(.*?)</pre>', written.html, re.DOTALL)
-    assert yaml.safe_load(text)["name"] == "phantom_mini"
-    (kept,) = (written.store.root / "suites").glob("*.yaml")
-    assert text.strip() == written.store.suite_text(kept.stem).strip()
-
-
-def test_the_same_records_give_the_same_page(written):
-    again = write_page(SuiteRecords(written.store), searched(board_of(written.store)))
-    assert again == written.store.root / "leaderboard" / "index.html"
-    assert again.read_text() == written.html
 
 
 def test_hostile_text_stays_text(tmp_path):
@@ -104,9 +77,3 @@ def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     html = write_page(SuiteRecords(store), board_of(store)).read_text()
     sentence = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
     assert sentence in html
-
-
-def test_every_script_is_used():
-    from harness.report.page import ASSETS
-
-    assert {path.stem for path in ASSETS.glob("*.js")} == set(SCRIPTS)

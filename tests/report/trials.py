@@ -10,7 +10,6 @@ from harness.leaderboard.leaderboard import Leaderboard
 
 
 def trials() -> pd.DataFrame:
-    """Twenty of mc_net, one of which failed, and three of ua_mt."""
     points = [("mc_net", point) for point in range(20)] + [("ua_mt", point) for point in range(3)]
     usual = {
         "suite": "phantom_mini", "study": 0, "status": "ok", "useful_device_seconds": 60.0, "lost_device_seconds": 0.0,
@@ -25,5 +24,4 @@ def trials() -> pd.DataFrame:
 
 
 def searched(board: Leaderboard) -> Leaderboard:
-    """A leaderboard as if its suite had been searched by `trials`."""
     return replace(board, inputs=replace(board.inputs, search=trials()))

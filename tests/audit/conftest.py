@@ -1,7 +1,6 @@
 """The honest and the cheating methods, installed for this process and for those that tests start."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ __all__ = ["make_tiny", "one_thread", "training_plugin"]
 
 
 @pytest.fixture(scope="module")
-def plugin_folder(training_plugin: Path) -> Path:
-    """The plug-in of the training tests, and the cheats beside it."""
+def plugin_folder(training_plugin):
     shutil.copy(cheats.__file__, training_plugin / "cheats_plugin.py")
     kinds = [kind for kind in vars(cheats).values() if isinstance(kind, type) and issubclass(kind, cheats.Semi)]
     points = "".join(f"{kind.name} = cheats_plugin:{kind.__name__}\n" for kind in kinds if "name" in vars(kind))

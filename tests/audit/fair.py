@@ -20,7 +20,6 @@ CHECKSUM = "c" * 64
 
 
 def fair_suite(folder: Path) -> AuditedSuite:
-    """30 runs of 20 steps on ACDC: three methods x subsets x seeds, the fully supervised reference once a seed."""
     spec = RunSpec(
         labelled=(7,), subsets=3, seeds=3, phases=("ED",), missed_share=0.1, budget=Budget(steps=20), checksum=CHECKSUM
     )
@@ -31,7 +30,6 @@ def fair_suite(folder: Path) -> AuditedSuite:
 
 
 def _fair_run(run: SelectedRun) -> SelectedRun:
-    """As the engine leaves a run: tested on the published patients, the baseline without unlabelled images."""
     assert run.result is not None
     cases = cases_of(run)
     names = dict(zip(sorted(set(cases["patient"])), ACDC.splits["test"], strict=True))
@@ -58,7 +56,6 @@ def bend(
 
 
 def planned(suite: AuditedSuite, keep: Callable[[PlannedRun], bool]) -> AuditedSuite:
-    """The planned runs alone that `keep` wants, as if nothing else had been planned."""
     entries = [entry for entry in suite.selection.entries if keep(entry.planned_run)]
     selection = suite.selection.model_copy(update={"entries": entries})
     return replace(suite, selection=selection, runs=tuple(run for run in suite.runs if keep(run.planned_run)))
@@ -82,7 +79,6 @@ def seen(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
 
 
 def asked(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    """Other fields of what was asked; the run keeps its id."""
     return lambda run: replace(run, asked=run.asked.model_copy(update=update))
 
 
@@ -108,7 +104,6 @@ def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], Sel
 
 
 def trial(suite: AuditedSuite, method: str, steps: int, *, tested: bool = False, number: int = 0) -> AuditedRun:
-    """A run of a search that took so many steps."""
     run = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
     start = LedgerLine(kind="start", attempt=0, at="2026-11-02T10:00:00Z", environment="e")
     end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})

@@ -1,7 +1,5 @@
-import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +34,7 @@ UNSEEN = {23, 33}
 
 
 @pytest.fixture(scope="module")
-def fair(tmp_path_factory: pytest.TempPathFactory) -> AuditedSuite:
+def fair(tmp_path_factory):
     return fair_suite(tmp_path_factory.mktemp("fair"))
 
 
@@ -52,7 +50,7 @@ def broken(suite: AuditedSuite) -> set[int]:
     return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
 
 
-def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite):
+def test_a_fair_suite_holds_all_that_applies(fair):
     found = verdicts(fair)
     assert broken(fair) == set()
     left = {number for number, verdict in found.items() if verdict.status == "not applicable"}
@@ -61,7 +59,7 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite):
 
 
 @pytest.mark.parametrize(("count", "wrong"), [(None, set()), (10, set()), (2, {1})])
-def test_validation_patients_who_were_not_drawn_are_strangers(fair: AuditedSuite, count: int | None, wrong: set[int]):
+def test_validation_patients_who_were_not_drawn_are_strangers(fair, count, wrong):
     def validated_on_all_ten(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         patients = {"patients": ACDC.splits["val"]}
@@ -71,7 +69,7 @@ def test_validation_patients_who_were_not_drawn_are_strangers(fair: AuditedSuite
     assert broken(replace(fair, runs=tuple(map(validated_on_all_ten, fair.runs)))) == wrong
 
 
-def test_variants_are_entries_of_their_own(fair: AuditedSuite):
+def test_variants_are_entries_of_their_own(fair):
     def named(planned_run: PlannedRun) -> PlannedRun:
         return planned_run.model_copy(
             update={"entry": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
@@ -81,19 +79,14 @@ def test_variants_are_entries_of_their_own(fair: AuditedSuite):
     selection = fair.selection.model_copy(update={"entries": entries})
     runs = tuple(replace(run, planned_run=named(run.planned_run)) for run in fair.runs)
     found = verdicts(replace(fair, selection=selection, runs=runs))
-    assert {number: verdict.status for number, verdict in found.items()} == {
-        number: verdict.status for number, verdict in verdicts(fair).items()
-    }
+    assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
     evidence = " ".join(line for verdict in found.values() for line in verdict.evidence)
-    assert "labelled-only baseline plain" in evidence
-    assert "no_ramp: " in evidence
-    assert "ua_mt: " not in evidence
+    assert ("no_ramp: " in evidence, "ua_mt: " in evidence) == (True, False)
 
 
-def test_windows_at_other_steps_are_another_test(fair: AuditedSuite):
+def test_windows_at_other_steps_are_another_test(fair):
     volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
     suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
-    assert judged(suite, 24).evidence[0].startswith("the test: windows at the field's steps, as predicted, surface ")
     assert judged(bend(suite, engine(window_stride=(9, 9, 2))), 24).status == "not held"
 
 
@@ -103,23 +96,19 @@ def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuit
     return replace(fair, runs=tuple(ran(budget(run)) for run in fair.runs))
 
 
-def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite):
-    assert any("budget is in steps" in line for line in judged(fair, 16).evidence)
+def test_runs_of_one_work_ran_at_one_speed(fair):
     suite = timed(fair, 1000)
     near = bend(suite, result(stage_steps={"train": 1200}))
     assert judged(near, 16).status == "held"
-    said = "20% (ua_mt, 7 labelled, stage train: 3.33 to 4 steps a device-second)"
-    assert any(line.endswith(said) for line in judged(near, 16).evidence)
     for steps in (1300, 700):
         far = judged(bend(suite, result(stage_steps={"train": steps})), 16)
         assert far.status == "not held"
         assert [run.id for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1"] == list(far.runs)
     short = judged(bend(timed(fair, 99), result(stage_steps={"train": 10})), 16)
     assert short.status == "held"
-    assert any("no two runs differ" in line for line in short.evidence)
 
 
-def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite):
+def test_entries_on_hosts_of_their_own_cannot_be_compared(fair):
     def on(run: SelectedRun, host: str) -> SelectedRun:
         return result(shown={"host": host})(run)
 
@@ -132,14 +121,7 @@ def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite):
     assert one_speed(linked.finished).status == "held"
 
 
-def test_what_is_not_there_is_called_so(fair: AuditedSuite):
-    assert "no run has finished" in one_speed([]).evidence[0]
-    imported = replace(fair, runs=tuple(replace(run, trace=None) for run in fair.runs))
-    assert judged(imported, 14).evidence[0].startswith("not recorded: history.parquet")
-
-
 def first(missed: bool, run: SelectedRun) -> int:
-    """Number of the first row where a structure was missed, or was not."""
     cases = cases_of(run)
     return int(cases.index[cases["missed"] == missed][0])
 
@@ -171,8 +153,6 @@ def spent(**update: float) -> Change:
 
 
 def validated(value: object, field: str = "dice") -> Change:
-    """Another Dice, or other patients, in the first validation."""
-
     def change(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         first, *rest = run.result.validations
@@ -217,6 +197,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "undeclared mixing": (seen(images_mixed=1, images_altered=3, declared=("altered",)), {20}),
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
+    "a failure without a reason": (result(status="failed", failure=None), {30}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25, 27}),
@@ -235,7 +216,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
 
 
 @pytest.mark.parametrize("name", BENT)
-def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite):
+def test_bending_a_record_breaks_the_rule_about_it(name, fair):
     change, expected = BENT[name]
     bent = bend(fair, change)
     found = verdicts(bent)
@@ -247,9 +228,7 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
 
 
 @pytest.mark.parametrize(("annotated", "status"), [(7, "held"), (70, "not held"), (None, "not applicable")])
-def test_the_reference_by_another_name_is_no_copy(
-    annotated: int | None, status: str, fair: AuditedSuite, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_reference_by_another_name_is_no_copy(annotated, status, fair, monkeypatch):
     monkeypatch.setattr(reporting, "count_annotated", lambda _: annotated)
     reference = next(run for run in fair.finished if str(run.planned_run) == "supervised_full/all/0/1")
     sha256 = reference.result.weights_sha256
@@ -258,7 +237,7 @@ def test_the_reference_by_another_name_is_no_copy(
     assert judged(bend(fair, result(weights_sha256=sha256)), 28).status == "not held", "it saw unlabelled images"
 
 
-def test_copied_weights_are_found(fair: AuditedSuite):
+def test_copied_weights_are_found(fair):
     (original,) = [run for run in fair.runs if str(run.planned_run) == "mc_net/7/0/1"]
     assert original.result is not None
     sha256 = original.result.weights_sha256
@@ -278,7 +257,7 @@ PLANNED: dict[str, tuple[Callable[[PlannedRun], bool], set[int], int, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_what_was_planned_is_even_and_has_its_references(name: str, fair: AuditedSuite):
+def test_what_was_planned_is_even_and_has_its_references(name, fair):
     keep, violated, number, words = PLANNED[name]
     suite = planned(fair, keep)
     assert broken(suite) == violated
@@ -292,7 +271,7 @@ def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
     return replace(fair, runs=tuple(sampled(bend(run)) if run.entry == entry else run for run in fair.runs))
 
 
-def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSuite):
+def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair):
     baseline = verdicts(strong("supervised", fair))
     assert (baseline[19].status, "supervised declares nnunet" in " ".join(baseline[19].evidence)) == ("held", True)
     assert baseline[23].status != "not held"
@@ -302,23 +281,13 @@ def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSu
 
 
 def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
-    """Runs of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
     names = [Trial(entry=run.asked.method, study=0, point=k, varied={}, run=run.id) for k, run in enumerate(trials)]
     trials_of_search = Trials(suite_hash=fair.selection.suite_hash, trials=names)
     return replace(fair, others=tuple(trials), search=trials_of_search)
 
 
-def test_equal_searches_hold(fair: AuditedSuite):
-    even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [10] * 16})
-    found = judged(even, 7)
-    assert (found.status, broken(even)) == ("held", set())
-    assert found.evidence[1:] == (
-        "mc_net: 16 runs, 160.0 steps", "supervised: 8 runs, 160.0 steps", "ua_mt: 8 runs, 160.0 steps",
-    )  # fmt: skip
-
-
-def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite):
+def test_a_trial_that_diverged_counts_with_its_budget(fair):
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [20] * 7 + [3]})
     assert broken(even) == {7}
     last = even.others[-1]
@@ -327,16 +296,14 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite):
     failed = replace(last, asked=budget, result=last.result.model_copy(update={"status": "failed"}))
     diverged = replace(even, others=(*even.others[:-1], failed))
     assert broken(diverged) == set()
-    assert "mc_net: 8 runs, 143.0 steps, 1 of them failed" in judged(diverged, 7).evidence
 
 
-@pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
-                                   {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
-def test_unequal_searches_are_a_violation(steps: dict[str, list[int]], fair: AuditedSuite):
-    assert broken(search(fair, steps)) == {7}
+@pytest.mark.parametrize(("supervised", "ua_mt", "wrong"), [(8, 8, set()), (0, 8, {7}), (8, 9, {7})])
+def test_searches_cost_alike(supervised, ua_mt, wrong, fair):
+    assert broken(search(fair, {"supervised": [20] * supervised, "ua_mt": [20] * ua_mt, "mc_net": [10] * 16})) == wrong
 
 
-def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite):
+def test_a_search_that_touched_the_test_split_is_a_violation(fair):
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
     assert "a run of the search was tested" in judged(tested, 5).evidence[1]
@@ -346,9 +313,7 @@ def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite)
     ("device_type", "seconds", "violation"),
     [("cpu", 0.29, False), ("cpu", 0.31, True), ("cpu", -0.31, True), ("cuda", 2.9, False), ("cuda", 3.1, True)],
 )
-def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
-    device_type: str, seconds: float, violation: bool, fair: AuditedSuite
-):
+def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(device_type, seconds, violation, fair):
     def change(run: SelectedRun) -> SelectedRun:
         run = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(run))
         return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(run))
@@ -358,7 +323,7 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
     assert (judged(alone, 10).status == "not held") is violation
 
 
-def test_a_suite_in_which_nothing_ran_is_no_violation(fair: AuditedSuite):
+def test_a_suite_in_which_nothing_ran_is_no_violation(fair):
     found = verdicts(replace(fair, runs=()))
     assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
     assert {number for number, verdict in found.items() if verdict.status == "held"} == {3, 4, 5, 30}
@@ -376,17 +341,7 @@ def test_a_rate_follows_its_schedule_or_does_not():
     assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0
 
 
-def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite):
-    def constant(run: SelectedRun) -> SelectedRun:
-        settings = run.asked.engine.optimiser.model_copy(update={"schedule": "constant"})
-        return engine(optimiser=settings)(run) if run.entry == "mc_net" else run
-
-    declared = replace(fair, runs=tuple(map(constant, fair.runs)))
-    assert broken(declared) == set()
-    assert "mc_net declares optimiser.schedule = constant" in judged(declared, 21).evidence
-
-
-def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path):
+def test_tables_need_patients_and_intervals(fair, tmp_path):
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     whole, bare = "entry,dice,dice_low,dice_high,n_patients", "entry,dice,n_patients"
@@ -395,28 +350,16 @@ def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path):
         assert judged(replace(fair, root=tmp_path), 32).status == status
 
 
-def failed(kind: str | None) -> Change:
-    failure = None if kind is None else Failure.model_validate({"kind": kind, "reason": "the loss became NaN"})
-    return result(status="failed", failure=failure)
-
-
-def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite):
-    verdict = judged(bend(fair, failed("nan")), 30)
-    first, second = verdict.evidence
-    assert (verdict.status, first) == ("held", "29 finished, 1 failed, 0 to run, of 30 runs in selection.json")
-    assert re.fullmatch(r"ua_mt/7/0/1 \(runs/\w+\)/result\.json: nan, the loss became NaN", second)
-    assert broken(bend(fair, failed(None))) == {30}
-
-
 @pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
-def test_a_table_that_hides_a_failure_is_a_violation(count: str, status: str, fair: AuditedSuite, tmp_path: Path):
+def test_a_table_that_hides_a_failure_is_a_violation(count, status, fair, tmp_path):
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
-    assert judged(replace(bend(fair, failed("nan")), root=tmp_path), 30).status == status
+    bent = bend(fair, result(status="failed", failure=Failure(kind="nan", reason="NaN")))
+    assert judged(replace(bent, root=tmp_path), 30).status == status
 
 
-def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite):
+def test_a_failure_that_was_tried_again_is_named(fair):
     def again(run: SelectedRun) -> SelectedRun:
         before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
         later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
@@ -425,7 +368,7 @@ def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite):
     assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in judged(bend(fair, again), 30).evidence[1]
 
 
-def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite):
+def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair):
     def rate(run: SelectedRun) -> SelectedRun:
         return engine(optimiser=run.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(run)
 
@@ -439,5 +382,4 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
     ]
     found = judged(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})), 21)
     assert found.status == "held"
-    assert found.evidence[0].startswith(f"{len({run.entry for run in fair.runs})} methods, 1 with settings")
     assert "ua_mt study 1 declares optimiser.learning_rate = 0.02" in found.evidence

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from tests.synthetic import RunSpec, write_checksums, write_records
 
 
 @pytest.fixture(scope="module")
-def spaced(tmp_path_factory: pytest.TempPathFactory) -> AuditedSuite:
+def spaced(tmp_path_factory):
     suite = fair_suite(tmp_path_factory.mktemp("fair"))
     return replace(suite, runs=tuple(map(in_mm, suite.runs)))
 
@@ -29,7 +28,6 @@ def in_mm(run: SelectedRun) -> SelectedRun:
 def without(
     run: SelectedRun, volumes: int, classes: int = 3, columns: tuple[str, ...] = tuple(MILLIMETRES)
 ) -> SelectedRun:
-    """The first volumes, and the first classes of each, without millimetres."""
     cases = cases_of(run)
     names = sorted(set(cases["case"]))[:volumes], sorted(set(cases["class_name"]))[:classes]
     gone = cases["case"].isin(names[0]) & cases["class_name"].isin(names[1])
@@ -44,22 +42,20 @@ def judged(suite: AuditedSuite, volumes: int) -> Verdict:
 @pytest.mark.parametrize(
     ("volumes", "words"), [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (20, "in 20)")]
 )
-def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int, words: str):
+def test_volumes_of_unknown_size_are_counted(spaced, volumes, words):
     verdict = judged(spaced, volumes)
     assert verdict.status == "held"
     assert words in verdict.evidence[0]
 
 
 @pytest.mark.parametrize(("volumes", "classes", "columns"), [(20, 3, MILLIMETRES), (1, 1, ["asd_mm"])])
-def test_one_run_without_what_others_have_breaks_the_rule(
-    spaced: AuditedSuite, volumes: int, classes: int, columns: list[str]
-):
+def test_one_run_without_what_others_have_breaks_the_rule(spaced, volumes, classes, columns):
     verdict = whole_volumes.judge(bend(spaced, lambda run: without(run, volumes, classes, tuple(columns))))
     assert verdict.status == "not held"
     assert "ua_mt/7/0/1" in verdict.evidence[0]
 
 
-def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path):
+def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path):
     store = write_records(tmp_path / "s", RunSpec(spacing_mm=1.5))
     (whole,) = read_input(SuiteRecords(store)).comparisons
     assert whole.cases["hd95_mm"].notna().all()

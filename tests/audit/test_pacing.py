@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.api.errors import RecordError
 from harness.audit import Finding, audit
 from harness.data.cache import Cache
 from harness.execution.inline import run_inline
-from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration, EntryCost, StageCost
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
@@ -18,8 +16,6 @@ from harness.train import calibrate as calibrating
 from harness.train.run import RunSettings
 from harness.train.stop import StopFlag
 from tests.synthetic import edit_record
-from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +27,7 @@ def in_this_process(unit: Run, runs: Sequence[Run], cache: Cache, _stop: StopFla
 
 
 @pytest.fixture(scope="module")
-def paced(make_tiny: MakeTiny) -> Tiny:
+def paced(make_tiny):
     """Calibrated and trained for real: three seeds, so that each cell has more than 30 supervised steps beside it."""
     names = sorted(HONEST | CHEATS)
     small = {"budget": {"reference_steps": 24}, "engine": {"batch_size": 2}}
@@ -56,7 +52,7 @@ def entries_of(store: Path, runs: Sequence[str]) -> set[str]:
     return {entry.planned_run.entry for entry in SuiteFolder.open(store).selection().entries if entry.run in runs}
 
 
-def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: Tiny):
+def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced):
     finding = rule_35(paced.store)
     assert finding.status == "not held"
     assert entries_of(paced.store, finding.runs) >= CHEATS
@@ -67,18 +63,12 @@ def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: 
     assert max(abs(deviations[name]) for name in HONEST) < 25.0, deviations
 
 
-def test_they_are_in_no_table(paced: Tiny):
-    runs = build_leaderboard(SuiteRecords.open(paced.store)).inputs.comparisons[0].runs
-    assert set(runs[runs["entry"].isin(CHEATS)]["status"]) == {"unfit"}
-
-
 @pytest.fixture
-def copied(paced: Tiny, tmp_path: Path) -> SuiteFolder:
+def copied(paced, tmp_path):
     return SuiteFolder.open(Path(shutil.copytree(paced.store, tmp_path / "tiny")))
 
 
 def dearer(cost: EntryCost) -> EntryCost:
-    """Five times the cost, sealed anew: what the lazy method does in truth."""
     stages = [
         stage.model_copy(update={"pairs": tuple((reference, 5 * own) for reference, own in stage.pairs)})
         for stage in cost.stages
@@ -86,7 +76,7 @@ def dearer(cost: EntryCost) -> EntryCost:
     return EntryCost.of(cost.key, stages)
 
 
-def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(copied: SuiteFolder):
+def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(copied):
     (known,) = copied.calibrations()
     entries = tuple(dearer(cost) if cost.key.method == "cheat_lazy" else cost for cost in known.entries)
     copied.write_calibration(Calibration(header=known.header, entries=entries))
@@ -96,16 +86,9 @@ def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(c
     assert "calibrations/ lacks the costs that run.json names: removed, or edited by hand" in finding.evidence[0]
 
 
-def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied: SuiteFolder):
+def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied):
     (path,) = (copied.root / "calibrations").glob("*.json")
     edit_record(path, lambda content: content["header"]["fingerprint"].update(device_model="Another"))
     assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
     path.unlink()
     assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
-
-
-def test_edited_samples_are_no_record(copied: SuiteFolder):
-    (path,) = (copied.root / "calibrations").glob("*.json")
-    edit_record(path, lambda content: content["entries"][0]["stages"][0]["pairs"].pop())
-    with pytest.raises(RecordError, match="are not those that were measured: their digest is another"):
-        audit(SuiteRecords.open(copied.root))

@@ -1,8 +1,5 @@
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -10,12 +7,9 @@ from harness.api.errors import AuditError
 from harness.audit import Audit, Finding, audit
 from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Observed
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings
-from tests.support import call_cli, command_environment
-from tests.synthetic import write_records
-from tests.train.fixtures import MakeTiny
+from tests.support import call_cli
 from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
@@ -44,14 +38,14 @@ def train(tiny: Tiny) -> SuiteFolder:
 
 
 @pytest.fixture(scope="module")
-def cheated(make_tiny: MakeTiny) -> Tiny:
+def cheated(make_tiny):
     tiny = make_tiny({name: {} for name in (*HONEST, *CAUGHT)}, budget={"steps": 12})
     train(tiny)
     return tiny
 
 
 @pytest.fixture(scope="module")
-def audited_suite(cheated: Tiny) -> Audit:
+def audited_suite(cheated):
     return audit(SuiteRecords.open(cheated.store))
 
 
@@ -64,56 +58,20 @@ def planned_run(method: str) -> str:
 
 
 @pytest.mark.parametrize("method", CAUGHT)
-def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, audited_suite: Audit):
+def test_each_cheat_is_caught_by_its_rule(method, cheated, audited_suite):
     run = cheated.folder(planned_run(method)).id
     accusing = {finding.number for finding in audited_suite.findings if run in finding.runs}
     assert accusing == {CAUGHT[method]}
     assert finding(audited_suite, CAUGHT[method]).status == "not held"
 
 
-def test_nobody_else_is_accused(cheated: Tiny, audited_suite: Audit):
+def test_nobody_else_is_accused(cheated, audited_suite):
     honest = {cheated.folder(planned_run(method)).id for method in HONEST}
     assert {run for finding in audited_suite.findings for run in finding.runs}.isdisjoint(honest)
     assert {finding.number for finding in audited_suite.violations} == set(CAUGHT.values())
 
 
-def test_the_evidence_names_run_file_and_figures(cheated: Tiny, audited_suite: Audit):
-    for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
-        (line,) = [text for text in finding(audited_suite, 5).evidence if text.startswith(method)]
-        assert f"(runs/{cheated.folder(planned_run(method)).id[:10]})/ledger.jsonl" in line
-        assert re.search(r"\d+ test access violations?, the first: .*test", line)
-    by_method = {text.partition("/")[0]: text for text in finding(audited_suite, 20).evidence}
-    assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
-    assert re.search(r"compared images were mixed, declared is altered", by_method["cheat_pastes"])
-    assert re.search(r"declared is mixed, none of \d+ compared images was", by_method["cheat_boasts"])
-    threads = next(text for text in finding(audited_suite, 11).evidence if text.startswith("cheat_other_thread"))
-    used, charged = map(float, re.findall(r"([\d.]+) (?:CPU-seconds|charged)", threads))
-    assert used > 2 * charged
-
-
-def test_what_is_seen_of_images_is_what_happened(cheated: Tiny):
-    """Of 4 images in each of the 4 watched steps (the first, and one after each validation but the last)."""
-    seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
-    assert {(observation.steps, sum(observation.images.values())) for observation in seen.values()} == {(4, 16)}
-    nothing = {method for method, observation in seen.items() if observation.images["same"] == 16}
-    altering = {"cheat_open", "cheat_noisy", "cheat_late_noise", "cheat_in_place", "cheat_pastes"}
-    assert nothing == {*HONEST, *CAUGHT} - altering
-    late = seen["cheat_late_noise"].images
-    assert late == {"same": 12, "mixed": 0, "altered": 4}, "half of the images, half the time"
-    assert seen["cheat_pastes"].images == {"same": 0, "mixed": 16, "altered": 0}
-    assert seen["cheat_open"].images == seen["cheat_noisy"].images == {"same": 0, "mixed": 0, "altered": 16}
-    assert {method for method, observation in seen.items() if observation.validations_that_trained} == {
-        "cheat_trains_at_validations"
-    }
-
-
-def observed(tiny: Tiny, method: str) -> Observed:
-    result = tiny.folder(planned_run(method)).require_result()
-    assert result.observed is not None
-    return result.observed
-
-
-def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audited_suite: Audit):
+def test_the_command_line_ends_with_76_and_says_which_rules(cheated, audited_suite):
     done = call_cli("audit", cheated.runs / "tiny", "--json")
     assert done.returncode == AuditError.exit_code == 76
     assert "Traceback" not in done.stderr
@@ -123,7 +81,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audit
     assert Audit.model_validate(json.loads(done.stdout)) == audited_suite
 
 
-def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny):
+def test_an_honest_suite_holds_every_rule_that_applies(make_tiny):
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
     done = call_cli("audit", tiny.runs / "tiny", code=0)
@@ -134,7 +92,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny):
     assert (audited.runs, audited.finished) == (4, 4)
 
 
-def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny):
+def test_who_overspends_is_caught_with_figures(make_tiny):
     """A budget of 0.4 device-seconds, of which 0.36 are gone when the last stage starts and takes 0.5."""
     tiny = make_tiny({"cheat_semi": {}, "cheat_long_start": {}}, budget={"device_seconds": 0.4})
     audited = audit(SuiteRecords(train(tiny)))
@@ -147,15 +105,3 @@ def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny):
     assert spent == pytest.approx(0.86, abs=0.1)
     assert extra == pytest.approx(spent - amount, abs=0.002)
     assert allowed < 0.1
-
-
-def test_reading_records_loads_no_torch(tmp_path: Path):
-    store = write_records(tmp_path / "s")
-    code = (
-        "import sys; from pathlib import Path; from harness.audit import audit; "
-        "from harness.records.reader import SuiteRecords\n"
-        f"audit(SuiteRecords.open(Path({str(store.root)!r})))\n"
-        "sys.exit(bool({'torch', 'ray', 'mlflow'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, env=command_environment())
-    assert done.returncode == 0, done.stderr

@@ -14,7 +14,6 @@ def plain(text: str) -> str:
 
 
 def items() -> list[tuple[int, str]]:
-    """Number and text of each rule on the page, in order."""
     found = re.split(r"^(\d+)\. ", RULES_PART, flags=re.MULTILINE)[1:]
     return [(int(number), plain(text.split("\n## ")[0])) for number, text in zip(found[::2], found[1::2], strict=True)]
 

@@ -27,7 +27,7 @@ def plan_of(loaded: LoadedSuite) -> Plan:
     return make_plan(loaded, unprepared(dataset_of(loaded)))
 
 
-def test_rung_by_rung_and_seeds_outermost_on_each(tmp_path: Path):
+def test_rung_by_rung_and_seeds_outermost_on_each(tmp_path):
     plan = plan_of(load(tmp_path, "{ladder: [500, 2000]}"))
     assert [training.name for training in plan.trainings()] == [
         f"{entry}/3/0/{seed}/{rung}" for rung in (500, 2000) for seed in (0, 1) for entry in ("supervised", "ua_mt")
@@ -36,34 +36,26 @@ def test_rung_by_rung_and_seeds_outermost_on_each(tmp_path: Path):
     assert str(plan.budget) == "500, 2000 reference steps"
 
 
-def test_a_rung_is_a_plain_budget_and_so_are_its_ids(tmp_path: Path):
+def test_a_rung_is_a_plain_budget_and_so_are_its_ids(tmp_path):
     ladder = plan_of(load(tmp_path, "{ladder: [500, 2000]}"))
     plain = plan_of(load(tmp_path, "{reference_steps: 500}", "plain"))
     assert {run.id for run in plain.runs} == {run.id for run in ladder.at_rung(500).runs}
     assert {run.id for run in plain.runs} < {run.id for run in ladder.runs}
 
 
-def test_one_rung_limits_what_runs_and_not_what_is_selected(tmp_path: Path):
+def test_one_rung_limits_what_runs_and_not_what_is_selected(tmp_path):
     plan = plan_of(load(tmp_path, "{ladder: [500, 2000]}")).at_rung(2000)
     assert {run.budget.reference_steps for run in plan.runs} == {2000}
     assert len(plan.selection_entries()) == 8
     assert {entry.planned_run.entry for entry in plan.selection_entries() if entry.baseline} == {"supervised"}
 
 
-@pytest.mark.parametrize(
-    ("budget", "words"),
-    [
-        ("{ladder: [500, 2000]}", "there is no rung 600; its rungs are 500, 2000"),
-        ("{steps: 100}", "there is no rung 600; it has no ladder"),
-    ],
-)
-def test_another_rung_is_refused_with_the_list(tmp_path: Path, budget: str, words: str):
-    plan = plan_of(load(tmp_path, budget))
-    with pytest.raises(UsageError, match=rf"steps_up\.yaml:7: budget: {words}"):
-        plan.at_rung(600)
+def test_another_rung_is_refused_with_the_list(tmp_path):
+    with pytest.raises(UsageError, match=r"yaml:7: budget: there is no rung 600; its rungs are 500, 2000"):
+        plan_of(load(tmp_path, "{ladder: [500, 2000]}")).at_rung(600)
 
 
-def test_a_search_has_no_ladder(tmp_path: Path):
+def test_a_search_has_no_ladder(tmp_path):
     path = load(tmp_path, "{ladder: [500, 2000]}").path
     search = "search: {trials: 2, budget: {ladder: [50, 60]}, labelled: 3, subset: 7, seed: 9}\n"
     path.write_text(path.read_text() + search)

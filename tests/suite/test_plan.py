@@ -39,12 +39,11 @@ def refusal(folder: Path, changes: dict[str, Any]) -> str:
 
 
 def ua_mt(name: str, value: object) -> dict[str, Any]:
-    """A suite whose only method has one parameter set."""
     return {"methods": {"ua_mt": {"params": {name: value}}}}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
-def test_every_shipped_suite_can_be_planned(name: str):
+def test_every_shipped_suite_can_be_planned(name):
     loaded = load_suite(name)
     dataset = load_dataset(loaded.suite.dataset)
     assert make_plan(loaded, unprepared(dataset)).trainings()
@@ -56,7 +55,7 @@ def ids(plan: Plan) -> set[str]:
     return {run.id for run in plan.runs}
 
 
-def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_reference_once_a_seed(tmp_path: Path):
+def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_reference_once_a_seed(tmp_path):
     planned_runs = [
         (p.planned_run.seed, p.planned_run.subset, p.planned_run.labelled, p.planned_run.entry)
         for p in plan_of(tmp_path).finals
@@ -70,7 +69,7 @@ def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_referen
     assert planned_runs == expected
 
 
-def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path):
+def test_a_run_holds_all_that_determines_its_numbers(tmp_path):
     run = next(run for run in plan_of(tmp_path).runs if (run.method, run.labelled) == ("ua_mt", 7))
     assert run.params["consistency"] == 0.2
     assert run.params["ema_decay"] == 0.99, "defaults are filled in"
@@ -79,7 +78,7 @@ def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path):
     assert (run.role, run.method_version, run.protocol_version) == ("final", 1, 3)
 
 
-def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path):
+def test_an_id_is_the_digest_of_the_canonical_record(tmp_path):
     for run in plan_of(tmp_path).runs:
 
         def without_none(value: Any) -> Any:
@@ -132,7 +131,7 @@ def test_a_parameter_that_is_added_later_leaves_ids_alone():
     ],
     ids=str,
 )
-def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp_path: Path):
+def test_asking_for_more_leaves_what_there_is_alone(changes, tmp_path):
     before = ids(plan_of(tmp_path))
     assert ids(plan_of(tmp_path, changes)) >= before
 
@@ -149,7 +148,7 @@ def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp
     ],
     ids=str,
 )
-def test_what_determines_numbers_makes_another_run(changes: dict[str, Any], tmp_path: Path):
+def test_what_determines_numbers_makes_another_run(changes, tmp_path):
     assert not ids(plan_of(tmp_path, changes)) & ids(plan_of(tmp_path))
 
 
@@ -163,7 +162,7 @@ def test_what_determines_numbers_makes_another_run(changes: dict[str, Any], tmp_
         ({"params": {"consistency": 0.2}, "engine": {"optimiser": {"nesterov": True}}}, False),
     ],
 )
-def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any], same: bool, tmp_path: Path):
+def test_settings_of_one_method_change_that_method_alone(settings, same, tmp_path):
     before = plan_of(tmp_path)
     after = plan_of(tmp_path, {"methods": {**SUITE["methods"], "ua_mt": settings}})
 
@@ -174,22 +173,11 @@ def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any
     assert (of(after, lambda name: name == "ua_mt") == of(before, lambda name: name == "ua_mt")) is same
 
 
-def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path):
-    plan = plan_of(tmp_path)
-    selection = plan.selection()
-    assert (selection.rule, selection.suite_hash) == ("default", plan.loaded.suite.hash)
-    assert [entry.planned_run for entry in selection.entries] == [p.planned_run for p in plan.finals]
-    for entry, planned in zip(selection.entries, plan.finals, strict=True):
-        assert (entry.run, entry.params) == (planned.run.id, planned.run.params)
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "text", "words"),
     [
-        ({"methods": {"ua_mtt": None}}, "methods.ua_mtt", "ua_mtt:", "did you mean 'ua_mt'?"),
         ({"dataset": "phantoms"}, "dataset", "dataset:", "did you mean 'phantom'?"),
         ({"labelled": [3, 24]}, "labelled.1", "- 24", "24 labelled patients leave no unlabelled ones"),
-        ({"labelled": [500]}, "labelled.0", "- 500", "phantom trains on 24 patients"),
         ({"preprocessing": {"size": [32, 32, 32]}}, "preprocessing.size", "size:", "2D, so size has 2 numbers"),
         *(
             ({"engine": {name: [9, 9, 2]}}, f"engine.{name}", f"{name}:", "phantom is 2D: slices are")
@@ -197,24 +185,14 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path):
         ),
         (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "multiple of 2"),
-        (ua_mt("noise", float("nan")), "methods.ua_mt.params.noise", "noise:", "finite"),
         ({"methods": {"bcp": {"engine": {"loss": "nnunet"}}}}, "methods.bcp.engine.loss", "loss:", "a loss of its own"),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_refusals_name_line_and_field(changes: dict[str, Any], field: str, text: str, words: str, tmp_path: Path):
+def test_refusals_name_line_and_field(changes, field, text, words, tmp_path):
     message = refusal(tmp_path, changes)
     path = tmp_path / "small.yaml"
     lines = path.read_text().splitlines()
     (line,) = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
     assert message.startswith(f"{path}:{line}: {field}: ")
     assert words in message
-
-
-def test_all_training_patients_but_one_may_be_labelled(tmp_path: Path):
-    assert plan_of(tmp_path, {"labelled": [23]}).runs
-
-
-def test_a_plan_touches_no_disk(tmp_path: Path):
-    plan_of(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]

@@ -38,8 +38,7 @@ good_instance = 7
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the search path, as site-packages is."""
+def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -66,7 +65,7 @@ def test_every_file_of_methods_and_benchmarks_is_found():
     assert {load_dataset(name).name for name in datasets} == datasets
 
 
-def test_an_installed_packages_entry_points_are_found(site: Path):
+def test_an_installed_packages_entry_points_are_found(site):
     install(site)
     assert method_sources()["tiny_staged"].origin == "tiny-plugin (tiny_plugin:Staged)"
     assert load_method("tiny_staged").__module__ == "tiny_plugin"
@@ -74,50 +73,30 @@ def test_an_installed_packages_entry_points_are_found(site: Path):
     assert "ua_mt" in method_sources()
 
 
-def test_finding_imports_nothing(site: Path):
+def test_finding_imports_nothing(site):
     package(site, "explosive", "raise SystemExit('imported')", "boom = explosive:Boom")
     assert method_sources()["boom"].target == "explosive:Boom"
 
 
-def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path):
+def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site):
     package(site, "second_ua", METHOD, "ua_mt = second_ua:Good")
     with pytest.raises(UsageError, match=r"'ua_mt' is defined twice.*methods/ua_mt\.py.*extra \(second_ua:Good\)"):
         load_method("ua_mt")
     assert load_method("supervised").name == "supervised"
 
 
-def test_a_dataset_may_have_the_name_of_a_method(site: Path):
-    package(site, "twin", METHOD, datasets="ua_mt = twin:Data")
-    assert "ua_mt" in dataset_sources()
-    assert load_method("ua_mt").__module__ == "methods.ua_mt"
-
-
 @pytest.mark.parametrize(
     ("point", "found"),
     [
-        ("good = plug_one:Absent", 0),
         ("good = plug_one:AlsoHere", 0),  # its name is another one
         ("no_method = plug_one:NoMethod", 1),
     ],
 )
-def test_an_entry_point_without_its_class_is_refused(point: str, found: int, site: Path):
+def test_an_entry_point_without_its_class_is_refused(point, found, site):
     package(site, "plug_one", METHOD, point)
     name = point.partition(" ")[0]
     with pytest.raises(UsageError, match=rf"extra \(plug_one:.*expected exactly one Method class.*found {found}"):
         load_method(name)
-
-
-def test_an_entry_point_may_name_the_module_alone(site: Path):
-    package(site, "plug_two", METHOD, "good = plug_two")
-    assert load_method("good").__name__ == "Good"
-
-
-def test_a_package_that_cannot_be_imported_is_named(site: Path):
-    package(site, "plug_three", "import a_package_that_nobody_has", "good = plug_three:Good\nbad = absent_module:Bad")
-    with pytest.raises(UsageError, match=r"extra \(plug_three:Good\).*a_package_that_nobody_has"):
-        load_method("good")
-    with pytest.raises(UsageError, match=r"extra \(absent_module:Bad\).*absent_module"):
-        load_method("bad")
 
 
 BROKEN = {
@@ -126,7 +105,6 @@ BROKEN = {
     "def f():\n    raise KeyError('x')\nf()": r"cannot be imported: KeyError: 'x' \(MODULE\.py:2\)",
     METHOD
     + "class Bad(Base):\n    name = 'bad'\n    Params = {'weight': 1.0}": r"Bad\.Params is a dict; make it a sub",
-    METHOD + "class Bad(Base):\n    name = 'bad'\n    Params = int": r"Bad\.Params is the class int; make it a sub",
     METHOD
     + "class Bad(Base):\n    name = 'bad'\n    def __init__(self, task): ...": r"Bad\.__init__ must take \(self, ta",
     METHOD + "class Bad(Method):\n    name = 'bad'\n    def __init__(self, task, params): ...": (
@@ -136,7 +114,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN)))
-def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number: int, site: Path):
+def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number, site):
     """Modules have names of their own: Python remembers a failed import no more, but a good one."""
     text, said = list(BROKEN.items())[number]
     module = f"broken_{number}"
@@ -148,7 +126,7 @@ def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number:
     assert "ua_mt" in {kind.name for kind in methods}
 
 
-def test_a_broken_dataset_harms_no_other(site: Path):
+def test_a_broken_dataset_harms_no_other(site):
     package(site, "broken_data", "1 / 0", datasets="bad = broken_data:Data")
     datasets, broken = load_datasets()
     assert "phantom" in {dataset.name for dataset in datasets}
@@ -158,16 +136,12 @@ def test_a_broken_dataset_harms_no_other(site: Path):
 def test_a_typo_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match=r"unknown method 'ua-mt'; did you mean 'ua_mt'\?"):
         load_method("ua-mt")
-    with pytest.raises(UsageError, match=r"unknown dataset 'adcd'; did you mean 'acdc'\?"):
-        load_dataset("adcd")
-    with pytest.raises(UsageError, match=r"unknown method 'zzzzzz'; there are: .*mc_net.*supervised"):
-        load_method("zzzzzz")
     for inside in ("methods.ua_mt", "parts", "nets", "__init__", ""):
         with pytest.raises(UsageError, match="unknown method"):
             load_method(inside)
 
 
-def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path):
+def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site):
     from harness.data.locate import cache_name
 
     install(site)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -9,7 +7,7 @@ from harness.suite.load import SUITES
 
 @pytest.mark.parametrize("like", sorted(path.stem for path in SUITES.glob("*.yaml")))
 @pytest.mark.parametrize("methods", [[], ["own", "own_too"]])
-def test_a_copy_differs_by_its_name_and_methods_alone(like: str, methods: list[str], tmp_path: Path):
+def test_a_copy_differs_by_its_name_and_methods_alone(like, methods, tmp_path):
     """And by a calibration, which lacks the new methods."""
     made = yaml.safe_load(new_suite("mine", methods, tmp_path, like).read_text())
     source = yaml.safe_load((SUITES / f"{like}.yaml").read_text())

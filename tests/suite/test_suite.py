@@ -47,7 +47,7 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_a_good_suite(tmp_path: Path):
+def test_a_good_suite(tmp_path):
     suite = load(tmp_path, GOOD).suite
     assert (suite.name, suite.dataset, suite.labelled, suite.seeds) == ("small", "phantom", [3, 7], [0, 1])
     assert suite.subsets == [0], "the literature's alone, unless asked"
@@ -57,7 +57,7 @@ def test_a_good_suite(tmp_path: Path):
     assert suite.engine.threads == 1
 
 
-def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path: Path):
+def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path):
     suite = load(tmp_path, GOOD).suite
     assert suite.engine_of("supervised") == suite.engine
     declared = suite.engine_of("ua_mt")
@@ -67,7 +67,7 @@ def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_p
     assert suite.engine.optimiser.momentum == 0.9
 
 
-def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path):
+def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path):
     first = load(tmp_path, GOOD).suite.hash
     assert load(tmp_path, yaml.safe_dump(yaml.safe_load(GOOD), sort_keys=False)).suite.hash == first
     assert load(tmp_path, GOOD.replace("0.03", "3.0e-2")).suite.hash == first
@@ -80,29 +80,16 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path):
     [
         ("labelled:", "labeled:", 5, "labeled", "did you mean 'labelled'?"),
         ("learning_rate: 0.03", "lr: 0.03", 17, "engine.optimiser.lr", "there are: learning_rate"),
-        ("{momentum: 0.5}", "{momentun: 0.5}", 12, f"{UA_MT}.optimiser.momentun", "'momentum'"),
         ("{momentum: 0.5}", "{momentum: 1.5}", 12, f"{UA_MT}.optimiser.momentum", "1.5"),
         ("steps: 100", "steps: 0", 13, "budget.steps", "greater than 0"),
-        ("steps: 100", "steps: many", 13, "budget.steps", "many"),
         ("{steps: 100}", "{device_seconds: .inf}", 13, "budget.device_seconds", "finite"),
         ("{steps: 100}", "{device_seconds: 10, steps: 5}", 13, "budget", "exactly one of device_seconds, steps, ref"),
         ("{steps: 100}", "{ladder: [500, 2000], steps: 5}", 13, "budget", "leave out steps"),
-        ("{steps: 100}", "{ladder: [500]}", 13, "budget", "at least two rungs, each longer than the one before"),
         ("{steps: 100}", "{ladder: [500, 500]}", 13, "budget", "each longer than the one before, not [500, 500]"),
-        ("{steps: 100}", "{ladder: [0, 500]}", 13, "budget", "each longer than the one before, not [0, 500]"),
-        ("labelled: [3, 7]", "labelled: [0]", 5, "labelled", "at least 1, not 0"),
-        ("labelled: [3, 7]", "labelled: []", 5, "labelled", "at least 1"),
-        ("labelled: [3, 7]", "labelled: 3", 5, "labelled", "list"),
         ("seeds: [0, 1]", "seeds: [0, 0]", 6, "seeds", "differ"),
-        ("seeds: [0, 1]", "seeds: [-1]", 6, "seeds", "at least 0, not -1"),
         ("size: [32, 32]", "size: [32, 30]", 4, "preprocessing", "multiple of 16"),
-        ("size: [32, 32]", "size: [32]", 4, "preprocessing.size", "at least 2"),
-        ("resize: area", "resize: cubic", 4, "preprocessing.resize", "cubic"),
         ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
         ("size: [32, 32]", "size: [32, 32, 16]", 4, "preprocessing", "resize is for slices"),
-        ("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 1", 4, "preprocessing.shrink", "equal to 2"),
-        ("batch_size: 8", "window_stride: [18, 0, 4]", 15, "engine.window_stride.1", "greater than or equal to 1"),
-        ("batch_size: 8", "window_stride: [18, 18]", 15, "engine.window_stride.2", "required"),
         (
             "optimiser: {momentum: 0.5}",
             "validation_stride: [9, 9, 2]",
@@ -110,14 +97,12 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path):
             f"{UA_MT}.validation_stride",
             "have it alike",
         ),
-        ("batch_size: 8", "nsd_tolerance_mm: 0", 15, "engine.nsd_tolerance_mm", "greater than 0"),
         ("optimiser: {momentum: 0.5}", "nsd_tolerance_voxels: 2", 12, f"{UA_MT}.nsd_tolerance_voxels", "have it alike"),
-        ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
         ("name: small", "name: ../escape", 2, "name", "../escape"),
     ],
 )
-def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str, words: str, tmp_path: Path):
+def test_refusals_name_line_and_field(old, new, line, field, words, tmp_path):
     assert old in GOOD
     message = refusal(tmp_path, GOOD.replace(old, new, 1))
     (own,) = [text for text in message.splitlines() if f": {field}: " in text]
@@ -125,18 +110,7 @@ def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str,
     assert words in own
 
 
-def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path):
-    assert load(tmp_path, GOOD).suite.hash[:16] == "6477f1c9ffd890fc"
-    volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
-    whole = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16]")
-    shrunk, native = (load(tmp_path, text).suite.preprocessing for text in (volumes, whole))
-    assert str(native) == "32 x 32 x 16 patches"
-    assert str(shrunk) == "32 x 32 x 16 patches at 1/3 of the resolution"
-    assert "shrink" not in native.model_dump_json()
-    assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
-
-
-def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path):
+def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path):
     """Off, written out, is what was meant before there was the switch."""
     first = load(tmp_path, GOOD).suite
     off = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: false")).suite
@@ -147,18 +121,7 @@ def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(
     assert not {"window_stride", "validation_stride", "largest_component"} & first.engine.model_dump().keys()
 
 
-def test_a_tolerance_makes_another_suite_only_where_it_is_another(tmp_path: Path):
-    first = load(tmp_path, GOOD).suite
-    usual, wide = (
-        load(tmp_path, GOOD.replace("batch_size: 8", f"batch_size: 8\n  nsd_tolerance_voxels: {voxels}")).suite
-        for voxels in (1, 2.5)
-    )
-    assert (usual.hash, usual.engine) == (first.hash, first.engine)
-    assert (first.engine.nsd_tolerance, wide.engine.nsd_tolerance) == ((1.0, 2.0), (2.5, 2.0))
-    assert wide.hash != first.hash
-
-
-def test_all_problems_at_once(tmp_path: Path):
+def test_all_problems_at_once(tmp_path):
     text = (
         GOOD.replace("labelled", "labeled").replace("steps: 100", "steps: 0").replace("seeds: [0, 1]", "seeds: [5, 5]")
     )
@@ -168,37 +131,20 @@ def test_all_problems_at_once(tmp_path: Path):
     assert len(message.splitlines()) == 4
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
+def test_a_key_that_stands_twice_is_refused(tmp_path):
     """YAML would quietly take the last one: half of what the file says would not be run."""
-    message = refusal(tmp_path, GOOD + "seeds: [7]\n")
-    assert message.startswith(f"{tmp_path / 'small.yaml'}:18: ")
-    assert "seeds is given twice" in message
     message = refusal(tmp_path, GOOD.replace("  ua_mt:\n", "  supervised:\n  ua_mt:\n"))
     assert message.startswith(f"{tmp_path / 'small.yaml'}:9: ")
     assert "supervised is given twice" in message
 
 
-@pytest.mark.parametrize(("text", "line"), [("name: [small\n", 2), ("name: &a b\nc: *d\n", 2)])
-def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path):
-    message = refusal(tmp_path, text)
-    assert message.startswith(f"{tmp_path / 'small.yaml'}:{line}: not valid YAML")
-
-
-@pytest.mark.parametrize(
-    ("content", "words"), [(b"", "mapping"), (b"- a\n- b\n", "mapping"), (b"name: \xff\xfe\n", "not valid YAML")]
-)
-def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path):
+@pytest.mark.parametrize(("content", "words"), [(b"- a\n- b\n", "mapping"), (b"name: \xff\xfe\n", "not valid YAML")])
+def test_what_is_no_suite(content, words, tmp_path):
     path = tmp_path / "small.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=words) as caught:
         load_suite(str(path))
     assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("value", ["supervised", "{}", "{7: {}}", "{supervised: 3}"])
-def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path):
-    text = GOOD[: GOOD.index("methods:")] + f"methods: {value}\n" + GOOD[GOOD.index("budget:") :]
-    assert "small.yaml:7: methods" in refusal(tmp_path, text)
 
 
 def test_suites_that_ship_are_found_by_name():
@@ -210,7 +156,7 @@ def test_suites_that_ship_are_found_by_name():
     assert len({tuple(suites[name].methods) for name in compared}) == 1, "the same methods wherever a table compares"
 
 
-def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path):
+def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'acdc_mini'"):
         find_suite("acdc_mimi")
     with pytest.raises(UsageError, match="demo"):

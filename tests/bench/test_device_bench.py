@@ -1,13 +1,10 @@
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from harness.check.recording import RecordedStep
-from tests.bench import device_bench
-from tests.bench.device import agreement, rates
+from tests.bench.device import agreement
 from tests.bench.device.common import Asked, started
 from tests.bench.device.counted import count
 from tests.bench.device.planner import Part, Planner, Row
@@ -66,28 +63,3 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(agreement, "started", off)
     (row,) = agreement.correct(asked("ua_mt/train"))
     assert row["agree"] is False
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (agreement, rates):
-        monkeypatch.setattr(module, "CapturedStep", RecordedStep)
-
-
-@pytest.mark.usefixtures("recorded")
-def test_replayed_steps_are_compared_and_measured():
-    (row,) = agreement.captured(asked("supervised/train"))
-    assert (row["weights"], row["agree"]) == (0.0, True)
-    host, graph = rates.speed(asked("supervised/train", precisions=("bfloat16",)))
-    assert (host["how"], graph["how"]) == ("host", "graph")
-    assert min(host["seconds"], host["flops"], host["bytes"], graph["seconds"], graph["compile_seconds"]) > 0
-
-
-@pytest.mark.slow
-def test_the_command_measures_what_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    options = ["--minutes", "30", "--out", str(tmp_path / "out"), "--parts", "ceilings", "--small"]
-    assert device_bench.main(options) == 0
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert list(results["parts"]) == ["ceilings"]
-    assert {row["kind"] for row in results["rows"]} == {"ceilings"}
-    assert capsys.readouterr().out.startswith("# Benchmark of a GPU")

@@ -37,7 +37,6 @@ Other tests of these tiers are marked where they stand.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into the tiers of `make check` and `make test`."""
     for item in items:
         folder = item.path.relative_to(REPO / "tests").parts[0]
         if folder in SERVICE_FOLDERS or SERVICE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
@@ -68,8 +67,6 @@ def isolated(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
 
 
 class _Collector(logging.Handler):
-    """Keeps messages as the command line prints them."""
-
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
@@ -91,10 +88,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(scope="session")
 def scans() -> Path:
-    """The real ACDC in the field's h5 layout (data/, data/slices/, *.list); read-only by agreement.
-
-    Unpacked once a machine (about half a minute), whichever worker comes first.
-    """
+    """The real ACDC in the field's h5 layout (data/, data/slices/, *.list); read-only by agreement."""
     packed = SHARED_DATA / "acdc.h5"
     require("scans", packed.exists(), f"no real scans beside the checkout ({SHARED_DATA.name}/acdc.h5)")
     stat = packed.stat()

@@ -1,9 +1,4 @@
-"""A run directory full of made-up records, written through the real store: for tests of all that reads records.
-
-    store = write_records(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Planned run(...)})))
-
-Numbers are plausible and deterministic: patients differ, every method sees the same patients, more labels help.
-"""
+"""A run directory full of made-up records, written through the real store: for tests of all that reads records."""
 
 import io
 import json

@@ -1,5 +1,3 @@
-"""Both layouts of ACDC on small trees, and the real scans where they are."""
-
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ from benchmarks.acdc import ACDC
 from harness.api.dataset import Case
 from harness.data.prepare import resolve
 from harness.data.subsets import labelled_patients
-from tests.data.small_acdc import SPACING_MM, SmallACDC, image_of, voxels, write_official, write_ssl4mis
+from tests.data.small_acdc import SPACING_MM, SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
 
 
 def load(root: Path) -> dict[str, Case]:
@@ -91,3 +89,15 @@ def test_real_scans(scans: Path, tmp_path: Path, said: list[str]):
     volumes = {case.id: (case.label == 3).sum() for case in train}
     ids = {case.patient for case in train}
     assert all(volumes[f"{patient}_frame01"] > volumes[f"{patient}_frame02"] for patient in ids)
+
+
+def test_more_than_nine_slices_stay_in_order(tmp_path: Path):
+    root = write_ssl4mis(tmp_path)
+    (root / "train_slices.list").unlink()
+    for path in (root / "data" / "slices").glob("patient099_frame01_*"):
+        path.unlink()
+    for z in range(1, 13):  # by name, slice_10 comes before slice_2
+        flat = np.full((20, 17), z / 12, np.float32)
+        write_h5(root / "data" / "slices" / f"patient099_frame01_slice_{z}.h5", flat, flat.astype(np.uint8))
+    image = load(root)["patient099_frame01"].image
+    np.testing.assert_allclose(image[:, 0, 0], np.arange(1, 13) / 12, rtol=1e-6)

@@ -1,5 +1,3 @@
-"""Both layouts and both tracks of the left atrium on small trees, and real volumes where they are."""
-
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +146,9 @@ def test_real_volumes(la_scans: Path, tmp_path: Path):
             lack = max(LEAST - (inside[-1] - inside[0] + 1), 0) / 2
             assert 9 <= before - lack <= 20, "the rule of legacy_crop, give or take a voxel"
             assert 8 <= after - lack <= 20
+
+
+def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path):
+    write_ua_mt(write_official(tmp_path))
+    assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
+    assert SmallLALabelFree().recognise(tmp_path) == "official"

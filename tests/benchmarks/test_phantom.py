@@ -1,5 +1,3 @@
-"""The generated hearts: always the same, anatomically possible, with ACDC's class shares."""
-
 import numpy as np
 import pytest
 

@@ -22,7 +22,6 @@ NAMES = [line.name for line in LINES]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a method's file is written; what is imported from it is forgotten afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "faulty", raising=False)
     return tmp_path

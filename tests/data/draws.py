@@ -29,7 +29,6 @@ def equal(first: list[Batch], second: list[Batch]) -> bool:
 def assert_resumes_to_the_bit(
     data: TrainingSet, plan: BatchPlan, before: int, seed: int, augmentation: Augmentation
 ) -> None:
-    """What is drawn after a checkpoint is what would have been drawn without one, whatever seed the new sampler had."""
     whole = data.sampler(seed, augmentation)
     batches(whole, plan, before)
     file = io.BytesIO()
@@ -54,7 +53,6 @@ def assert_the_seed_alone_decides(data: TrainingSet) -> None:
 
 
 def assert_batches_are_copies(data: Slices | Volumes) -> None:
-    """A method that writes into its batch, with or without augmentation, does not write into the training set."""
     images, labels = data.images.clone(), data.labels.clone()
     for augmentation in AUGMENTATIONS:
         batch = data.sampler(0, augmentation).next(BatchPlan(labelled=2, unlabelled=2, views=2))

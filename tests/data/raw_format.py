@@ -47,10 +47,7 @@ def write_folder(
     spacing: Callable[[str], Sequence[float] | None] = lambda _: SPACING,
     **fields: object,
 ) -> Path:
-    """A folder with cases by part: Tr and Ts with labels, Un and those that end in "u" without.
-
-    fields: of dataset.json; None leaves one out.
-    """
+    """A folder with cases by part: Tr and Ts with labels, Un and those that end in "u" without."""
     for part, ids in cases.items():
         for id_ in ids:
             image, label = voxels_of(id_, len(channels))

@@ -22,8 +22,6 @@ FRAMES: Mapping[str, tuple[int, int]] = {  # frame numbers of ED and ES, as Info
 
 
 class SmallACDC(ACDC):
-    """ACDC with five of its patients; everything else is the real reader."""
-
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": ("patient099", "patient038", "patient090"),
         "val": ("patient028",),

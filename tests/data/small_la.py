@@ -25,14 +25,10 @@ PATIENTS = tuple(patient for patients in SPLITS.values() for patient in patients
 
 
 class SmallLA(LA):
-    """LA with five of its patients; everything else is the real reader."""
-
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
 
 
 class SmallLALabelFree(LALabelFree):
-    """The same for the other track."""
-
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
 
 
@@ -57,7 +53,6 @@ def cropped(patient: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_ua_mt(root: Path, inner: str = "") -> Path:
-    """The five patients as UA-MT distributes them, with the published lists."""
     for patient in PATIENTS:
         image, label = cropped(patient)
         write_h5(root / inner / patient / "mri_norm2.h5", image, label)

@@ -25,7 +25,6 @@ def moved(image: Tensor, label: Tensor | None, matrix: Tensor) -> tuple[Tensor, 
 
 
 def drawn(count: int, seed: int = 0) -> Tensor:
-    """Maps of square slices that were square before, too."""
     return draw_maps(torch.ones(count), (16, 16), torch.Generator().manual_seed(seed))
 
 
@@ -35,7 +34,6 @@ def is_right_angle(matrix: Tensor) -> bool:
 
 
 def plain_rotation(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
-    """Each output pixel takes the input pixel nearest to where the inverse rotation about the centre puts it, or 0."""
     height, width = image.shape
     angle = math.radians(degrees)
     out = np.zeros_like(image)
@@ -54,7 +52,6 @@ def degrees_of(matrix: Tensor) -> float:
 
 
 def d4(image: NDArray[Number]) -> dict[tuple[int, int], NDArray[Number]]:
-    """Every rotation by a right angle followed by a flip of one axis, as numpy does them."""
     return {(turns, axis): np.flip(np.rot90(image, turns), axis) for turns in range(4) for axis in range(2)}
 
 
@@ -90,7 +87,6 @@ def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, i
 
 
 def egg(height: int, width: int) -> NDArray[np.uint8]:
-    """A label without symmetry about either axis: a disc with a smaller one on its shoulder."""
     rows, columns = np.mgrid[:height, :width]
     y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
     radius = min(height, width) / 3

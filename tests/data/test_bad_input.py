@@ -51,7 +51,6 @@ def both(*damages: Damage) -> Damage:
 
 
 def stored(name: str, case: str, change: Change, z: int | slice = slice(None)) -> Damage:
-    """An h5 file of ACDC with other arrays, made of a volume or of one of its slices."""
     grey, label = small_acdc.voxels(*case.split("_"))
     return lambda root: write_h5(root / "data" / name, *change(image_of(grey)[z], label[z]))
 
@@ -66,11 +65,6 @@ ACDC_H5: Damages = {
     "types": (
         stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image.astype(np.int16), label)),
         "patient028_frame01.h5: image is int16; store it as float32",
-    ),
-    "axes": (
-        stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image[None], label[None])),
-        "patient028_frame01.h5: image has shape (1, 4, 20, 17)",
-        "label has shape (1, 4, 20, 17)",
     ),
     "slice beyond the list": (
         stored(f"{SLICES}1_slice_4.h5", "patient099_frame01", lambda *pair: pair, 0),

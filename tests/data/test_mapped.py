@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api.errors import ClosedSplitError
-from harness.data import mapped
+from harness.data import lock, mapped
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.preprocess import Preprocessed, preprocess
@@ -180,3 +180,15 @@ def test_processes_make_one_mapping_between_them(cache: Cache):
     assert len(said) == 3, "one of them said that it made the file"
     assert len(set(said)) == 2, "and both hold the same"
     assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+
+
+def test_who_waits_too_long_takes_memory_of_its_own(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
+    map_cases(cache, "train", AT_32)
+    (path,) = files(cache)
+    path.unlink()
+    said.clear()
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
+    with lock.alone(path):
+        assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert "another process" in said[0]
+    assert files(cache) == []

@@ -42,7 +42,6 @@ def rewrite(path: Path, write: Callable[[str], bytes]) -> None:
 
 
 def into_folder(path: Path, folder: str | None = None) -> None:
-    """A folder in place of a file, with the file in it."""
     content = path.read_bytes()
     path.unlink()
     place = path.with_name(folder or path.name)
@@ -64,7 +63,6 @@ READ_AS_PUBLISHED: dict[str, Change] = {
         lambda root: number_frames(root, "frame02", "frame11", "patient090"),
         lambda root: number_frames(root, "frame01", "frame04", "patient090"),
     ),
-    "frames without leading zero": lambda root: number_frames(root, "frame0", "frame"),
     "slices from 0 and frames by their numbers": steps(
         drop_lists,
         lambda root: number_frames(root, "frame02", "frame10"),
@@ -76,7 +74,6 @@ READ_AS_PUBLISHED: dict[str, Change] = {
     "Windows line ends and a mark": lambda root: rewrite(
         root / "train.list", lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
     ),
-    "a folder around a slice": lambda root: into_folder(root / "data" / "slices" / "patient099_frame01_slice_2.h5"),
 }
 
 
@@ -160,13 +157,8 @@ def test_other_names_are_explained_and_no_advice_loses_data(change: str, publish
 
 
 OFFICIAL: dict[str, Change] = {
-    "an unpacked file in a folder of its name": steps(
-        lambda folder: into_folder(unpacked(folder / "patient028_frame01.nii.gz")),
-        lambda folder: (folder / "patient028_frame01.nii.gz").unlink(),
-    ),
     "packed and unpacked": lambda folder: unpacked(folder / "patient028_frame01.nii.gz"),
     "without leading zero": lambda folder: number_frames(folder, "frame0", "frame"),
-    "UTF-16": lambda folder: rewrite(folder / "Info.cfg", lambda text: text.encode("utf-16")),
 }
 
 

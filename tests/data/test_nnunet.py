@@ -31,12 +31,12 @@ def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]):
     places = maps @ centred_points(size, CPU) + middle[:, None]
     first = torch.arange(4) * math.prod(size)
     points = Points(first, torch.tensor(size).repeat(4, 1), places)
-    values, classes = points.linear(scans.flatten(), torch.zeros(4)), points.nearest(labels.flatten())
+    values, classes = points.linear(scans.flatten(), torch.full((4,), 0.7)), points.nearest(labels.flatten())
     assert not torch.equal(values.view(scans.shape), scans)
     for scan, label, matrix, value, own in zip(scans[:, 0], labels, maps, values, classes, strict=True):
         offset = (middle - matrix @ middle).numpy()
         kwargs = {"offset": offset, "mode": "grid-constant"}
-        expected = ndimage.affine_transform(scan.double().numpy(), matrix.double().numpy(), order=1, **kwargs)
+        expected = ndimage.affine_transform(scan.double().numpy(), matrix.double().numpy(), order=1, cval=0.7, **kwargs)
         np.testing.assert_allclose(value.view(size).numpy(), expected, atol=2e-4)
         nearest = ndimage.affine_transform(label.numpy(), matrix.double().numpy(), order=0, **kwargs)
         assert float((own.view(size).numpy() == nearest).mean()) > 0.99, "but for ties"

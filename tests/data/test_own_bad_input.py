@@ -22,7 +22,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def said(**fields: Any) -> Damage:
-    """dataset.json with other fields; None leaves one out."""
 
     def damage(root: Path) -> None:
         content = json.loads((root / "dataset.json").read_text()) | fields

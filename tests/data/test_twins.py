@@ -18,7 +18,6 @@ Z, SIDE = 9, 64
 
 
 def scan(patient: str, split: Split, frame: int = 1) -> Case:
-    """A body of smooth structures of its own under noise, and an organ of a shape of its own."""
     rng = np.random.default_rng([int(patient[-3:]), 7])
     parts = [gaussian_filter(rng.normal(size=(Z, SIDE, SIDE)), (0.6, width, width)) for width in (2, 5)]
     image = sum(part / part.std() for part in parts) + np.random.default_rng(frame).normal(0, 0.3, (Z, SIDE, SIDE))

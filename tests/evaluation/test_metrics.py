@@ -28,7 +28,6 @@ def medpy() -> ModuleType:
 
 @st.composite
 def masks(draw: st.DrawFn) -> tuple[Mask, Mask]:
-    """Two masks of one shape that hold something: ragged noise or boxes, often touching the border, or full."""
     shape = tuple(draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     pair = tuple(_mask(rng, shape, draw(st.sampled_from(["noise", "box", "blob", "full"]))) for _ in range(2))
@@ -137,7 +136,6 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
 
 
 def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacing: Spacing) -> None:
-    """Every metric within 1e-6 of MedPy's; both masks hold something."""
     metrics = class_metrics(prediction, truth, spacing)
     assert metrics.dice == pytest.approx(medpy.dc(prediction, truth), abs=1e-6)
     assert metrics.dice / (2 - metrics.dice) == pytest.approx(medpy.jc(prediction, truth), abs=1e-6)  # as read_cases

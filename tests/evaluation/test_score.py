@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.api.errors import ClosedSplitError, DataError, RecordError
+from harness.api.errors import ClosedSplitError, DataError, RecordError, UsageError
 from harness.data.cache import TEST, Cache
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.permit import ScoringPermit
@@ -215,3 +215,12 @@ def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypa
     write_nifti(tmp_path / "theirs" / f"{case.id}.nii.gz", label, None)
     with pytest.raises(DataError, match="header says no directions"):
         score_predictions(tmp_path / "theirs", dataset="own", name="theirs", runs=tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "message"),
+    [("phantom", " ", "--name"), ("phantom", "a" * 41, "41"), ("fantom", "a", "phantom")],
+)
+def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path):
+    with pytest.raises(UsageError, match=message):
+        score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)

@@ -24,7 +24,6 @@ def predict_labels(
 
 
 def small_network(seed: int = 0) -> nn.Sequential:
-    """Convolution, batch norm with moved statistics and dropout: training and evaluation mode differ in all of them."""
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv2d(6, 4, 3, padding=1)
@@ -40,7 +39,6 @@ def images_of(depth: int, seed: int = 1, size: tuple[int, int] = (SIZE, SIZE)) -
 
 
 def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One slice at a time: argmax, then torch's own nearest-exact on the label map."""
     network.eval()
     slices = []
     for image in images:

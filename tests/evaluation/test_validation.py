@@ -27,8 +27,6 @@ def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: f
 
 
 class Thresholds(nn.Module):
-    """Class k where the image lies between k / 4 and (k + 1) / 4."""
-
     def forward(self, images: Tensor) -> Tensor:
         return -(images - torch.tensor([0.125, 0.375, 0.625, 0.875])[:, None, None]).abs()
 

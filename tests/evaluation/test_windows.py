@@ -29,7 +29,6 @@ def task_of(n_classes: int, size: tuple[int, int, int] = SIZE) -> Task:
 
 
 def small_network(seed: int = 0) -> nn.Sequential:
-    """Convolution, batch norm with moved statistics and dropout: training and evaluation mode differ in all of them."""
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv3d(1, 6, 3, padding=1), nn.BatchNorm3d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv3d(6, 3, 3, padding=1)

@@ -1,7 +1,4 @@
-"""The contrastive parts once more, slowly and plainly: loops over pixels, keys and windows, dense feature maps.
-
-Written from the formulas and sharing no code with the product; given the same drawn pixels, both must agree.
-"""
+"""The contrastive parts once more, slowly and plainly: loops over pixels, keys and windows, dense feature maps."""
 
 import math
 from collections.abc import Sequence
@@ -56,7 +53,6 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def logarithm_of_share(logit: Tensor, logits: Sequence[Tensor]) -> Tensor:
-    """Log of softmax's share of one logit among all."""
     top = torch.stack(list(logits)).max().detach()
     return logit - top - torch.stack([(one - top).exp() for one in logits]).sum().log()
 

@@ -25,7 +25,6 @@ CONSTANT: Mapping[str, object] = {
 
 
 def fine_tuned(method: ACTION, share: float = 0.5) -> Loss:
-    """The loss of one step of the last stage, from fixed draws."""
     torch.manual_seed(3)
     progress = Progress(run=share / 3, stage=share, step=0)
     return step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress)
@@ -161,3 +160,12 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
     assert runs[0] == runs[1]
     assert [sum(counts) for counts in runs[0]].index(0) == 2
     assert same_state(method, again)
+
+
+def test_temperatures_follow_the_stage_s_progress():
+    """A quarter through a stage the cosine of one period is halfway between its ends."""
+    method, progress = action_pp(), Progress(run=0.9, stage=0.25, step=7)
+    found = [dict(method.schedules(stage, progress)) for stage in method.stages]
+    pre = {"temperature_student": pytest.approx(0.55), "temperature_teacher": pytest.approx(0.505)}
+    last = {"temperature_anatomical": pytest.approx(0.55), "temperature_supervised": pytest.approx(0.55)}
+    assert found == [pre, pre, last]

@@ -6,7 +6,6 @@ from tests.methods.staged import small
 
 
 def drawn(figure: Figure) -> int:
-    """Width in pixels; drawing raises where a panel cannot be drawn."""
     figure.canvas.draw()
     return int(figure.bbox.width)
 

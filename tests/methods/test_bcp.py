@@ -19,13 +19,11 @@ def bcp(**params: object) -> BCP:
 
 
 def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:
-    """Dice and cross-entropy of one part, pixel by pixel taken out of the images."""
     z, y = np.moveaxis(logits, 1, -1)[:, part].reshape(-1, logits.shape[1]), labels[:, part].ravel()
     return dice_of(softmax(z), y, smoothing=1e-10), derived_cross_entropy(z, y)
 
 
 def mask_of(mixed: Tensor, shown: Tensor) -> NDArray[np.bool_]:
-    """Where all images show the first origin; blobs and balls differ from each other where it matters."""
     return (mixed == shown).all(dim=0)[0].numpy()
 
 

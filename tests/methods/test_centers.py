@@ -1,13 +1,12 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts.centers import Recipe, class_centers, energy, optimised_centers
+from methods.action_parts.centers import Recipe, class_centers, optimised_centers
 
 
 def cosines(centres: Tensor) -> Tensor:
@@ -41,19 +40,6 @@ def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float):
 @pytest.mark.parametrize(("shape", "best"), NEAR.items())
 def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: float):
     assert best - 1e-5 <= cosines(class_centers(*shape, 0)).max().item() <= best + 2e-3
-
-
-@pytest.mark.parametrize("tau", [0.5, 0.05, 0.005])
-def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float):
-    free = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    units = free / free.norm(dim=1, keepdim=True)
-    pairs = [units[i] @ units[j] / tau for i in range(7) for j in range(i)]
-    expected = tau * torch.stack(pairs).logsumexp(dim=0)
-    expected.backward()
-    value, slope = energy(free.detach().numpy().ravel(), (7, 4), tau)
-    assert value == pytest.approx(expected.item(), rel=1e-12)
-    assert free.grad is not None
-    assert np.allclose(slope, free.grad.numpy().ravel(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(4, 16), (6, 3), (9, 3)])

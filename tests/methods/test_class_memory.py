@@ -27,7 +27,6 @@ def rows_of(labels: list[int], seed: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def select(selectors: Selectors, c: int, rows: Tensor) -> Tensor:
-    """The selector of one class on its own rows, by torch's layers."""
     hidden = F.linear(rows, selectors.weight[c], selectors.bias[c])
     hidden = F.batch_norm(hidden, None, None, selectors.scale[c], selectors.shift[c], training=True)
     return (F.leaky_relu(hidden, 0.2) @ selectors.last_weight[c] + selectors.last_bias[c]).sigmoid()

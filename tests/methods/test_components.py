@@ -17,7 +17,6 @@ def sizes_of(mask: Mask) -> list[int]:
 
 
 def assert_largest(mask: Mask) -> None:
-    """What is kept is one component of the mask, and none is larger."""
     kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0].bool().numpy()
     assert not (kept & ~mask).any()
     sizes = sizes_of(mask)
@@ -25,7 +24,6 @@ def assert_largest(mask: Mask) -> None:
 
 
 def serpentine(side: int) -> Mask:
-    """Every other row, joined at alternating ends: the longest way through a square."""
     mask = np.zeros((side, side), dtype=bool)
     mask[::2] = True
     mask[1::4, -1] = mask[3::4, 0] = True

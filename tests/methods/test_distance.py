@@ -1,12 +1,10 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from methods.shared import distance
 from methods.shared.distance import signed_distances
 
 
@@ -26,12 +24,3 @@ def test_they_are_scipys(seed: int, share: float, dimension: int):
     masks = np.random.default_rng(seed).random(size) < share
     signed = signed_distances(torch.as_tensor(masks))
     np.testing.assert_allclose(signed, [derived(mask) for mask in masks], atol=1e-6)
-
-
-def test_of_blobs_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch):
-    rows, columns = np.mgrid[:40, :56]
-    masks = np.stack([(rows - 15) ** 2 + (columns - c) ** 2 < 120 for c in (5, 20, 50)])
-    whole = signed_distances(torch.as_tensor(masks))
-    np.testing.assert_allclose(whole, [derived(mask) for mask in masks], atol=1e-6)
-    monkeypatch.setattr(distance, "AT_A_TIME", 1)
-    assert torch.equal(signed_distances(torch.as_tensor(masks)), whole)

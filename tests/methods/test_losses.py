@@ -20,7 +20,6 @@ def softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def derived_dice(p: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Class by class and image by image, in float64."""
     losses = []
     for c in range(p.shape[1]):
         pairs = [(p[n, c].ravel(), (y[n] == c).ravel().astype(float)) for n in range(len(p))]

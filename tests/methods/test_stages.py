@@ -8,11 +8,9 @@ from harness.api.method import Stage
 from harness.api.progress import Progress
 from harness.api.staged import StagedParams
 from harness.records.schema import Engine
-from harness.suite.registry import load_method, method_sources
 from harness.train.build import set_learning_rate
 from methods.action import ActionParams
 from methods.bcp import BCPParams
-from tests.methods.tiny import build
 
 
 def shares(params: StagedParams) -> list[float]:
@@ -21,20 +19,6 @@ def shares(params: StagedParams) -> list[float]:
 
 def placed(params: StagedParams, point: dict[str, float]) -> StagedParams:
     return type(params).model_validate(params.with_values(point))
-
-
-def test_every_method_with_stages_has_them():
-    staged = [name for name in method_sources() if len(build(load_method(name)).stages) > 1]
-    assert {"bcp", "action", "action_pp"} <= set(staged)
-    for name in staged:
-        method = load_method(name)
-        assert issubclass(method.Params, StagedParams), name
-        params, names = method.Params(), [stage.name for stage in build(method).stages]
-        declared = {f"{what}_{stage}" for what in ("share", "rate") for stage in names}
-        assert declared <= set(type(params).model_fields)
-        assert not declared & set(type(params).cost_bearing())
-        space = {dimension for dimension in params.space() if dimension.startswith(("ratio_", "rate_"))}
-        assert space == {f"{what}_{stage}" for what in ("ratio", "rate") for stage in names[:-1]}
 
 
 def test_shares_by_hand():

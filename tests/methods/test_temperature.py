@@ -42,11 +42,8 @@ def test_steps_are_equal_pieces():
     ("text", "message"),
     [
         ({"family": "constant", "tau": 0}, "greater than 0"),
-        ({"family": "constant", "tau": math.nan}, "finite"),
         ({"family": "cosine", "low": 0.5, "high": 0.1}, "low 0.5 is above high 0.1"),
-        ({"family": "step", "values": []}, "at least 1 item"),
         ({"family": "cosin", "low": 0.1, "high": 1.0}, "'constant', 'linear', 'cosine', 'half_cosine', 'step'"),
-        ({"tau": 0.1}, "discriminator 'family'"),
     ],
 )
 def test_impossible_schedules_are_refused(text: dict[str, Any], message: str):

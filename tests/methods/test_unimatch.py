@@ -20,14 +20,11 @@ def unimatch(**params: object) -> UniMatch:
 def derived_confident_dice(
     z: NDArray[np.float64], labels: NDArray[np.int64], confidence: NDArray[np.float64], threshold: float
 ) -> float:
-    """Dice of the pixels that are sure, taken out of the images."""
     sure = confidence >= threshold
     return dice_of(np.moveaxis(softmax(z), 1, -1)[sure], labels[sure])
 
 
 class Recorded:
-    """What goes into the encoder and comes out of the decoder, forward by forward, and in which mode."""
-
     def __init__(self, method: UniMatch, monkeypatch: pytest.MonkeyPatch) -> None:
         self.images: list[Tensor] = []
         self.maps: list[list[Tensor]] = []

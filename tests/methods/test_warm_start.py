@@ -94,21 +94,6 @@ def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]):
     assert torch.equal(*losses)
 
 
-def test_a_start_after_the_first_stage_hands_over_again():
-    """A resumed run starts its stages anew on a new instance; without a first stage nothing is handed over."""
-    method = small(MeanTeacherWarm)
-    for stage in method.stages:
-        with torch.no_grad():
-            next(method.predictor.parameters()).add_(1.0)
-        method.start_stage(stage)
-    assert torch.equal(next(method.predictor.parameters()), next(method.pseudo_label_network.parameters()))
-    cold = small(MeanTeacherWarm, share_warm_up=0, share_train=1)
-    with torch.no_grad():
-        next(cold.predictor.parameters()).add_(1.0)
-    cold.start_stage(*cold.stages)
-    assert not torch.equal(next(cold.predictor.parameters()), next(cold.pseudo_label_network.parameters()))
-
-
 def test_the_first_stage_has_the_engine_s_optimiser():
     method, settings = small(ActionPPWarm), OptimiserSettings(momentum=0.9)
     warm = method.optimiser(stage_of(method, WARM_UP), settings)

@@ -73,7 +73,6 @@ def balls(count: int, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def batch_for(method: Method, batch_size: int = 4) -> Batch:
-    """A batch of blobs, or of balls, as the method plans its last stage."""
     plan = method.batches(method.stages[-1], batch_size)
     count = plan.labelled + plan.unlabelled
     images, labels = blobs(count) if method.task.dimension == 2 else balls(count, method.task.size)
@@ -101,7 +100,6 @@ def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, 
 def stage_step(
     method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 8
 ) -> Loss:
-    """One step as the engine does it; its stage progress is number / of."""
     progress = Progress(run=number / of / 3, stage=number / of, step=number)
     sgd.zero_grad(set_to_none=True)
     loss = step_loss(method, batch, stage, progress)
@@ -122,8 +120,6 @@ def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float
 
 
 class Recorder:
-    """Inputs and outputs of every forward of a network."""
-
     def __init__(self, network: nn.Module) -> None:
         self.inputs: list[Tensor] = []
         self.outputs: list[Any] = []
@@ -139,7 +135,6 @@ class Recorder:
 
 
 def finish_step(method: Method, stage: Stage, progress: Progress) -> None:
-    """What the engine calls after an optimiser step."""
     method.after_step(stage, progress.with_schedules(method.schedules(stage, progress)))
     method.on_progress(stage, progress)
 

@@ -50,7 +50,6 @@ class Trained:
 
 
 def bright(voxels: Voxels, patient: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
-    """Volumes that a few steps tell apart: three bars, each as bright as its label is high."""
     grey, label = voxels(patient, frame)
     label[:] = np.array([0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0])
     label[:, :3] = 0
@@ -78,7 +77,6 @@ def train(root: Path, data: Path, dataset: str, seeds: list[int], **preprocessin
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    """Both datasets with five of their patients, and torch's settings as they were afterwards."""
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ACDC, "splits", small_acdc.SmallACDC.splits)

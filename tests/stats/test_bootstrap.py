@@ -14,7 +14,6 @@ def interval(values):
 
 
 def exhaustive(values):
-    """The ideal bootstrap-t interval, from all n^n resamples."""
     n = len(values)
     resamples = values[np.array(list(product(range(n), repeat=n)))]
     deviation = resamples.std(axis=1, ddof=1)

@@ -29,7 +29,6 @@ def plugin_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path)
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """The engine sets torch up for the whole process; afterwards it is as it was."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)

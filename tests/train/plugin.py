@@ -1,8 +1,4 @@
-"""Tiny methods and a tiny dataset as an installed package would bring them. They import harness.api alone.
-
-`tests.train.tiny` installs this file as `tiny_plugin` with entry points into a folder on PYTHONPATH, so that the same
-registry finds it here and in every process that a test starts.
-"""
+"""Tiny methods and a tiny dataset as an installed package would bring them. They import harness.api alone."""
 
 import copy
 import os
@@ -63,8 +59,6 @@ class Squares(Dataset):
 
 
 class SquaresWithoutValidation(Squares):
-    """The same with its validation patients among the training ones."""
-
     name: ClassVar[str] = "tiny_no_validation"
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"p{k}" for k in range(8)),
@@ -88,8 +82,6 @@ def balls(patient: str, split: Split) -> Case:
 
 
 class Balls(Squares):
-    """Two bright balls of different brightness in noise; volumes of shapes of their own."""
-
     make = staticmethod(balls)
     name: ClassVar[str] = "tiny_balls"
     dimension: ClassVar[Literal[2, 3]] = 3
@@ -186,8 +178,6 @@ class Staged(Method):
 
 
 class Mortal(Staged):
-    """Dies as its parameters say; its numbers are those of `tiny_staged`."""
-
     name = "tiny_mortal"
 
 
@@ -225,8 +215,6 @@ class Short(Method):
 
 
 class HandOver(Short):
-    """What its second stage starts from shows in the weights: they change their sign."""
-
     name = "tiny_hand_over"
     stages = (Stage("a", 0.5), Stage("b", 0.5))
 
@@ -308,8 +296,6 @@ class Peeking(Faulty):
 
 
 class PeekingTwice(Faulty):
-    """Asks the engine's own cache for the test split and swallows the refusal."""
-
     name = "tiny_quiet_peek"
 
     def fault(self, loss: Loss) -> Loss:

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.api.errors import InterruptedRunError
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.replay import replay
@@ -85,3 +85,9 @@ def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny):
     assert result.stage_steps["c"] > 1
     folder = tiny.folder("tiny_short/2/0/0")
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
+
+
+def test_nothing_to_replay(make_tiny: MakeTiny):
+    tiny = make_tiny({"tiny_staged": {}})
+    with pytest.raises(UsageError, match="no history"):
+        replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())

@@ -31,7 +31,6 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def faulty(make_tiny: MakeTiny) -> Tiny:
-    """One suite with every fault and a good method at its end, run inline from start to end."""
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
@@ -145,7 +144,6 @@ def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny):
 
 @contextmanager
 def files_at_most(size_bytes: int) -> Iterator[None]:
-    """No file can grow beyond this, as on a full disk."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))

@@ -17,7 +17,6 @@ VALIDATED = ("p6", "p7")
 
 @pytest.fixture(scope="module")
 def results(make_tiny: MakeTiny) -> dict[int | None, tuple[Tiny, Result]]:
-    """By the number of validation patients: the same training, validated on all, both and one of the two."""
     trained = {}
     for count in (None, 2, 1):
         changes = {} if count is None else {"validation_patients": count}

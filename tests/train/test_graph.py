@@ -1,9 +1,4 @@
-"""Steps that are recorded once and replayed train as steps that the host takes.
-
-Without a GPU, calls are recorded below autograd (`harness.check.recording`): a number of the host that a step reads
-while it is recorded never changes afterwards, as in a CUDA graph. Every method's steps on slices, and planted numbers,
-are tried by its own check (tests/check).
-"""
+"""Steps that are recorded once and replayed train as steps that the host takes."""
 
 from pathlib import Path
 
@@ -44,7 +39,6 @@ STAGES = [
 
 
 def compiled(name: str, size: tuple[int, ...], device: torch.device = CPU) -> Entry:
-    """A started state of a run whose suite compiles steps."""
     state, stage = entries(size, 4, device, only=name)[name]
     engine = state.run.engine.model_copy(update={"compile": True})
     state.run = state.run.model_copy(update={"engine": engine})
@@ -52,7 +46,6 @@ def compiled(name: str, size: tuple[int, ...], device: torch.device = CPU) -> En
 
 
 def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
-    """A few steps through the whole stage, the first by the host, the others as `kind` takes them; their losses."""
     state, stage = entry
     plan = state.method.batches(stage, state.run.engine.batch_size)
     torch.manual_seed(0)
@@ -126,7 +119,6 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeyp
 
 @pytest.fixture
 def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs in this process compile their steps without a GPU."""
     monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))
     for module in (trainer, graph):
         monkeypatch.setattr(module, "CapturedStep", RecordedStep)

@@ -1,9 +1,4 @@
-"""The engine's whole step waits for no value: batch, augmentation, loss, backward, update and what comes after.
-
-On CUDA the profiler counts copies to the host; the clock's events copy nothing. Elsewhere every operation is watched on
-its way to the kernels: those that a device could only answer by waiting are forbidden. Methods and meta tensors are
-tested in tests/methods, this adds the engine's part of the step.
-"""
+"""The engine's whole step waits for no value: batch, augmentation, loss, backward, update and what comes after."""
 
 from collections.abc import Callable
 

@@ -21,7 +21,6 @@ STEPS = 120
 
 @pytest.fixture(scope="module")
 def uninterrupted(make_tiny: MakeTiny) -> Tiny:
-    """The same numbers in this process, without a stop and without the pauses."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     return tiny

@@ -67,7 +67,6 @@ class LoseAfter(StopAfter):
 
 
 def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
-    """Train until the lease is lost; nothing may change from then on."""
     folder, left = tiny.folder(planned), dict[str, bytes | None]()
 
     def lose() -> None:

@@ -54,7 +54,6 @@ class Trace:
 
 
 def spend(meter: Meter, clock: StepClock, limit: int = 10**9, allowance: float = math.inf) -> Trace:
-    """The engine's loop without an engine; leaves after `limit` steps or its allowance, with nothing pending."""
     trace = Trace()
     while True:
         while meter.may_step(clock.pending) and len(trace.progress) < limit:
@@ -239,7 +238,6 @@ def test_the_thread_clock_charges_work_and_not_waiting():
 
 @st.composite
 def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
-    """A budget of reference steps with the steps of each stage, and the stages' shares."""
     parts = draw(shares)
     steps = draw(st.lists(st.integers(1, 40), min_size=len(parts), max_size=len(parts)))
     stages = [

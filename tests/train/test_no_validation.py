@@ -1,7 +1,4 @@
-"""A dataset without validation patients.
-
-Validations select nothing, the last checkpoint is the only one, all views agree.
-"""
+"""A dataset without validation patients."""
 
 import pandas as pd
 import pytest
@@ -21,7 +18,6 @@ PLANNED_RUN = "supervised/2/0/0"
 
 @pytest.fixture(scope="module")
 def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
-    """Baseline and reference, trained, tested and ranked by the real command line, and its output."""
     tiny = make_tiny({"supervised": {}, "supervised_full": {}}, dataset="tiny_no_validation", budget={"steps": 8})
     arguments = tiny.arguments("run", "--executor", "inline", "--no-track")[3:]
     done = call_cli(*arguments, env=tiny.environment, cwd=tiny.root)

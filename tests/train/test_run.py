@@ -30,7 +30,6 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def whole(make_tiny: MakeTiny) -> Tiny:
-    """A run that nothing interrupted: 40 steps, 4 validations."""
     tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     train(tiny, "tiny_ceiling/all/0/0")
@@ -44,7 +43,6 @@ def reference(whole: Tiny) -> Result:
 
 @pytest.fixture
 def tiny(make_tiny: MakeTiny) -> Tiny:
-    """The same run before its first step, in a folder of its own."""
     return make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
 
 
@@ -228,7 +226,6 @@ class Killed(BaseException):
 
 
 def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call: int, *, after: bool) -> None:
-    """Run the run and let it die before or after the `call`-th call of `target`."""
     module, _, name = target.rpartition(".")
     owner = importlib.import_module(module)
     real, calls = getattr(owner, name), []
@@ -358,3 +355,10 @@ def test_the_test_split_is_closed_until_the_weights_are_final(tiny: Tiny, monkey
     monkeypatch.setattr(Cache, "test_cases", watching)
     train(tiny, STAGED)
     assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
+
+
+def test_a_newer_checkpoint_is_refused(tiny: Tiny):
+    folder = stop_after(tiny, 3)
+    change_checkpoint(folder, schema_version=3)
+    with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
+        train(tiny, STAGED)

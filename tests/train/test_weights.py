@@ -24,7 +24,6 @@ STAGED, DOOMED, ABSENT = "tiny_staged/2/0/0", "tiny_error/2/0/0", "tiny_floor/2/
 
 @pytest.fixture(scope="module")
 def trained(make_tiny: MakeTiny) -> Tiny:
-    """A run that ended well, one that failed and one that never began."""
     tiny = make_tiny({"tiny_staged": {}, "tiny_error": {}, "tiny_floor": {}}, budget={"steps": 8})
     train(tiny, STAGED)
     train(tiny, DOOMED)
@@ -98,3 +97,9 @@ def test_what_is_no_longer_the_runs_is_refused(
     with pytest.raises(RecordError, match=reason):
         load_predictor(fresh, CPU)
     assert bool(list(find_run_flaws(fresh))) is (damage is flipped)
+
+
+def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord):
+    record.folder.__dict__["run"] = record.run.model_copy(update={"role": "search"})
+    with pytest.raises(UsageError, match="is a trial of a search, which keeps no weights"):
+        load_predictor(record, CPU)

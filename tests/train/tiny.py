@@ -25,7 +25,6 @@ from tests.train import plugin
 
 
 def install(folder: Path) -> None:
-    """What `pip install` would leave of the plug-in: a module and its metadata with entry points."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("plugin.py"), folder / "tiny_plugin.py")
     entry_points = (f"[harness.{room}]\n{_lines(base)}" for room, base in (("methods", Method), ("datasets", Dataset)))
@@ -33,14 +32,12 @@ def install(folder: Path) -> None:
 
 
 def _lines(base: type) -> str:
-    """An entry point for each class of the plug-in that has a name of its own."""
     kinds = [kind for kind in vars(plugin).values() if isinstance(kind, type) and issubclass(kind, base)]
     names = {kind.__name__: vars(kind).get("name") for kind in kinds}
     return "".join(f"{name} = tiny_plugin:{kind}\n" for kind, name in names.items() if name)
 
 
 def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -> None:
-    """A dist-info folder, as an installer writes it."""
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
@@ -136,10 +133,7 @@ def lines_of(folder: RunFolder, attempt: int) -> list[LedgerLine]:
 
 
 def processes_with(text: str) -> list[int]:
-    """Pids of living processes with `text` in their command line, or in the name of the file that they print to.
-
-    This process is left out. A forked run has the command line of its server, and a log of its own.
-    """
+    """Pids of living processes with `text` in their command line, or in the name of the file that they print to."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:

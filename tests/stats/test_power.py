@@ -20,8 +20,8 @@ def test_patients_needed_by_tables_of_the_normal_distribution(methods, z):
     assert smallest_difference(1.0, patients_needed(1.0, 0.4, methods), methods) == pytest.approx(0.4, rel=0.1)
 
 
-@pytest.mark.parametrize(("patients", "methods"), [(20, 3), (20, 6)])
-def test_a_simulated_table_finds_the_smallest_difference_as_often_as_promised(patients, methods):
+def test_a_simulated_table_finds_the_smallest_difference_as_often_as_promised():
+    patients, methods = 20, 3
     generator = np.random.default_rng(0)
     gain = smallest_difference(math.sqrt(2.0), patients, methods)
     pairs = list(combinations(range(methods), 2))

@@ -1,4 +1,3 @@
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,6 @@ import torch
 from tests.bench.device import agreement
 from tests.bench.device.common import Asked, started
 from tests.bench.device.counted import count
-from tests.bench.device.planner import Part, Planner, Row
 from tests.bench.workload import Entry, Precision
 
 LIKE_A_GPU = torch.device("cpu", 0)
@@ -16,28 +14,6 @@ LIKE_A_GPU = torch.device("cpu", 0)
 
 def asked(*names: str, precisions: tuple[Precision, ...] = ("float32",), tree: Path | None = None) -> Asked:
     return Asked(LIKE_A_GPU, (16, 16), 4, 2, names, precisions, tree)
-
-
-def shell(name: str, script: str, expected: float = 0.0, most: float | None = None) -> Part:
-    return Part(name, ("sh", "-c", script), expected, most)
-
-
-class Written:
-    def __call__(self, rows: Sequence[Row], outcomes: Mapping[str, str]) -> None:
-        self.rows, self.outcomes = list(rows), dict(outcomes)
-
-
-def test_a_planner_keeps_the_rows_of_parts_that_fail_or_are_stopped_and_lists_what_does_not_fit():
-    written = Written()
-    planner = Planner(600, written)
-    planner.run(shell("fails", """echo words; echo '{"a": 1}'; exit 3"""))
-    planner.run(shell("hangs", """echo '{"a": 2}'; sleep 600""", most=2.0))
-    planner.run(shell("long", "echo '{}'", expected=590))
-    planner.run(shell("works", "echo '{\"a\": 3}'", expected=100))
-    assert written.rows == [{"part": "fails", "a": 1}, {"part": "hangs", "a": 2}, {"part": "works", "a": 3}]
-    assert [outcome.partition(" after")[0] for outcome in written.outcomes.values()][:2] == ["exit code 3", "stopped"]
-    assert written.outcomes["long"].startswith("left out: takes about 590 s, 5")
-    assert written.outcomes["works"].endswith(" s")
 
 
 def test_work_is_counted_as_by_hand():

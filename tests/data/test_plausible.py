@@ -98,10 +98,6 @@ def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, 
 
 LA_WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
     "0 to 1": (image_alone(lambda image: (image - image.min()) / np.ptp(image)), "no grey value below 0"),
-    "0 to 255": (
-        image_alone(lambda image: (image - image.min()) / np.ptp(image) * 255),
-        "another range of grey values",
-    ),
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
 from harness.api.dataset import Case, Split
 from harness.data.case_pairs import check_pairs
@@ -100,12 +100,6 @@ def test_a_cropped_or_padded_scan_is_found_by_its_label(change: str):
     image, label = (RESHAPED[change](array) for array in (ONE.image * 0.5, ONE.label))
     (problem,), _ = findings(twin(image, "train", label))
     assert "labels identical, images correlated 1.000 there" in problem
-
-
-def test_half_the_resolution_is_warned_of():
-    image = zoom(ONE.image, (1, 0.5, 0.5), order=1)
-    _, warnings = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
-    assert any("perhaps one scan in two splits" in line for line in warnings)
 
 
 def test_a_label_beside_another_scan_is_found():

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.action_parts.neighbours import Bank, LabelledBank
+from methods.action_parts.neighbours import LabelledBank
 
 sizes = st.integers(1, 7)
 pushes = st.lists(st.lists(st.integers(-1, 3), min_size=1, max_size=20), max_size=8)
@@ -29,16 +29,3 @@ def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]):
     assert bank.entries[:, 0].tolist() == [max(n, 0) for n in slots(kept, size)]
     assert bank.labels.tolist() == slots(labels, size)
     assert bank.filled.equal(bank.labels >= 0)
-
-
-def test_entries_carry_no_gradient_and_do_not_spoil_an_earlier_loss():
-    bank = Bank(2, 3)
-    rows = torch.randn(2, 3, requires_grad=True)
-    bank.enqueue(rows)
-    assert not bank.entries.requires_grad
-    before = bank.entries.clone()
-    loss = (rows @ bank.entries.t()).sum()
-    bank.enqueue(torch.ones(2, 3))
-    loss.backward()
-    assert rows.grad is not None
-    torch.testing.assert_close(rows.grad, before.sum(0).expand(2, -1))

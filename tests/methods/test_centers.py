@@ -29,17 +29,11 @@ def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension: int, below: int,
 
 # Largest cosines of the best known codes (Sloane's tables); the exact ones are optimal at every temperature.
 EXACT = {(5, 2): math.cos(2 * math.pi / 5), (6, 3): 0.0, (12, 3): 5**-0.5, (16, 5): 0.2, (27, 6): 0.25, (32, 16): 0.0}
-NEAR = {(5, 3): 0.0, (7, 3): 0.21014, (8, 3): 0.26120, (24, 3): 0.72308, (20, 16): 0.0}
 
 
 @pytest.mark.parametrize(("shape", "best"), EXACT.items())
 def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float):
     assert cosines(class_centers(*shape, 1)).max().item() == pytest.approx(best, abs=1e-5)
-
-
-@pytest.mark.parametrize(("shape", "best"), NEAR.items())
-def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: float):
-    assert best - 1e-5 <= cosines(class_centers(*shape, 0)).max().item() <= best + 2e-3
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(4, 16), (6, 3), (9, 3)])

@@ -11,9 +11,6 @@ from harness.api import mixing
 from harness.api.mixing import Mixed
 from methods.action_parts.pseudo import unsupervised_loss
 
-# Two images of two pixels; p(label) = .8, .4 and .5, .1.
-LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()
-
 
 def pseudo_label(logits: Tensor) -> Mixed:
     """Of images that do not matter."""
@@ -30,14 +27,6 @@ def derived(logits: Tensor, labels: Tensor, confidence: Tensor, threshold: float
             ce = math.log(np.exp(column).sum()) - column[y[place]]
             weighted += [eta * ce] if ce > 0 else []
     return float(np.mean(weighted)) if weighted else 0.0
-
-
-def test_pseudo_labels_by_hand():
-    found = pseudo_label(LOGITS.clone().requires_grad_() + 3.0)
-    assert found.labels.tolist() == [[[0, 1]], [[0, 0]]]  # a tie goes to the first class
-    assert found.confidence.flatten().tolist() == pytest.approx([0.8, 0.6, 0.5, 0.9])
-    assert found.labels.dtype == torch.int64
-    assert not found.confidence.requires_grad
 
 
 def test_pixels_that_cost_nothing_leave_the_mean():

@@ -34,12 +34,6 @@ def test_a_point_sets_all_four_temperatures(point: dict[str, Any], student: dict
     assert placed(point) == {**dict.fromkeys(SHARED, student), "teacher_temperature": {**student, **teacher}}
 
 
-def test_a_point_elsewhere_leaves_temperatures_alone():
-    own = {"teacher_temperature": {"family": "constant", "tau": 0.04}}
-    assert placed({"lambda_a": 0.5}, **own)["teacher_temperature"] == own["teacher_temperature"]
-    assert placed({"lambda_a": 0.5, "tau_low": 0.2}, **own)["teacher_temperature"]["low"] == 0.02
-
-
 def test_an_impossible_schedule_is_refused():
     with pytest.raises(ValidationError, match=r"low 0.6 is above high 0.5"):
         placed({"tau_low": 0.6, "tau_high": 0.5})

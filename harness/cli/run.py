@@ -125,12 +125,17 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     from harness.execution.inline import run_inline
     from harness.execution.outcome import Outcome
     from harness.execution.process import BUSY, parent_and_allowance
-    from harness.execution.session import join_session
+    from harness.execution.session import join_session, open_session
+    from harness.suite.load import HASH
     from harness.train.run import RunSettings
     from harness.train.stop import StopFlag
 
-    session = join_session(load_suite(suite), data, runs)
-    named = session.find(run)
+    if HASH.fullmatch(run):  # as a driver asks
+        session = join_session(load_suite(suite), data, runs)
+        named = session.store.by_id(run).run
+    else:
+        session = open_session(load_suite(suite), data, runs, measure=False)
+        named = session.find(run)
     with StopFlag().on_signals() as stop:
         parent, allowance = parent_and_allowance()
         settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)

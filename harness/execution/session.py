@@ -50,7 +50,10 @@ class Session:
     def name_of(self, run: Run) -> str:
         """The name of its planned run or trial, as `harness train` takes it: ua_mt_strong/7/0/1."""
         if run.id not in self._names:
-            # an adaptive search records new trials as it goes
+            # an adaptive search records new trials as it goes, and who joins a session has no plan
+            selection = SuiteRecords(self.store).selection
+            finals = [] if selection is None else reversed(selection.entries)
+            self._names.update({entry.run: str(entry.planned_run) for entry in finals})
             self._names.update({trial.run: str(trial) for trial in self.recorded_trials()})
         return self._names.get(run.id, run.label)
 
@@ -93,11 +96,9 @@ class Session:
 
         Raises `UsageError` where no run or several runs match.
         """
-        planned = {run.id: run for run in self.plan.runs}
         names = self.plan.run_ids | {str(trial): trial.run for trial in self.recorded_trials()}
         recorded = (folder.id for folder in self.store.folders())
-        match = find_id(name, names, [*planned, *recorded], "of this suite")
-        return planned.get(match) or self.store.by_id(match).run
+        return self.store.by_id(find_id(name, names, recorded, "of this suite")).run
 
     def reopen_failed(self) -> None:
         """Delete failure records, so that those runs are trained again. Trials behind a selection stay as they are."""
@@ -130,7 +131,7 @@ def open_session(
     Raises `UsageError` where the suite is wrong, has no such rung, is not calibrated and must not be here, or `source`
     has no records; `DataError`, `RecordError` or `DiskError` for what lies on the disk.
     """
-    plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
     store.remove_leftovers()
     plan = calibrated(plan, cache, store, measure)
     if loaded.suite.search is not None:
@@ -151,7 +152,7 @@ def open_uncalibrated(
     """
     if loaded.suite.budget.currency != "reference_steps":
         return None
-    plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
     known = find_calibration(plan, store)
     if not is_lacking(plan, known):
         return None
@@ -161,15 +162,14 @@ def open_uncalibrated(
 
 
 def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
-    """`open_session` for a process that a driver has started. Trials and selection on record stay as they are.
+    """The session of a process that a driver has started, without its plan: that process is told ids of runs on record.
 
-    So a child of an earlier driver cannot undo the selection of a later one.
+    To plan a suite takes the longer the more runs it has, and each of them has a process. Nothing is written, so a
+    child of an earlier driver cannot undo the selection of a later one.
     """
-    plan, cache, store = _in_folder(loaded, data, runs)
-    plan = calibrated(plan, cache, store, measure=False)
-    if loaded.suite.search is None and not store.selection_path.exists():
-        store.write_selection(plan.selection())
-    return _record_runs(plan, cache, store)
+    cache = resolve(dataset_of(loaded), data)
+    store = SuiteFolder.open(runs / loaded.suite.name)
+    return Session(Plan(loaded, cache.reference, {}, (), (), ()), cache, store)
 
 
 def _in_folder(
@@ -178,11 +178,9 @@ def _in_folder(
     runs: Path,
     rung: int | None = None,
     source: Path | None = None,
-    *,
-    check: bool = False,
 ) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
-    plan, cache = plan_on_data(loaded, data, rung, check=check)
+    plan, cache = plan_on_data(loaded, data, rung)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
     if source is not None:
@@ -212,17 +210,11 @@ def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
     return Trials(suite_hash=suite.hash, trials=every, infeasible=refused)
 
 
-def plan_on_data(
-    loaded: LoadedSuite, data: Path | None, rung: int | None = None, *, check: bool = False
-) -> tuple[Plan, Cache]:
-    """The plan on the prepared data. The whole suite is checked before any data are touched.
-
-    check: Build each method too. A process of one run leaves that to the driver, which has done so.
-    """
+def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None) -> tuple[Plan, Cache]:
+    """The plan on the prepared data. The whole suite is checked, each method built, before any data are touched."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
-    if check:
-        refuse_broken_methods(plan)
+    refuse_broken_methods(plan)
     cache = resolve(dataset, data)
     refuse_unknown_millimetres(loaded, cache)
     return plan.on_data(cache.reference), cache

@@ -18,7 +18,7 @@ from harness.execution import calibration as finding_calibrations
 from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import DryRun, make_dry_run
 from harness.execution.forecast import Forecast
-from harness.execution.session import join_session, open_session, reuse
+from harness.execution.session import open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
@@ -372,7 +372,7 @@ def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny, mach
     (other.root / "costs.json").write_bytes(calibrations(tiny)[0].read_bytes())
     expected = other.session().plan.runs
     (copy,) = (other.store / "suites").glob("*.yaml")
-    assert join_session(load_suite(str(copy)), None, other.runs).plan.runs == expected
+    assert open_session(load_suite(str(copy)), None, other.runs, measure=False).plan.runs == expected
 
 
 def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny, machine):

@@ -15,6 +15,7 @@ from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import last_message, make_order, run_process, stop_on_this_host
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
+from harness.execution.session import join_session
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.records.processes import forked
@@ -46,6 +47,13 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny):
     assert session.pending() == []
     assert execute(session, INLINE, StopFlag()) == []
     assert exit_code([], session) == 0
+
+
+def test_a_child_plans_nothing(short, monkeypatch):
+    monkeypatch.delattr("harness.execution.session.make_plan")
+    loaded, (run,) = short.plan.loaded, short.plan.runs
+    child = join_session(loaded, short.cache.folder, short.store.root.parent)
+    assert (child.folder(run).run, child.name_of(run)) == (run, "tiny_short/2/0/0")
 
 
 def test_a_failure_is_70_until_it_is_mended(make_tiny):

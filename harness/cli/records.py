@@ -229,15 +229,18 @@ def verify_command(path: Path) -> None:
     Checksums are compared, and what they stand for: ids, names, versions, and files that a result says there are.
     """
     from harness.api.errors import RecordError
-    from harness.records.archive import find_archive_flaws, read_archive
+    from harness.records.archive import find_archive_flaws
+    from harness.records.archive_members import unpack_archive
     from harness.records.reader import SuiteRecords
     from harness.records.scored import find_scored_flaws
+    from harness.records.temporary import temporary_folder
     from harness.records.verification import find_flaws
 
     flaws: list[str] = []
     if path.is_file():
-        suite, records = read_archive(path)
-        flaws += find_archive_flaws(path, records)
+        with temporary_folder("harness-verify-") as unpacked:
+            suite, records = unpack_archive(path, unpacked)
+            flaws += find_archive_flaws(path, unpacked)
         log.info("%s: %s, %d records", path, suite, len(records))
     else:
         folders = [path] if (path / "suites").is_dir() else sorted(path.glob("*/suites"))

@@ -14,10 +14,9 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.archive_members import SUITE_NAME, read_archive
+from harness.records.archive_members import SUITE_NAME, unpack_archive
 from harness.records.calibration import Calibration
-from harness.records.checksums import open_record
-from harness.records.files import disk_errors, read_content, read_record, write_atomic, write_bytes
+from harness.records.files import read_content, read_record, write_atomic, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.scored import ScoredFolder, find_packed_flaws
 from harness.records.suite_folder import SuiteFolder
@@ -31,8 +30,6 @@ environments and calibrations, so their comments, hosts and commits may differ. 
 once. Further entries of a calibration join those that are here."""
 
 NAMED_CONFLICTS = 5
-
-__all__ = ["export_records", "find_archive_flaws", "import_records", "read_archive"]
 
 
 def export_records(
@@ -136,19 +133,20 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
             is written then.
         DiskError: the directory cannot be written or belongs to another program.
     """
-    suite, records = read_archive(file)
-    root = runs / suite
-    SuiteFolder.refuse_foreign(root)
-    for flaw in find_archive_flaws(file, records, suite_hash):
-        raise RecordError(f"{flaw}; nothing was imported")
-    places = {path: _place(root, path) for path in records}
-    _refuse_conflicts(file, places, records)
-    store = SuiteFolder.create(root)
-    new = [path for path, place in places.items() if not place.exists() or _goes_on(place, records[path])]
-    _join_calibrations(store, {path: content for path, content in records.items() if path not in new})
-    # a run counts as done once its result is there, so results come last
-    for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
-        write_bytes(places[path], records[path])
+    with temporary_folder("harness-import-") as folder:
+        suite, records = unpack_archive(file, folder)
+        root = runs / suite
+        SuiteFolder.refuse_foreign(root)
+        for flaw in find_archive_flaws(file, folder, suite_hash):
+            raise RecordError(f"{flaw}; nothing was imported")
+        places = {folder / path: _place(root, path) for path in records}
+        _refuse_conflicts(file, folder, places)
+        store = SuiteFolder.create(root)
+        new = [path for path, place in places.items() if not place.exists() or _goes_on(place, path)]
+        _join_calibrations(store, folder.glob("calibrations/*.json"), places)
+        # a run counts as done once its result is there, so results come last
+        for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
+            write_bytes(places[path], read_content(path))
     return root, len(new), len(records) - len(new)
 
 
@@ -160,32 +158,29 @@ def _place(root: Path, path: PurePosixPath) -> Path:
     return ScoredFolder(root.parent, dataset).home(log_id).joinpath(*rest)
 
 
-def _goes_on(place: Path, content: bytes) -> bool:
+def _goes_on(place: Path, path: Path) -> bool:
     """Whether an export holds later uses of a log that is here."""
-    return place.name == "uses.jsonl" and content != (ours := read_content(place)) and content.startswith(ours)
+    if place.name != "uses.jsonl":
+        return False
+    ours, theirs = read_content(place), read_content(path)
+    return ours != theirs and theirs.startswith(ours)
 
 
-def _join_calibrations(store: SuiteFolder, records: Mapping[PurePosixPath, bytes]) -> None:
+def _join_calibrations(store: SuiteFolder, paths: Iterable[Path], places: Mapping[Path, Path]) -> None:
     """Add what an export measured beside entries that are here, so that its runs find what their steps cost."""
-    for path, content in records.items():
-        if path.parts[0] == "calibrations" and read_content(store.root / path) != content:
-            theirs = Calibration.model_validate_json(open_record(content) or b"")
-            store.write_calibration(read_record(store.root / path, Calibration).joined(theirs))
+    for path in paths:
+        if (place := places[path]).exists():
+            ours, theirs = read_record(place, Calibration), read_record(path, Calibration)
+            if ours != theirs:
+                store.write_calibration(ours.joined(theirs))
 
 
-def find_archive_flaws(
-    file: Path, records: Mapping[PurePosixPath, bytes], suite_hash: SuiteHash | None = None
-) -> Iterator[str]:
-    """A line for each flaw among the records that `read_archive` found in a file, with its path there."""
-    with temporary_folder("harness-import-") as folder:
-        for path, content in records.items():
-            with disk_errors(folder / path):
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_bytes(content)
-        flaws = [find_flaws(SuiteRecords(SuiteFolder(folder))), find_packed_flaws(folder)]
-        if suite_hash is not None:
-            flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))
-        yield from (f"{file}: {flaw.replace(f'{folder}/', '')}" for flaw in chain(*flaws))
+def find_archive_flaws(file: Path, folder: Path, suite_hash: SuiteHash | None = None) -> Iterator[str]:
+    """A line for each flaw among the records of a file that were unpacked in a folder, with its path there."""
+    flaws = [find_flaws(SuiteRecords(SuiteFolder(folder))), find_packed_flaws(folder)]
+    if suite_hash is not None:
+        flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))
+    yield from (f"{file}: {flaw.replace(f'{folder}/', '')}" for flaw in chain(*flaws))
 
 
 def _suite_flaws(suites: Iterable[Path], suite_hash: SuiteHash) -> Iterator[str]:
@@ -197,11 +192,13 @@ def _suite_flaws(suites: Iterable[Path], suite_hash: SuiteHash) -> Iterator[str]
             yield str(error)
 
 
-def _refuse_conflicts(file: Path, places: Mapping[PurePosixPath, Path], records: Mapping[PurePosixPath, bytes]) -> None:
+def _refuse_conflicts(file: Path, folder: Path, places: Mapping[Path, Path]) -> None:
     different = [
         place
         for path, place in places.items()
-        if path.parts[0] not in FIRST_WRITTEN_WINS and place.is_file() and _contradicts(place, records[path])
+        if path.relative_to(folder).parts[0] not in FIRST_WRITTEN_WINS
+        and place.is_file()
+        and _contradicts(place, read_content(path))
     ]
     if different:
         named = "\n".join(map(str, different[:NAMED_CONFLICTS]))

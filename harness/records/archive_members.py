@@ -1,7 +1,9 @@
-"""Reads the members of an export. Name, kind and size of each are checked before anything of it is read."""
+"""Unpacks the members of an export. Name, kind and size of each are checked before anything of it is read."""
 
+import io
 import lzma
 import re
+import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -10,6 +12,7 @@ from typing import Self
 from harness.api.errors import RecordError
 from harness.records.artifacts import MAX_BYTES, MAX_LABEL_BYTES
 from harness.records.artifacts import NAME as FIGURE_NAME
+from harness.records.files import disk_errors
 from harness.records.run_folder import ENDED_FILES
 from harness.records.schema import BY_FIRST_VERSION
 
@@ -68,35 +71,43 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
-    """Read an export; nothing is written.
+def unpack_archive(file: Path, folder: Path) -> tuple[str, list[PurePosixPath]]:
+    """Write the records of an export into an empty folder, member by member.
 
-    The name of the suite, and the content of its records by path below the suite's folder. Raises `RecordError` where
-    the file is no export, or holds other names, absolute paths, links, devices, sparse files, a name twice, or too many
-    bytes.
+    The name of the suite, and the path of each record below the folder. Raises `RecordError` where the file is no
+    export, or holds other names, absolute paths, links, devices, sparse files, a name twice, or too many bytes; and
+    `DiskError`.
     """
-    records: dict[PurePosixPath, bytes] = {}
+    records: dict[PurePosixPath, None] = {}
     suites: set[str] = set()
     total = 0
     try:
         with tarfile.open(file, "r:*", tarinfo=_Member) as archive:
-            for member in archive:
+            while (member := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined] # it would keep them all
                 suite, path = _checked(member)
-                total += member.size
-                if total > LARGEST_TOTAL or len(records) >= MOST_MEMBERS:
-                    raise _RefusedMemberError("more than the records of a suite")
                 if path in records:
                     raise _RefusedMemberError(f"{_shown(member.name)} twice")
-                stream = archive.extractfile(member)
-                records[path] = b"" if stream is None else stream.read()
+                records[path] = None
                 suites.add(suite)
+                total += member.size
+                if total > LARGEST_TOTAL or len(records) > MOST_MEMBERS:
+                    raise _RefusedMemberError("more than the records of a suite")
+                _write(archive, member, folder / path)
     except _RefusedMemberError as error:
         raise RecordError(f"{file}: holds {error}; nothing was imported") from None
     except (OSError, EOFError, ValueError, OverflowError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
     if len(suites) != 1:
         raise RecordError(f"{file}: holds the records of {len(suites)} suites, not of one; nothing was imported")
-    return suites.pop(), records
+    return suites.pop(), list(records)
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    with archive.extractfile(member) or io.BytesIO() as stream, disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as target:
+            shutil.copyfileobj(stream, target)
 
 
 def _checked(member: tarfile.TarInfo) -> tuple[str, PurePosixPath]:

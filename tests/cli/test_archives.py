@@ -45,6 +45,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a link": (member("s/selection.json", 0, tarfile.SYMTYPE, linkname="/etc/passwd"), "no plain file"),
     "a name twice": (2 * member("s/selection.json"), "twice"),
     "two suites": (member("s/selection.json") + member("t/trials.json"), "of 2 suites"),
+    "large records": (member(f"{RUN}/weights.pt", 2**25) + bytes(2**25) + member("s/x"), "no record of a suite"),
     "nothing": (b"", "of 0 suites"),
     "a name of dots": (member("../selection.json"), "no record of a suite"),
     "an absolute name": (member("/tmp/selection.json"), "no record of a suite"),

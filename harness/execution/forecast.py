@@ -32,7 +32,7 @@ class Forecast:
 
     plan: Plan
     store: SuiteFolder
-    _estimates: dict[str, DiskUse] = field(default_factory=dict)
+    _disk: dict[str, DiskUse] = field(default_factory=dict)
 
     def seconds(self, training: PlannedTraining) -> float | None:
         """Device-seconds of one run; None where nothing is known.
@@ -50,12 +50,11 @@ class Forecast:
 
     def disk(self, training: PlannedTraining) -> DiskUse:
         """Of one run: the mean of finished ones of its entry, and where there are none an estimate from its network."""
-        checkpoints, rests = (self._measured[name].get(training.entry) for name in ("checkpoint", "rest"))
-        if checkpoints and rests:
-            return DiskUse(fmean(checkpoints), fmean(rests))
-        if training.entry not in self._estimates:
-            self._estimates[training.entry] = estimate(self.plan, training.entry)
-        return self._estimates[training.entry]
+        if training.entry not in self._disk:
+            checkpoints, rests = (self._measured[name].get(training.entry) for name in ("checkpoint", "rest"))
+            known = DiskUse(fmean(checkpoints), fmean(rests)) if checkpoints and rests else None
+            self._disk[training.entry] = known or estimate(self.plan, training.entry)
+        return self._disk[training.entry]
 
     @property
     def measured(self) -> int:

@@ -1,6 +1,7 @@
 """A calibration as a job: before the runs of a suite are known, what their steps cost is measured on the cluster."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from harness.execution.calibration import calibrated
@@ -8,7 +9,7 @@ from harness.execution.session import Session, open_uncalibrated
 from harness.records.reader import SuiteRecords
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.record import Submissions
-from harness.slurm.run import SuiteSubmission, ask_jobs
+from harness.slurm.run import SuiteSubmission, ask_jobs, judge_nodes
 from harness.slurm.submit import Drafter, follow, submit_measuring, submitting
 from harness.suite.load import load_suite
 
@@ -44,6 +45,8 @@ def submit_calibration(
         job = own.get("calibrate")
         if job is None:
             measuring = [each.job for each in active if each.kind == "calibrate" and each.job is not None]
+            excluded, _ = judge_nodes(drafter.submissions, ["calibrate"], cluster)
+            drafter = replace(drafter, excluded=excluded)
             job = submit_measuring(drafter, measuring, still_alone)
             follow(drafter, [job], still_alone)
         elif "finish" not in own:  # it was refused, or its submitter died before it

@@ -94,9 +94,9 @@ class NodeFailures:
 
     @classmethod
     def of(cls, ends: Iterable[End]) -> NodeFailures:
-        """Judge by the ends of a suite's array tasks; its other jobs need no GPU."""
+        """Judge by the ends of a suite's array tasks and calibrations; its dependent jobs need no GPU."""
         since = time.time() - MEMORY_SECONDS
-        recent = [end for end in ends if "_" in end.task and end.node and end.at > since]
+        recent = [end for end in ends if end.node and end.at > since]
         failed: dict[str, list[End]] = {}
         for end in recent:
             if end.by_node:
@@ -131,12 +131,16 @@ def _some(ends: Sequence[End]) -> str:
     return ", ".join(f"{end.task} ({end.how})" for end in ends[:NAMED]) + more
 
 
-def failed_where(arrays: Iterable[Submission], ends: Iterable[End]) -> dict[str, str]:
-    """Run -> the node that failed the last task that it was in; the others are left out. arrays: the oldest first."""
+def failed_where(submissions: Iterable[Submission], ends: Iterable[End]) -> dict[str, str]:
+    """Run -> the node that failed the last task that it was in, and so for "calibrate"; the others are left out.
+
+    submissions: the oldest first.
+    """
     last = {end.task: end for end in ends}
     places: dict[str, str] = {}
-    for array in arrays:
-        for index, runs in enumerate(array.tasks):
-            end = last.get(array.task_of(index))
+    for each in submissions:
+        tasks = {each.task_of(index): runs for index, runs in enumerate(each.tasks)} or {str(each.job): [each.kind]}
+        for task, runs in tasks.items():
+            end = last.get(task)
             places |= dict.fromkeys(runs, end.node if end is not None and end.by_node else "")
     return {run: node for run, node in places.items() if node}

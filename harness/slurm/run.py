@@ -100,7 +100,7 @@ def submit_missing(
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels, yes)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
-        nodes, tried = _judge_nodes(submissions, state.missing, cluster)
+        nodes, tried = judge_nodes(submissions, [run.id for run in state.missing], cluster)
         counts = Counter(run for array in submissions if array.job and array.suite == suite for run in array.runs)
         # by itself only what is new, and once more what a node failed, on another one
         retried = {run for run, node in tried.items() if counts[run] == 1 and node in nodes}
@@ -155,16 +155,16 @@ def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) 
     return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})
 
 
-def _judge_nodes(
-    submissions: Submissions, missing: Sequence[Run], cluster: LoadedCluster
+def judge_nodes(
+    submissions: Submissions, missing: Sequence[str], cluster: LoadedCluster
 ) -> tuple[list[str], dict[str, str]]:
-    """The nodes that get no more tasks, and the missing runs that a node failed, with that node."""
-    arrays = [each for each in submissions if each.kind == "tasks" and each.job is not None]
-    if not cluster.cluster.exclude_failing or not arrays:
+    """The nodes that get no more jobs, and what of the missing (ids of runs, or "calibrate") a node failed: which."""
+    jobs = {each.job: each for each in submissions if each.kind != "finish" and each.job is not None}
+    if not cluster.cluster.exclude_failing or not jobs:
         return [], {}
-    ends = ask_ends([each.job for each in submissions if each.job is not None])
-    failures, lost = NodeFailures.of(ends), failed_where(arrays, ends)
-    tried = {run.id: lost[run.id] for run in missing if run.id in lost}
+    ends = ask_ends(list(jobs))
+    failures, lost = NodeFailures.of(ends), failed_where(jobs.values(), ends)
+    tried = {name: lost[name] for name in missing if name in lost}
     for line in failures.lines():
         log.warning(line)
     return failures.excluded(tried.values()), tried

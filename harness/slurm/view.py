@@ -111,7 +111,8 @@ def _unranked(records: SuiteRecords, submissions: Sequence[Submission]) -> bool:
 
 def list_troubles(known: Sequence[Submission], answer: QueueAnswer, records: SuiteRecords) -> list[str]:
     """Return a sentence for each thing that does not mend itself: nodes, held and stuck tasks, a lost dependent job."""
-    notes = NodeFailures.of(answer.ends).lines()
+    finish = {each.job for each in known if each.kind == "finish"}
+    notes = NodeFailures.of(end for end in answer.ends if end.task not in finish).lines()
     names = {each.name: each for each in known}
     for (name, index), task in answer.queue.items():
         if name in names and task.stuck:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from tests.cli.ground import refuse
-from tests.support import REPO, command_environment, run_cli
+from tests.support import REPO, call_cli, command_environment, run_cli
 from tests.train.tiny import write_metadata
 
 BROKEN = "import sys\nsys.exit(4)\n"
@@ -22,46 +22,48 @@ class Failing(Supervised):
 """
 
 
-@pytest.fixture
-def search_path(tmp_path):
-    done = run_cli("new", "method", "my_idea", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "my_idea\n"), done.stderr
-    site = tmp_path / "my_idea" / "src"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("author")
+
+
+@pytest.fixture(scope="module")
+def search_path(folder):
+    assert call_cli("new", "method", "my_idea", cwd=folder, code=0).stdout == "my_idea\n"
+    site = folder / "my_idea" / "src"
     (site / "failing_plugin.py").write_text(FAILING)
     (site / "broken_plugin.py").write_text(BROKEN)
-    pyproject = (tmp_path / "my_idea" / "pyproject.toml").read_text()
+    pyproject = (folder / "my_idea" / "pyproject.toml").read_text()
     (line,) = [line for line in pyproject.splitlines() if line.startswith("my_idea = ")]
     points = [line.replace('"', ""), "failing = failing_plugin:Failing", "broken = broken_plugin:Broken"]
     write_metadata(site, "\n".join(["[harness.methods]", *points, ""]), "my-idea")
     return f"{site}:{REPO}"
 
 
-def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(tmp_path, search_path):
+def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(folder, search_path):
     env = {"PYTHONPATH": search_path}
-    listed = run_cli("list", cwd=tmp_path, env=env, code=0)
+    listed = run_cli("list", cwd=folder, env=env, code=0)
     assert {"my_idea", "ua_mt", "acdc"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
     said = (
         "broken cannot be used: my-idea (broken_plugin:Broken): cannot be imported: SystemExit: 4 (broken_plugin.py:2)"
     )
     assert said in listed.stderr
-    shown = run_cli("list", "--method", "my_idea", cwd=tmp_path, env=env)
-    assert "augmentation declared: altered (there are: mixed, altered)" in shown.stdout
-    text = yaml.safe_load((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text())
+    text = yaml.safe_load((folder / "my_idea" / "my_idea_demo.yaml").read_text())
     text |= {"name": "own", "seeds": [0], "budget": {"steps": 4}, "methods": {"my_idea": None, "failing": None}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
-    run = run_cli("run", "--suite", "own.yaml", "--no-track", "--executor", "inline", cwd=tmp_path, env=env, code=70)
+    (folder / "own.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
+    run = run_cli("run", "--suite", "own.yaml", "--no-track", "--executor", "inline", cwd=folder, env=env, code=70)
     assert "`harness errors runs/own` prints their tracebacks" in run.stderr
     reason = "KeyError: 'teacher' in Failing.training_loss (failing_plugin.py:10)"
     assert f"failing/3/0/0: failed: error: {reason}" in run.stderr
-    errors = run_cli("errors", "runs/own", cwd=tmp_path, env=env)
+    errors = call_cli("errors", "runs/own", cwd=folder)
     assert errors.stdout.startswith(f"failing/3/0/0\nerror: {reason}\nTraceback ")
     assert "failed: 1, for 1 reasons; " in errors.stderr
 
 
-def test_the_new_package_passes_its_own_test(tmp_path, search_path):
+def test_the_new_package_passes_its_own_test(folder, search_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
-    done = subprocess.run(command, cwd=tmp_path / "my_idea", env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder / "my_idea", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -32,8 +32,9 @@ def write_forever(path: Path) -> None:
 @pytest.mark.slow
 def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path):
     path = tmp_path / "record.txt"
-    seen = set()
-    for _ in range(12):
+    seen, kills = set[int](), 0
+    while kills < 12 or len(seen) < 2:  # on a busy machine many are killed before they wrote anything twice
+        kills += 1
         writer = forked(write_forever, path)
         while not path.exists():
             time.sleep(0.001)
@@ -43,7 +44,6 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path):
         number = int(text.partition("\n")[0])
         assert text == content(number)
         seen.add(number)
-    assert len(seen) > 1, "the writers were killed before they wrote anything twice"
 
 
 def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path):

@@ -1,0 +1,148 @@
+"""What it takes to start: from `harness run` to the first step, from a run to the next, and a run beside its steps.
+
+    python -m tests.bench.startup_bench [--against v0.1.0] [--rounds 2]
+
+Runs of two steps on the phantoms of `demo`, one at a time. The warm-up of a run is left out: it counts as started when
+its ledger says `start`, with data and networks in place. CPU seconds of a run are those that a suite takes for each run
+more, less what its steps were charged. `import torch` is measured beside them, since a busy machine slows all alike.
+With another commit both trees take turns, A B B A.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean
+
+from tests.bench.trees import checkout, copy_code, environment_of
+
+SUITE = """\
+name: start
+dataset: phantom
+preprocessing: {size: [48, 48], resize: area}
+labelled: [3]
+seeds: SEEDS
+methods:
+  supervised:
+budget: {steps: 2}
+engine:
+  batch_size: 4
+  channels_last: true
+  validations: 1
+"""
+FEW, MANY = 2, 6
+"""Runs of the two suites whose difference is what a run takes."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds, all wall but the two of the processor.
+
+    torch:     `import torch` in a fresh process.
+    torch_cpu: the same, of the processor.
+    first:     from the command to the first run that is about to warm up.
+    gap:       from the result of a run to the next one that is about to warm up; the longest.
+    run_cpu:   of the processor, for a run of two steps, less those steps.
+    """
+
+    torch: float
+    torch_cpu: float
+    first: float
+    gap: float
+    run_cpu: float
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """When a run started and ended, in seconds of the clock, and the processor seconds that its steps were charged."""
+
+    started: float
+    ended: float
+    charged: float
+
+
+def timed(command: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[float, float]:
+    """Wall seconds of a command, and processor seconds with those of all processes that it waited for."""
+    began = time.monotonic()
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", *command], cwd=folder, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{(folder / 'output').read_text()}")
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
+def run_times(records: Path) -> list[RunTimes]:
+    """Of each finished run of a suite, in the order of their starts."""
+    times = []
+    for result in records.glob("*/*/result.json"):
+        lines = [json.loads(line) for line in (result.parent / "ledger.jsonl").read_text().splitlines()]
+        at = next(line["at"] for line in lines if line["kind"] == "start")
+        started = datetime.fromisoformat(at).timestamp()
+        times.append(RunTimes(started, result.stat().st_mtime, lines[-1]["device_seconds"]))
+    return sorted(times, key=lambda run: run.started)
+
+
+def longest_gap(times: Sequence[RunTimes]) -> float:
+    return max(after.started - before.ended for before, after in pairwise(times))
+
+
+def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
+    torch, torch_cpu = timed(["-c", "import torch"], folder, environment)
+    cpu, first, gap, charged = {}, [], [], 0.0
+    for count in (FEW, MANY):
+        text = SUITE.replace("SEEDS", str(list(range(count))))
+        (folder / "start.yaml").write_text(text)
+        options = ("--suite", "start.yaml", "--runs", "records", "--workers", "1", "--no-track", "--no-panels")
+        began = time.time()
+        _, cpu[count] = timed(["-m", "harness", "run", *options], folder, environment)
+        times = run_times(folder / "records" / "start")
+        shutil.rmtree(folder / "records")
+        first.append(times[0].started - began)
+        gap.append(longest_gap(times))
+        charged = mean(run.charged for run in times)
+    return Start(torch, torch_cpu, mean(first), max(gap), (cpu[MANY] - cpu[FEW]) / (MANY - FEW) - charged)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--against", metavar="REF", help="a commit to compare with")
+    parser.add_argument("--rounds", type=int, default=1, help="of A B B A")
+    asked = parser.parse_args(arguments)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-start-")))
+        trees = {"working tree": copy_code(folder / "code")}
+        if asked.against:
+            trees[asked.against] = stack.enter_context(checkout(asked.against, folder / "reference"))
+        places = {}
+        for name, tree in trees.items():
+            places[name] = tree, folder / f"of-{tree.name}", environment_of(tree) | {"HARNESS_CACHE": f"{tree}-cache"}
+            places[name][1].mkdir()
+            measure(*places[name])  # prepares the data, and compiles what is imported
+        starts: dict[str, list[Start]] = {name: [] for name in trees}
+        for name in [*places, *reversed(places)] * asked.rounds:
+            starts[name].append(measure(*places[name]))
+    print(f"{'seconds':16}" + "".join(f"{field.name:>12}" for field in fields(Start)))
+    for name, measured in starts.items():
+        print(f"{name:16}" + "".join(f"{mean(values):12.2f}" for values in zip(*map(astuple, measured), strict=True)))
+        for start in measured:
+            print(" " * 16 + "".join(f"{value:12.2f}" for value in astuple(start)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Chaos: kills, damage, bad inputs and surroundings, for so many minutes; or one case by its seed.
+"""Chaos: kills, damage, bad inputs, surroundings and crowds, for so many minutes; or one case by its seed.
 
     python -m tests.chaos [MINUTES [GROUP [SEED]]]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.around import try_around
+from tests.chaos.crowd import try_crowd
 from tests.chaos.damage import try_damage
 from tests.chaos.inputs import try_input
 from tests.chaos.kills import try_kills
@@ -24,7 +25,7 @@ from tests.support import REPO
 from tests.train.tiny import install
 
 COUNTS = Path(__file__).with_name("counts.json")
-GROUPS = {"kills": try_kills, "damage": try_damage, "inputs": try_input, "around": try_around}
+GROUPS = {"kills": try_kills, "damage": try_damage, "inputs": try_input, "around": try_around, "crowd": try_crowd}
 
 
 def set_up(work: Path) -> None:
@@ -44,7 +45,7 @@ def set_up(work: Path) -> None:
 
 def counted() -> dict[str, Any]:
     """By group what was tried and how often, and its next seed; each fault with its seed."""
-    fresh: dict[str, Any] = {"faults": [], "next": dict.fromkeys(GROUPS, 0)}
+    fresh: dict[str, Any] = {"faults": [], "next": {}}
     return json.loads(COUNTS.read_text()) if COUNTS.exists() else fresh
 
 
@@ -56,12 +57,12 @@ def run_case(group: str, seed: int, work: Path) -> int:
     tried, faults = GROUPS[group](seed, root)
     if not faults:
         shutil.rmtree(root)
-    print(f"{group}:{seed}", ", ".join(tried), *faults, sep="\n  ", flush=True)
+    print(f"{group}:{seed}", ", ".join(dict.fromkeys(tried)), *faults, sep="\n  ", flush=True)
     content = counted()
     counts = content.setdefault(group, {})
     for word in [word for each in tried for word in [group, *each.split("; ")]]:
         counts[word] = counts.get(word, 0) + 1
-    content["next"][group] = max(content["next"][group], seed + 1)
+    content["next"][group] = max(content["next"].get(group, 0), seed + 1)
     content["faults"] += [f"{group}:{seed} {fault[:150]}" for fault in faults]
     content["commit"] = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=REPO, text=True).strip()
     COUNTS.write_text(f"{json.dumps(content, indent=1, sort_keys=True)}\n")
@@ -76,7 +77,7 @@ def main(minutes: str = "10", group: str = "", seed: str = "") -> int:
     until, faults = time.monotonic() + 60 * float(minutes), 0
     while time.monotonic() < until:
         for name in [group] if group else GROUPS:
-            faults += run_case(name, int(seed or counted()["next"][name]), work)
+            faults += run_case(name, int(seed or counted()["next"].get(name, 0)), work)
         if seed:
             break
     return int(faults > 0)

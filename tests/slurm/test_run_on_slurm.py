@@ -45,6 +45,12 @@ class Ground:
         options = ("--executor", "slurm", "--cluster", "mini.yaml", "--no-track", "--checkpoint-seconds", "0.5")
         return self.harness("run", *options, code=code)
 
+    def accounted(self) -> bool:
+        """Whether sacct knows all attempts; every second must be explained."""
+        self.harness("reconcile")
+        found = self.store.reconciliation()
+        return found is not None and not found.unreconciled
+
     @property
     def store(self) -> SuiteFolder:
         return SuiteFolder(self.folder / "runs" / "tiny")
@@ -112,6 +118,13 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     assert ground.submit().stdout  # the table
     assert ground.harness("cancel").stderr == "nothing of this suite waits or runs\n"
     assert len(ground.submissions("tasks")) == 2
+    ground.until(ground.accounted)
+    found = ground.store.reconciliation()
+    assert found is not None
+    attempts = sum(run.ledger.spent().attempts for run in runs)
+    assert sum(len(one.attempts) for one in found.allocations) == attempts >= 5, "one was stopped and started again"
+    for one in found.allocations:
+        assert one.seconds.total == pytest.approx(one.allocated)
 
     inline = ground.folder / "inline"
     ground.harness("run", "--executor", "inline", "--runs", str(inline), "--no-track")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.api.errors import DiskError, HarnessError, RecordError, UsageError, suggest
+from harness.api.errors import DiskError, HarnessError, InterruptedRunError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
 from harness.records.calibration import Calibration
@@ -240,13 +240,16 @@ class SuiteFolder:
 
     @contextmanager
     def writing_leaderboard(self) -> Iterator[None]:
-        """Wait until no other process writes the leaderboard, and keep others out. In the end raises `UsageError`."""
+        """Wait until no other process writes the leaderboard, and keep others out.
+
+        Raises `InterruptedRunError` where one still does after two minutes: the same command goes on later.
+        """
         lease = self.leaderboard_lease
         try:
             with lease.held_for(WRITER_SECONDS):
                 yield
         except LeaseHeldError:
-            raise UsageError(f"{self.leaderboard}: {lease.holder()} is writing it; try again later") from None
+            raise InterruptedRunError(f"{self.leaderboard}: {lease.holder()} is writing it; try again later") from None
 
     def by_id(self, run: str) -> RunFolder:
         """The folder of a run id, whether it exists or not."""

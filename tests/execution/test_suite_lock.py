@@ -1,6 +1,6 @@
 import pytest
 
-from harness.api.errors import UsageError
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.execution.run import lock_suite
 from harness.pipeline import write_views
 from harness.records.reader import SuiteRecords
@@ -28,7 +28,7 @@ def test_one_process_at_a_time_writes_the_leaderboard(tmp_path, monkeypatch):
     store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
     with (
         store.leaderboard_lease.held_for(),
-        pytest.raises(UsageError, match=r"leaderboard: pid \d+ on .* is writing it"),
+        pytest.raises(InterruptedRunError, match=r"leaderboard: pid \d+ on .* is writing it"),
     ):
         write_views(SuiteRecords(store))
     assert not store.leaderboard.exists()

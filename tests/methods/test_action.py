@@ -5,6 +5,7 @@ from harness.api import views
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch
 from harness.api.mixing import pseudo_label
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_parts.pseudo import unsupervised_loss
@@ -170,3 +171,21 @@ def test_labels_of_background_alone_are_fine(kind: type[ACTION]):
             assert loss.terms["anatomical"].item() == 0.0
             assert loss.terms["anatomical_queries"].item() == 0.0
         assert all(p.isfinite().all() for p in method.parameters())
+
+
+def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
+    method = small(ACTION)
+    settings = OptimiserSettings()
+    nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
+    assert nesterov == [False, False, True]
+    still = settings.model_copy(update={"momentum": 0.0})
+    assert not method.optimiser(method.stages[2], still).param_groups[0]["nesterov"]
+
+
+def test_only_confident_pseudo_labels_join_the_contrast():
+    counts = []
+    for above in (0.0, 1.0):
+        method = small(ACTION, valid_above=above)
+        loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        counts.append(loss.terms["valid_pixels"].item())
+    assert counts == [4 * 32 * 32, 2 * 32 * 32]

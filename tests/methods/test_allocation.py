@@ -123,3 +123,11 @@ def test_autocast_changes_no_choice_and_keeps_full_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         update(cast, features, labels)
     assert torch.equal(plain.prototypes, cast.prototypes)
+
+
+def test_random_is_a_permutation_of_its_own_seed():
+    state = torch.get_rng_state()
+    first, same, other = (Allocation(torch.eye(12), 4, "random", seed).assignment.tolist() for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert sorted(first) == list(range(12))
+    assert first == same != other

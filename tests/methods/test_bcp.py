@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -116,3 +118,11 @@ def test_the_first_stage_takes_labelled_images_alone():
     method = bcp()
     plans = [method.batches(stage, 24) for stage in method.stages]
     assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]
+
+
+def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side():
+    method = bcp()
+    for size, sides in (((96, 33), (64, 22)), ((32, 32, 16), (21, 21, 10))):
+        mask = method._mask(torch.zeros(2, 1, *size))
+        assert mask.shape == size
+        assert (~mask).sum() == math.prod(sides)

@@ -27,6 +27,16 @@ def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int)
     assert Dropout(p).eval()(result) is result
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_what_was_dropped_is_the_mask(dtype: torch.dtype):
+    image = torch.ones(8, 16, 8, 8, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+    result = Dropout(0.3)(image)
+    result.sum().backward()
+    assert image.grad is not None
+    assert torch.equal(image.grad, result)
+    assert result.unique().tolist() == [0.0, torch.tensor(1 / 0.7, dtype=dtype).item()]
+
+
 def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps():
     first, second = (
         torch.rand(2, channels, 4, 4).to(memory_format=torch.channels_last).requires_grad_() for channels in (3, 5)

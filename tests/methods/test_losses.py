@@ -62,6 +62,13 @@ def gradient_inputs() -> tuple[Tensor, Tensor]:
     return logits, torch.randint(0, 3, (2, 3, 2), generator=g)
 
 
+def test_gradients_are_the_numerical_ones():
+    logits, labels = gradient_inputs()
+    mask = torch.rand(labels.shape[1:], generator=torch.Generator().manual_seed(1)) < 0.5
+    assert torch.autograd.gradcheck(lambda z: supervised_loss(z, labels).total, (logits,))
+    assert torch.autograd.gradcheck(lambda z: masked_dice_loss(z.softmax(dim=1), labels, mask), (logits,))
+
+
 def test_gradients_are_finite_when_the_network_is_certain_and_wrong():
     logits = torch.full((1, 4, 2, 2), -200.0)
     logits[:, 3] = 200.0

@@ -8,6 +8,7 @@ from harness.api.method import Stage
 from harness.api.progress import Progress
 from harness.api.staged import StagedParams
 from harness.records.schema import Engine
+from harness.suite.registry import load_method, method_sources
 from harness.train.build import set_learning_rate
 from methods.action import ActionParams
 from methods.bcp import BCPParams
@@ -19,6 +20,18 @@ def shares(params: StagedParams) -> list[float]:
 
 def placed(params: StagedParams, point: dict[str, float]) -> StagedParams:
     return type(params).model_validate(params.with_values(point))
+
+
+def test_every_method_with_stages_gives_them_to_searches():
+    """A share and a factor for each stage, searched for all but the last; none changes what a step costs."""
+    kinds = {name: load_method(name).Params for name in method_sources()}
+    staged = {name: kind() for name, kind in kinds.items() if issubclass(kind, StagedParams)}
+    assert {"bcp", "action", "action_pp"} <= staged.keys()
+    for name, params in staged.items():
+        names = [stage.name for stage in params.stages()]
+        space = {dimension for dimension in params.space() if dimension.startswith(("ratio_", "rate_"))}
+        assert space == {f"{what}_{stage}" for what in ("ratio", "rate") for stage in names[:-1]}, name
+        assert not {f"{what}_{stage}" for what in ("share", "rate") for stage in names} & set(params.cost_bearing())
 
 
 def test_shares_by_hand():

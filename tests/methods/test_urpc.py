@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.api.dataset import Task
-from methods.urpc import URPC, Pyramid, pyramid_consistency, without_peaks
+from methods.urpc import URPC, Pyramid, pyramid_consistency, with_noise, without_peaks
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
 from tests.methods.tiny import TASK, TASK_3D, Recorder, batch_for, build, loss_of, parameters
 
@@ -82,3 +82,12 @@ def test_heads_read_three_coarser_maps(task: Task, kernel: int):
     assert [parameters(head) for head in net.heads] == [
         kernel * width * n_classes + n_classes for width in (128, 64, 32)
     ]
+
+
+def test_noise_is_the_same_for_all_images_and_within_three_tenths():
+    torch.manual_seed(0)
+    factors = with_noise(torch.ones(2, 3, 40, 40))
+    assert torch.equal(factors[0], factors[1])
+    assert 0.7 <= factors.min() < 0.71
+    assert 1.29 < factors.max() <= 1.3
+    assert factors.mean().item() == pytest.approx(1.0, abs=0.01)

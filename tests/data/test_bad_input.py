@@ -62,6 +62,10 @@ ACDC_H5: Damages = {
         stored(f"{SLICES}2_slice_3.h5", "patient099_frame02", lambda image, label: (image[1:], label[1:]), 2),
         f"{SLICES}2_slice_3.h5: slice of shape (22, 17) in a volume of (23, 17)",
     ),
+    "third frame": (
+        stored("patient028_frame03.h5", "patient777_frame03", lambda *pair: pair),
+        "/data: patient028 has frame01, frame02, frame03, where two annotated frames are expected",
+    ),
     "types": (
         stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image.astype(np.int16), label)),
         "patient028_frame01.h5: image is int16; store it as float32",

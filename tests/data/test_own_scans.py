@@ -8,16 +8,19 @@ import pytest
 import SimpleITK
 import torch
 
+from benchmarks.layouts.crops import legacy_crop
 from harness.api.errors import DataError
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.own.shape import choose_axes
+from harness.data.prepare import prepare
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
 from harness.suite.registry import load_dataset
-from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder
+from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder, write_nifti
+from tests.data.small_la import PATIENTS, SmallLA, voxels, write_official
 
 TEN = [f"p{number:02}" for number in range(10)]
 CPU = torch.device("cpu")
@@ -192,3 +195,22 @@ def test_the_folders_own_splits_are_kept(tmp_path: Path):
 )
 def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any):
     assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
+
+
+def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path):
+    for patient in PATIENTS:
+        grey, marked = voxels(patient)
+        write_nifti(tmp_path / "raw" / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)
+        write_nifti(tmp_path / "raw" / "labelsTr" / f"{patient}{ENDING}", (marked == 255).astype(np.uint8), None)
+    write_folder(tmp_path / "raw", {"Tr": ()}, labels={"background": 0, "LA": 1}, numTraining=5)
+    official = prepare(SmallLA(), write_official(tmp_path / "la"), tmp_path / "to")
+    own, theirs = (
+        {case.id: case for split in ("train", "val") for case in cache.cases(split)}
+        for cache in (prepared(tmp_path / "raw", dimension=3), official)
+    )
+    common = own.keys() & theirs.keys()
+    assert len(common) >= 2
+    for id_ in common:
+        box = legacy_crop(id_, own[id_].label)
+        np.testing.assert_array_equal(own[id_].image[box], theirs[id_].image)
+        np.testing.assert_array_equal(own[id_].label[box], theirs[id_].label)

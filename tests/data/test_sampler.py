@@ -16,6 +16,7 @@ from harness.data.stream import Stream
 from harness.records.schema import Augmentation, Preprocessing
 from tests.data.draws import (
     AUGMENTATIONS,
+    assert_batches_are_copies,
     assert_resumes_to_the_bit,
     assert_the_seed_alone_decides,
 )
@@ -68,6 +69,11 @@ def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: li
             assert set(run) == set(range(100, 100 + size))
 
 
+def test_passes_are_in_different_orders():
+    stream = Stream("labelled", torch.arange(20), torch.Generator().manual_seed(0))
+    assert len({tuple(stream.next(20).tolist()) for _ in range(10)}) == 10
+
+
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
 def test_streams_never_mix(augmentation: Augmentation):
     sampler = SliceSampler(training_set(), seed=3, augmentation=augmentation)
@@ -77,6 +83,7 @@ def test_streams_never_mix(augmentation: Augmentation):
         batch = sampler.next(BatchPlan(labelled=2, unlabelled=3, views=2))
         labelled.update(seen(batch.images))
         unlabelled.update(seen(batch.unlabelled[0]))
+        assert seen(batch.unlabelled[0]) == seen(batch.unlabelled[1]), "views are of the same images"
     assert labelled.keys() == LABELLED
     assert set(labelled.values()) == {10}
     assert unlabelled.keys() == UNLABELLED
@@ -90,6 +97,10 @@ def test_views_are_augmented_independently():
     first, second = sampler.next(BatchPlan(labelled=1, unlabelled=6, views=2)).unlabelled
     assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
+
+
+def test_what_a_method_writes_into_a_batch_stays_there():
+    assert_batches_are_copies(training_set())
 
 
 def test_labels_of_unlabelled_slices_are_never_handed_out():

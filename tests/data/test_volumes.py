@@ -107,6 +107,13 @@ def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augme
     assert unlabelled == {2: 10, 4: 10}
 
 
+def test_views_are_of_the_same_window_and_turned_apart():
+    batch = volumes().sampler(0, augmentation="weak").next(BatchPlan(labelled=2, unlabelled=6, views=2))
+    first, second = (view.flatten(1) for view in batch.unlabelled)
+    assert torch.equal(first.sort(1).values, second.sort(1).values)
+    assert not torch.equal(first, second)
+
+
 def test_labels_move_with_their_image():
     cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
              for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip

@@ -1,6 +1,7 @@
 import importlib
 import importlib.util
 import itertools
+import math
 from dataclasses import replace
 from types import ModuleType
 
@@ -130,6 +131,29 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
 
 
 # Re-derived from the definitions
+
+
+def surface(mask: Mask, scale: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """Places of voxels of which some face-neighbour is not one of the mask."""
+    inside = {tuple(map(int, position)) for position in np.argwhere(mask)}
+    steps = [tuple(sign * (axis == k) for k in range(mask.ndim)) for axis in range(mask.ndim) for sign in (-1, 1)]
+    rim = [p for p in inside if any(tuple(map(sum, zip(p, step, strict=True))) not in inside for step in steps)]
+    return [tuple(np.multiply(position, scale)) for position in rim]
+
+
+@pytest.mark.slow
+@given(pair=masks(), kind=KINDS)
+def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str):
+    spacing = spacing_for(pair[0].ndim, kind)
+    metrics = class_metrics(*pair, spacing)
+    units = {"voxel": ((1.0,) * pair[0].ndim, TOLERANCE.voxels)} | ({"mm": (spacing, TOLERANCE.mm)} if spacing else {})
+    for unit, (scale, limit) in units.items():
+        ours, theirs = (surface(mask, scale) for mask in pair)
+        forward = [min(math.dist(a, b) for b in theirs) for a in ours]
+        pooled = forward + [min(math.dist(a, b) for a in ours) for b in theirs]
+        assert getattr(metrics, f"asd_{unit}") == pytest.approx(np.mean(forward), abs=1e-9)
+        assert getattr(metrics, f"hd95_{unit}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
+        assert getattr(metrics, f"nsd_{unit}") == np.mean(np.array(pooled) <= limit)
 
 
 # MedPy

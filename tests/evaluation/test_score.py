@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tarfile import TarInfo
 from typing import Any
 
 import h5py
@@ -22,6 +23,7 @@ from harness.records.scored import ScoredFolder, Use, count_final_runs, find_sco
 from harness.records.suite_folder import SuiteFolder
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset
+from tests.cli.test_share import repack
 from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
 from tests.synthetic import RunSpec, board_of, write_records
 
@@ -224,3 +226,20 @@ def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypa
 def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path):
     with pytest.raises(UsageError, match=message):
         score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["uses.jsonl", "2/cases.parquet"])
+def test_scores_that_were_changed_on_the_way_are_refused(ending: str, truth: Labels, tmp_path: Path):
+    suite = SuiteRecords(write_records(tmp_path / "runs" / "mini", FEW))
+    for _ in range(2):
+        score(write(tmp_path / "theirs", truth), tmp_path / "runs")
+    export_records(suite, tmp_path / "records.tar.gz")
+
+    def change(member: TarInfo, content: bytes) -> tuple[TarInfo, bytes]:
+        changed = content.replace(b"theirs", b"thairs", 1) if ending == "uses.jsonl" else content[:-1]
+        return member, changed if "/scored/" in member.name and member.name.endswith(ending) else content
+
+    repack(tmp_path / "records.tar.gz", change)
+    with pytest.raises(RecordError, match=r"uses\.jsonl"):
+        import_records(tmp_path / "records.tar.gz", tmp_path / "there")
+    assert not (tmp_path / "there").exists()

@@ -85,6 +85,19 @@ def test_every_part_keeps_its_own_training_flag():
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
+class Noisy(nn.Module):
+    """Draws random numbers even in evaluation mode."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.rand(len(images), 4, *images.shape[2:])
+
+
+def test_random_generator_is_untouched():
+    before = torch.get_rng_state()
+    predict_labels(Noisy(), images_of(3), (3, 20, 20))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_channels_last_and_bfloat16_reach_the_network():
     network, seen = small_network().float(), []
     images = images_of(3).float().repeat(1, 2, 1, 1)

@@ -92,3 +92,8 @@ def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window():
     large, small = torch.zeros(1, 183, 140, 88), torch.zeros(1, 40, 60, 20)
     for image, size, stride in ((large, (112, 112, 80), (18, 18, 4)), (small, (16, 48, 16), (16, 18, 4))):
         assert list(windows(image, task_of(2, size), None)) == list(windows(image, task_of(2, size), stride))
+
+
+def test_bfloat16_scores_are_summed_in_float32():
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert window_scores(nn.Conv3d(2, 3, 1), torch.rand(2, 16, 20, 8), 3).dtype == torch.float32

@@ -44,6 +44,10 @@ def marked(file: Path) -> str:
     return f"{file}:{numbers[0]}" if numbers else ""
 
 
+def test_every_line_has_a_planted_fault():
+    assert {fault.line for fault in faults()} == set(NAMES)
+
+
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: f"{fault.line}: {fault.text[:40]}")
 def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path):
     file = write(folder, fault.body)

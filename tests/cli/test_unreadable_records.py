@@ -93,3 +93,10 @@ def test_a_table_that_is_none(content, suite):
     table.mkdir() if content is None else table.write_bytes(content)
     done = call_cli("audit", suite, code=65)
     assert "leaderboard.csv" in done.stderr
+
+
+def test_a_file_larger_than_any_record(tmp_path):
+    with (tmp_path / "record.json").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(RecordError, match="more than a record holds"):
+        read_record(tmp_path / "record.json", Selection)

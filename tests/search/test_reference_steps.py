@@ -14,6 +14,7 @@ from harness.records.calibration import Calibration, CalibrationHeader, EntryCos
 from harness.records.reader import SuiteRecords
 from harness.records.schema import PROTOCOL_VERSION
 from harness.records.suite_folder import SuiteFolder
+from harness.search.proposals import MOST_BARREN
 from harness.suite.costs import task_of
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, configurations, dataset_of, make_plan, unprepared
@@ -169,3 +170,15 @@ def test_records_of_a_search_show_equal_spending(searched):
     assert spent["tiny_staged"] == pytest.approx(spent["tiny_floor"], rel=0.01)
     assert all(total == pytest.approx(3 * 160, rel=0.01) for total in spent.values())
     assert next(each for each in audit(records).findings if each.number == 7).status == "held"
+
+
+def test_an_entry_with_too_little_to_vary_is_refused(tmp_path: Path):
+    message = refused(tmp_path, engine=None)
+    assert "methods.supervised: only 1 of its configurations can be tried, where entries get 6 trials each" in message
+
+
+def test_an_adaptive_search_without_a_feasible_point_ends():
+    store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1}))
+    Driver(store, 30, 1, [1]).finish()
+    assert store.spent == 10
+    assert len(store.refused) == MOST_BARREN

@@ -37,6 +37,7 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
         ({}, {"mode": "grid", "trials": None}, "methods.ua_mt", "ua_mt:", "list the values of consistency, noise"),
         ({}, {"mode": "grid"}, "search", "search:", "mode grid counts its trials itself"),
         ({}, {"budget": {"device_seconds": 4}}, "search.budget", "budget:", "the finals are budgeted in steps"),
+        ({"seeds": [3, 102]}, {"studies": 3}, "search.seed", "seed: 100", "the finals use seed 102 too"),
         ({}, {"subset": 2}, "search.subset", "subset: 2", "the finals use subset 2 too"),
         (
             {"dataset": "la_8020", "preprocessing": {"size": [32, 32, 16]}},

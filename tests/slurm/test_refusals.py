@@ -22,6 +22,7 @@ def ground(tmp_path):
     ("args", "named"),
     [
         (("run", *SLURM), ("--executor slurm needs --cluster FILE", "slurm/cluster.example.yaml")),
+        (("run", *SLURM, "--cluster", "none.yaml"), ("none.yaml: no such file", "slurm/cluster.example.yaml")),
         (("run", "--suite", "tiny.yaml", "--cluster", "mini.yaml"), ("--cluster is read with --executor slurm alone",)),
         (("run", *SLURM, "--cluster", "mini.yaml", "--workers", "2"), ("--workers has no meaning on a cluster",)),
         (("run", *SLURM, "--cluster", "mini.yaml", "--ray-address", "a:1"), ("--ray-address names a Ray",)),

@@ -201,6 +201,21 @@ def test_a_replay_feeds_the_recorded_series_to_the_bit(
     assert meter.steps == len(series)
 
 
+@pytest.mark.parametrize("parts", [[], [0.5, 0.4], [1.5, -0.5]])
+def test_shares_that_are_no_partition_are_refused(parts: list[float]):
+    with pytest.raises(ValueError, match="add up to 1"):
+        Meter(Budget(steps=10), parts)
+
+
+@given(budget=steps_budgets, parts=shares, script=times, allowance=st.integers(0, 250), every=st.integers(1, LATENCY))
+def test_an_allowance_of_steps_is_kept_exactly(
+    budget: Budget, parts: list[float], script: list[float], allowance: int, every: int
+):
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every), allowance=allowance)
+    assert meter.steps == min(allowance, budget.amount)
+
+
 allowances = st.floats(0.0, 25.0)
 
 

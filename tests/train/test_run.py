@@ -4,6 +4,7 @@ import os
 import random
 import re
 import socket
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -250,7 +251,9 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     [
         ("harness.records.run_folder.write_bytes", 2, True),  # a part of the history
         ("harness.train.checkpoint.write_atomic", 2, False),  # a checkpoint
+        ("harness.train.measure.mean_dice", 3, False),  # a validation
         ("harness.train.measure.write_record", 1, True),  # before the test split opens
+        ("harness.train.measure.case_rows", 1, False),  # while testing
         ("harness.train.run.weights_sha256", 1, False),  # while the result is made
     ],
 )
@@ -288,6 +291,19 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny: Tiny
     assert result.spent.lost_device_seconds == pytest.approx(lines_of(folder, 0)[-1].device_seconds)
     assert lines_of(folder, 1)[0].base_steps == 0
     assert_same_numbers(folder, whole.folder(STAGED))
+
+
+def test_another_environment_after_the_history_was_merged(tiny: Tiny, whole: Tiny):
+    """Killed when only the result was missing; then another machine goes on, from nothing."""
+    train(tiny, STAGED)
+    folder = tiny.folder(STAGED)
+    folder.reopen()
+    change_checkpoint(folder, environment="f" * 64)
+    stop_after(tiny, 5)
+    assert folder.history()["step"].tolist() == list(range(5)), "not those of the attempt that was thrown away"
+    train(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+    assert folder.ledger.spent().lost_steps == STEPS
 
 
 def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny: Tiny, caplog: pytest.LogCaptureFixture):
@@ -361,4 +377,11 @@ def test_a_newer_checkpoint_is_refused(tiny: Tiny):
     folder = stop_after(tiny, 3)
     change_checkpoint(folder, schema_version=3)
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
+        train(tiny, STAGED)
+
+
+def test_a_checkpoint_holds_no_code(tiny: Tiny):
+    tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
+    torch.save({"schema_version": 2, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
+    with pytest.raises(RecordError, match=r"checkpoint\.pt"):
         train(tiny, STAGED)

@@ -380,8 +380,17 @@ def test_a_newer_checkpoint_is_refused(tiny: Tiny):
         train(tiny, STAGED)
 
 
-def test_a_checkpoint_holds_no_code(tiny: Tiny):
+class Code:
+    """Makes the folder `ran` where somebody unpickles it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("ran",)
+
+
+def test_a_checkpoint_runs_no_code(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
-    torch.save({"schema_version": 2, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
+    torch.save({"schema_version": 2, "run": Code()}, tiny.folder(STAGED).checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt"):
         train(tiny, STAGED)
+    assert not list(tmp_path.iterdir())

@@ -94,6 +94,7 @@ def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window():
         assert list(windows(image, task_of(2, size), None)) == list(windows(image, task_of(2, size), stride))
 
 
-def test_bfloat16_scores_are_summed_in_float32():
+def test_scores_of_bfloat16_are_shares_in_float32():
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert window_scores(nn.Conv3d(2, 3, 1), torch.rand(2, 16, 20, 8), 3).dtype == torch.float32
+        scores = window_scores(nn.Conv3d(2, 3, 1), torch.rand(2, 16, 20, 8), 3)
+    torch.testing.assert_close(scores.sum(0), torch.ones(16, 20, 8), atol=1e-5, rtol=0)

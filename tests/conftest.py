@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_cache(tmp_path_factory):
     """One folder for HARNESS_CACHE, shared by the parallel workers of a session and empty when it starts."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -57,7 +57,7 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
+def isolated(monkeypatch, session_cache):
     """Nothing of the developer's own set-up reaches a test, nor the other way round, nor of one test the next."""
     if "torch" in sys.modules:  # a run that ran in this process flushes subnormals, which hypothesis wants to draw
         sys.modules["torch"].set_flush_denormal(False)
@@ -77,7 +77,7 @@ class _Collector(logging.Handler):
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def said(monkeypatch):
     """What the harness logs in this process, a message each."""
     collector, logger = _Collector(), logging.getLogger("harness")
     monkeypatch.setattr(logger, "handlers", [collector])
@@ -87,7 +87,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def scans() -> Path:
+def scans():
     """The real ACDC in the field's h5 layout (data/, data/slices/, *.list); read-only by agreement."""
     packed = SHARED_DATA / "acdc.h5"
     require("scans", packed.exists(), f"no real scans beside the checkout ({SHARED_DATA.name}/acdc.h5)")
@@ -101,7 +101,7 @@ def scans() -> Path:
 
 
 @pytest.fixture(scope="session")
-def la_scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def la_scans(tmp_path_factory):
     """Five real volumes of the left atrium, those of `tests.data.small_la`, in UA-MT's layout with both lists."""
     packed = SHARED_DATA / "la_a.h5"
     require("scans", packed.exists(), f"no real scans beside the checkout ({SHARED_DATA.name}/la_a.h5)")

@@ -131,7 +131,7 @@ def test_imports_run_downward():
         ("methods.ua_mt", "import torch\nfrom harness.api.method import Method\nfrom methods.shared import ema", False),
     ],
 )
-def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool):
+def test_the_import_rule_tells_wrong_from_right(module, source, forbidden):
     assert bool(violations(module, source)) is forbidden
 
 
@@ -178,7 +178,7 @@ def test_no_modules_import_each_other_in_a_circle():
         ({"a": "if TYPE_CHECKING:\n    import b", "b": "import a"}, []),
     ],
 )
-def test_a_planted_circle_is_found(texts: dict[str, str], expected: list[list[str]]):
+def test_a_planted_circle_is_found(texts, expected):
     assert circles(texts) == expected
 
 
@@ -220,7 +220,7 @@ def test_names_are_nouns_that_say_what_they_hold():
     "text",
     ["outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:"],
 )
-def test_a_planted_word_is_found(text: str):
+def test_a_planted_word_is_found(text):
     assert forbidden(text, ["outlook"])
 
 
@@ -307,5 +307,5 @@ def test_no_machine_path_or_registry_is_named():
 
 
 @pytest.mark.parametrize("text", ["'/home/ann/acdc'", "https://pypi.org/simple"])
-def test_a_planted_trace_is_found(text: str):
+def test_a_planted_trace_is_found(text):
     assert traces(text)

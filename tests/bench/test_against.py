@@ -29,7 +29,7 @@ def plant(folder: Path, seconds: float, stages: list[str]) -> Tree:
 
 
 @pytest.mark.slow
-def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(tmp_path: Path):
+def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(tmp_path):
     old, new = plant(tmp_path / "old", 0.3, ["a/train", "b/train"]), plant(tmp_path / "new", 0.2, ["b/train"])
     asked = options().parse_args(["--against", "old", "--precision", "float32", "bfloat16"])
 
@@ -44,6 +44,6 @@ def test_trees_take_turns_and_the_ratio_says_how_much_faster_the_second_one_is(t
 
 
 @pytest.mark.slow
-def test_a_tree_whose_code_the_interpreter_does_not_take_is_refused(tmp_path: Path):
+def test_a_tree_whose_code_the_interpreter_does_not_take_is_refused(tmp_path):
     with pytest.raises(RuntimeError, match="takes other code"):
         environment_of(tmp_path)

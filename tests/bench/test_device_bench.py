@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pytest
 import torch
 
 from tests.bench.device import agreement
@@ -26,7 +25,7 @@ def test_work_is_counted_as_by_hand():
     assert count(lambda: torch.empty(9).view(3, 3).t()).calls == 0
 
 
-def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPatch):
+def test_a_device_that_computes_otherwise_is_found(monkeypatch):
     def off(name: str, what: Asked, device: torch.device, precision: Precision) -> Entry:
         state, stage = started(name, what, device, precision)
         if device == LIKE_A_GPU:

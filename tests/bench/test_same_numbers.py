@@ -34,14 +34,14 @@ def plant(root: Path, version: int, weight: float = 1 / 7, dice: float = 2 / 7, 
     ],
     ids=["other names, ids and times", "a bit of the weights", "a validation", "the last bit of a Dice"],
 )
-def test_what_differs_is_named(changes: dict[str, float], named: list[str], tmp_path: Path):
+def test_what_differs_is_named(changes, named, tmp_path):
     old, new = by_method(plant(tmp_path / "a", 1)), by_method(plant(tmp_path / "b", 2, **changes))
     ((method, lines),) = differences(old, new)
     assert (method, [line.partition(": ")[0] for line in lines]) == ("ua_mt", named)
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_suites_are_valid_here(name: str, tmp_path: Path):
+def test_the_suites_are_valid_here(name, tmp_path):
     path = tmp_path / f"{name}.yaml"
     path.write_text(suite_text(name, ["ua_mt", "action_pp"]))
     assert load_suite(path).suite.name == name

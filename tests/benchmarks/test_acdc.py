@@ -24,7 +24,7 @@ def test_the_published_splits_are_the_literatures():
     assert {int(patient[-3:]) for patient in ACDC.splits["val"]} == {2, 19, 28, 30, 39, 45, 78, 82, 85, 87}
 
 
-def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path):
+def test_h5_volumes_are_assembled_in_slice_order(tmp_path):
     cases = load(write_ssl4mis(tmp_path))
     assert len(cases) == 10
     for id_, case in cases.items():
@@ -38,7 +38,7 @@ def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path):
         assert "100 of 100" in (case.phase_source or "")
 
 
-def test_both_layouts_give_the_same_pixels(tmp_path: Path):
+def test_both_layouts_give_the_same_pixels(tmp_path):
     from_h5, from_nifti = load(write_ssl4mis(tmp_path / "a")), load(write_official(tmp_path / "b"))
     assert from_h5.keys() == from_nifti.keys()
     for id_, case in from_nifti.items():
@@ -49,14 +49,14 @@ def test_both_layouts_give_the_same_pixels(tmp_path: Path):
         assert case.phase_source == "Info.cfg"
 
 
-def test_phases_come_from_info_cfg_alone(tmp_path: Path):
+def test_phases_come_from_info_cfg_alone(tmp_path):
     phases = {id_: case.phase for id_, case in load(write_official(tmp_path)).items()}
     assert (phases["patient090_frame01"], phases["patient090_frame02"]) == ("ED", "ES")  # frames 04 and 11
     assert (phases["patient011_frame01"], phases["patient011_frame02"]) == ("ES", "ED")  # frames 01 and 12, ED: 12
 
 
 @pytest.mark.parametrize("inner", ["", "database/training"])
-def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner: str):
+def test_official_folders_are_found_where_people_keep_them(tmp_path, inner):
     write_official(tmp_path / inner)
     write_official(tmp_path / inner / "spare")  # folders of other names are left alone
     (tmp_path / inner / "patient101").mkdir()  # the challenge's own test patients are no part of the benchmark
@@ -65,7 +65,7 @@ def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner
 
 
 @pytest.mark.slow
-def test_real_scans(scans: Path, tmp_path: Path, said: list[str]):
+def test_real_scans(scans, tmp_path, said):
     cache = resolve(ACDC(), scans)
     slices = {
         split: [case.shape[0] for case in cache.manifest.cases if case.split == split]
@@ -91,7 +91,7 @@ def test_real_scans(scans: Path, tmp_path: Path, said: list[str]):
     assert all(volumes[f"{patient}_frame01"] > volumes[f"{patient}_frame02"] for patient in ids)
 
 
-def test_more_than_nine_slices_stay_in_order(tmp_path: Path):
+def test_more_than_nine_slices_stay_in_order(tmp_path):
     root = write_ssl4mis(tmp_path)
     (root / "train_slices.list").unlink()
     for path in (root / "data" / "slices").glob("patient099_frame01_*"):

@@ -1,7 +1,6 @@
 """Controls of the harness itself: what helps on the phantoms is seen to help, and what cannot help is not."""
 
 import os
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -41,7 +40,7 @@ class Null(Supervised):
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> pd.DataFrame:
+def pairs(tmp_path_factory, session_cache):
     """Differences in Dice between all pairs of entries: the demo's settings, fixed steps, ten seeds."""
     root = tmp_path_factory.mktemp("controls")
     (root / "null_plugin.py").write_text(NULL, encoding="utf-8")
@@ -69,13 +68,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> pd.D
 
 
 @pytest.mark.slow
-def test_bcp_is_ahead_of_labelled_only_training_by_at_least_five_dice(pairs: pd.DataFrame):
+def test_bcp_is_ahead_of_labelled_only_training_by_at_least_five_dice(pairs):
     pair = pairs.loc[("bcp", "supervised"), :].to_dict()
     assert pair["significant"]
     assert pair["simultaneous_low"] > 5 * DICE
 
 
 @pytest.mark.slow
-def test_a_method_that_learns_from_noise_is_level_with_labelled_only_training(pairs: pd.DataFrame):
+def test_a_method_that_learns_from_noise_is_level_with_labelled_only_training(pairs):
     pair = pairs.loc[("null", "supervised"), :].to_dict()
     assert -3 * DICE < pair["simultaneous_low"] < pair["simultaneous_high"] < 3 * DICE

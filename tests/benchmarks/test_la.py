@@ -51,7 +51,7 @@ def test_subset_zero_is_the_literatures():
 
 
 @pytest.mark.parametrize("inner", ["", "2018LA_Seg_Training Set"])
-def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str):
+def test_h5_volumes_are_taken_as_they_are(tmp_path, inner):
     root = write_ua_mt(tmp_path, inner)
     assert SmallLA().recognise(root) == "ua_mt-h5"
     cases = load(root, SmallLA())
@@ -67,7 +67,7 @@ def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str):
 
 
 @pytest.mark.parametrize("inner", ["", "Training Set"])
-def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, inner: str):
+def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path, inner):
     root = write_official(tmp_path, inner)
     assert SmallLA().recognise(root) == "official"
     for patient, case in load(root, SmallLA()).items():
@@ -81,7 +81,7 @@ def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, 
         assert case.spacing_mm == SPACING_MM
 
 
-def test_the_label_free_track_keeps_the_body(tmp_path: Path):
+def test_the_label_free_track_keeps_the_body(tmp_path):
     for case in load(write_official(tmp_path), SmallLALabelFree()).values():
         for side, whole, (low, high) in zip(case.image.shape, SHAPE, BODY, strict=False):
             assert high - low <= side < whole
@@ -127,7 +127,7 @@ def test_otsus_threshold_lies_between_two_modes():
 
 
 @pytest.mark.slow
-def test_real_volumes(la_scans: Path, tmp_path: Path):
+def test_real_volumes(la_scans, tmp_path):
     cache = prepare(SmallLA(), la_scans, tmp_path / "cache")
     assert (cache.manifest.layout, cache.manifest.track, cache.manifest.warnings) == ("ua_mt-h5", "legacy_crop", [])
     train = list(cache.cases("train"))
@@ -148,7 +148,7 @@ def test_real_volumes(la_scans: Path, tmp_path: Path):
             assert 8 <= after - lack <= 20
 
 
-def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path):
+def test_published_h5_files_beside_the_official_ones_come_first(tmp_path):
     write_ua_mt(write_official(tmp_path))
     assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
     assert SmallLALabelFree().recognise(tmp_path) == "official"

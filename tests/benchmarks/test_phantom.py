@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from benchmarks.phantom import MYO, RV, Phantom, is_crowded
-from harness.api.dataset import Case
 from harness.data.digests import array_sha256
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[Case]:
+def cases():
     return [source.load() for source in Phantom().sources(None)]
 
 
@@ -20,7 +19,7 @@ def test_a_case_is_what_it_always_was():
     assert array_sha256(case.label)[:16] == "65caf9c62dd9039b"
 
 
-def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases: list[Case]):
+def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases):
     """Around most hearts more looks like blood than in them; around those of the first three patients, little does."""
     for case in cases:
         wall, blood = (float(np.median(case.image[case.label == value])) for value in (MYO, RV))

@@ -6,12 +6,12 @@ from textwrap import indent
 import pytest
 
 from harness.api.errors import UsageError
-from harness.check.lines import LINES, Line, check, try_line
+from harness.check.lines import LINES, check, try_line
 from harness.check.outcome import Outcome
 from harness.check.subject import load
 from harness.check.testing import MethodTests
 from harness.suite.registry import load_method, method_sources
-from tests.check.planted import SOUND, Fault, faults
+from tests.check.planted import SOUND, faults
 from tests.support import run_cli
 from tests.train.fixtures import one_thread
 
@@ -21,7 +21,7 @@ NAMES = [line.name for line in LINES]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "faulty", raising=False)
     return tmp_path
@@ -49,7 +49,7 @@ def test_every_line_has_a_planted_fault():
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: f"{fault.line}: {fault.text[:40]}")
-def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path):
+def test_a_planted_fault_fails_its_line_at_its_place(fault, folder):
     file = write(folder, fault.body)
     outcome = tried(file, fault.line)
     assert outcome.state == "failed", outcome
@@ -58,12 +58,12 @@ def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path)
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_a_sound_method_passes(line: Line, folder: Path):
+def test_a_sound_method_passes(line, folder):
     outcome = tried(write(folder), line.name)
     assert (outcome.state, outcome.place) == ("passed", ""), outcome
 
 
-def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path):
+def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder):
     body = (
         'capturable = False\ndef prepare(self):\n    if self.task.dimension == 3:\n        raise UsageError("2D only")'
     )
@@ -80,7 +80,7 @@ def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path
         ("import os\nraise SystemExit('bye')\n", "cannot be imported: SystemExit: bye"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, folder: Path):
+def test_a_file_that_cannot_be_loaded_fails_the_first_line(text, why, folder):
     file = folder / "faulty.py"
     file.write_text(text, encoding="utf-8")
     outcome = next(iter(check(str(file))))
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, 
         ("{file}:Fault", "no method class 'Fault'; did you mean 'Faulty'"),
     ],
 )
-def test_what_names_no_method_is_refused(target: str, why: str, folder: Path):
+def test_what_names_no_method_is_refused(target, why, folder):
     with pytest.raises(UsageError, match=why):
         load(target.format(file=write(folder)))
 
@@ -112,7 +112,7 @@ class TestShipped(MethodTests):
 
 
 @pytest.mark.parametrize("name", sorted(method_sources()))
-def test_every_shipped_method_declares_what_it_may(name: str):
+def test_every_shipped_method_declares_what_it_may(name):
     outcomes = [try_line(line, load_method(name)) for line in LINES[: NAMES.index("stages") + 1]]
     assert [outcome for outcome in outcomes if outcome.state != "passed"] == []
 
@@ -123,13 +123,13 @@ OF_A_METHOD = ("predictor", "loss", "host copies", "batch", "state", "augmentati
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(method_sources().keys() - {"supervised", "supervised_full"}))
-def test_every_shipped_method_passes_its_own_check(name: str):
+def test_every_shipped_method_passes_its_own_check(name):
     outcomes = [try_line(line, load_method(name), (2,)) for line in LINES if line.name in OF_A_METHOD]
     assert [outcome.line for outcome in outcomes if outcome.state == "passed"] == [*OF_A_METHOD], outcomes
 
 
 @pytest.mark.slow
-def test_the_command_line_says_what_failed_and_where(tmp_path: Path):
+def test_the_command_line_says_what_failed_and_where(tmp_path):
     file = write(tmp_path, "def change(self, images):\n    return images * images.mean().item()  #!")
     done = run_cli("check", "faulty.py:Faulty", cwd=tmp_path)
     assert done.returncode == 77, done.stderr

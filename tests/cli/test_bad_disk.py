@@ -76,6 +76,6 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(finished, sessio
         assert str(folder.path) in outcome.message
 
 
-def test_a_file_in_place_of_the_run_directory(tmp_path: Path):
+def test_a_file_in_place_of_the_run_directory(tmp_path):
     (tmp_path / "runs").write_text("a file")
     refuse(*RUN, write_suite(tmp_path), code=74, named=("runs is a file",), unchanged=tmp_path)

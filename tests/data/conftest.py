@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from harness.data.prepare import prepare
@@ -7,7 +5,7 @@ from tests.data.small_acdc import SmallACDC, write_ssl4mis
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(tmp_path_factory):
     """The cache of the small ACDC; tests change copies of it."""
     folder = tmp_path_factory.mktemp("whole")
     return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder

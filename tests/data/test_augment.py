@@ -56,7 +56,7 @@ def d4(image: NDArray[Number]) -> dict[tuple[int, int], NDArray[Number]]:
 
 
 @pytest.mark.parametrize("side", [4, 5, 16])
-def test_right_angles_are_exactly_rot90_and_flip(side: int):
+def test_right_angles_are_exactly_rot90_and_flip(side):
     """The loader of the literature: np.rot90 by k in 0..3, then np.flip along axis 0 or 1."""
     image = torch.randperm(side * side).float().reshape(side, side)
     expected = {outcome.tobytes() for outcome in d4(image.numpy()).values()}
@@ -66,7 +66,7 @@ def test_right_angles_are_exactly_rot90_and_flip(side: int):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (32, 16)])
-def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, int]):
+def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size):
     torch.manual_seed(0)
     image = torch.rand(size)
     checked = set()
@@ -102,7 +102,7 @@ def zoomed(label: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
 
 @pytest.mark.parametrize("native", [(256, 216), (300, 180)])
 @pytest.mark.parametrize("size", [(96, 96), (64, 96)])
-def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(native: tuple[int, int], size: tuple[int, int]):
+def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(native, size):
     """The loader's order of work; a shear would cost 5 to 20 %, two roundings at the border cost less."""
     label = egg(*native)
     aspect = (native[1] / size[1]) / (native[0] / size[0])

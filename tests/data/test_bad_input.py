@@ -158,7 +158,7 @@ TREES: dict[str, tuple[tuple[Dataset, ...], Callable[[Path], Path], Damages]] = 
 
 
 @pytest.mark.parametrize(("tree", "name"), [(tree, name) for tree in TREES for name in TREES[tree][-1]])
-def test_a_damaged_tree_is_refused(tree: str, name: str, tmp_path: Path):
+def test_a_damaged_tree_is_refused(tree, name, tmp_path):
     datasets, write, damages = TREES[tree]
     damage, *texts = damages[name]
     damage(root := write(tmp_path / "raw"))

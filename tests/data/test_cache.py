@@ -22,7 +22,7 @@ from tests.data.small_acdc import SmallACDC, image_of, voxels
 
 
 @pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
+def folder(original, tmp_path):
     return Path(shutil.copytree(original, tmp_path / "cache"))
 
 
@@ -36,7 +36,7 @@ def write_selection(path: Path, run: str = RUN) -> Path:
     return path
 
 
-def test_cases_come_back_as_they_were(folder: Path):
+def test_cases_come_back_as_they_were(folder):
     cache = Cache.open(folder)
     train, val = list(cache.cases("train")), list(cache.cases("val"))
     order = [f"{patient}_{frame}" for patient in SmallACDC.splits["train"] for frame in ("frame01", "frame02")]
@@ -52,14 +52,14 @@ def test_cases_come_back_as_they_were(folder: Path):
     assert (cache.reference.name, cache.reference.version) == ("acdc", 1)
 
 
-def test_no_development_file_holds_a_test_case(folder: Path):
+def test_no_development_file_holds_a_test_case(folder):
     with h5py.File(folder / "development.h5") as file:
         assert {id_.split("_")[0] for id_ in file} == {"patient099", "patient038", "patient090", "patient028"}
     with h5py.File(folder / "test.h5") as file:
         assert {id_.split("_")[0] for id_ in file} == {"patient011"}
 
 
-def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path):
+def test_the_test_split_opens_with_a_permit_alone(folder, tmp_path):
     violations: list[str] = []
     cache = Cache.open(folder, on_violation=violations.append)
     selection, final = tmp_path / "selection.json", tmp_path / "final.json"
@@ -92,7 +92,7 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path):
         cache.test_cases(permit)
 
 
-def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path):
+def test_what_is_no_whole_cache_is_refused(folder, tmp_path):
     with pytest.raises(DataError, match="not a prepared cache"):
         Cache.open(tmp_path)
     (folder / "development.h5").unlink()
@@ -100,7 +100,7 @@ def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path):
         Cache.open(folder)
 
 
-def test_a_changed_voxel_is_noticed_on_loading(folder: Path):
+def test_a_changed_voxel_is_noticed_on_loading(folder):
     with h5py.File(folder / "development.h5", "a") as file:
         file["patient090_frame01"]["image"][0, 0, 0] += 0.001
     with pytest.raises(DataError, match=r"development\.h5: patient090_frame01 does not match its sha256"):
@@ -121,9 +121,7 @@ def test_every_field_of_a_case_changes_its_hash():
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
-def test_a_flipped_bit_of_a_manifest_is_refused(
-    position: int, bit: int, tmp_path_factory: pytest.TempPathFactory, original: Path
-):
+def test_a_flipped_bit_of_a_manifest_is_refused(position, bit, tmp_path_factory, original):
     content = bytearray((original / MANIFEST).read_bytes())
     content[position % len(content)] ^= 1 << bit
     path = tmp_path_factory.mktemp("flip") / MANIFEST

@@ -60,7 +60,7 @@ def problems(*cases: Case) -> list[str]:
     ],
     ids=["in two splits", "twice", "missing", "unpublished"],
 )
-def test_other_patients_and_cases_than_published_are_refused(cases: tuple[Case, ...], line: str):
+def test_other_patients_and_cases_than_published_are_refused(cases, line):
     (problem,) = problems(*cases)
     assert problem.partition("; ")[0] == line
 

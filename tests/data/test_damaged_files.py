@@ -62,7 +62,7 @@ NIFTI: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", NIFTI)
-def test_a_damaged_nifti_file_is_one_line(name: str, tmp_path: Path):
+def test_a_damaged_nifti_file_is_one_line(name, tmp_path):
     path = tmp_path / "one.nii.gz"
     path.write_bytes(NIFTI[name])
     refuse(read_nifti, path, truncated=name.startswith("truncated"))
@@ -114,7 +114,7 @@ NRRD: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("name", NRRD)
-def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path):
+def test_a_damaged_nrrd_file_is_one_line(name, tmp_path):
     path = tmp_path / "one.nrrd"
     NRRD[name](path)
     refuse(read_nrrd, path, truncated=name.startswith("truncated"))
@@ -123,7 +123,7 @@ def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("encoding", "detached"), [("raw", True), ("gzip", True), ("gzip", False), ("bzip2", False), ("ascii", False)]
 )
-def test_encodings_give_the_same_voxels(encoding: str, detached: bool, tmp_path: Path):
+def test_encodings_give_the_same_voxels(encoding, detached, tmp_path):
     path = tmp_path / "one.nrrd"
     header, _, data = encoded(encoding).partition(b"\n\n")
     if detached:
@@ -194,7 +194,7 @@ H5: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("name", H5)
-def test_a_damaged_h5_file_is_one_line(name: str, tmp_path: Path):
+def test_a_damaged_h5_file_is_one_line(name, tmp_path):
     path = tmp_path / "one.h5"
     H5[name](path)
     refuse(read_h5, path, truncated=name.startswith("truncated"))
@@ -224,9 +224,7 @@ PACKED: list[tuple[str, bytes, int, Read]] = [
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7), keep=st.booleans())
-def test_damage_changes_no_packed_voxel_and_raises_nothing_else(
-    position: int, bit: int, keep: bool, tmp_path_factory: pytest.TempPathFactory
-):
+def test_damage_changes_no_packed_voxel_and_raises_nothing_else(position, bit, keep, tmp_path_factory):
     """A bit flipped anywhere, in plain files also the rest cut off."""
     folder = tmp_path_factory.mktemp("flip")
     plain: list[tuple[str, bytes, int, Read]] = [
@@ -250,13 +248,13 @@ def test_damage_changes_no_packed_voxel_and_raises_nothing_else(
 
 
 @pytest.mark.parametrize("value", [np.float32(0.998), np.int16(-1), np.nan, 1e300])
-def test_other_labels_are_refused(value: float):
+def test_other_labels_are_refused(value):
     with pytest.raises(DataError, match=r"^one: label value .* is no class"):
         whole_labels(np.array([0, value], dtype=np.asarray(value).dtype), Path("one"))
 
 
 @given(st.lists(st.integers(0, 3), min_size=1), st.floats(-9e-4, 9e-4), st.sampled_from([np.float32, np.float64]))
-def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: type[np.floating[Any]]):
+def test_rounding_never_changes_a_class(classes, off, kind):
     label = (np.array(classes) + off).astype(kind)
     assert whole_labels(label, Path("one")).tolist() == classes
 
@@ -265,7 +263,7 @@ def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: ty
     ("which", "kind"),
     [("image.nii", np.complex64), ("label.nii", np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))],
 )
-def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path):
+def test_voxels_that_are_no_real_numbers_are_refused(kind, which, tmp_path):
     for name in ("image.nii", "label.nii"):
         array = np.zeros((7, 6, 5), kind) if name == which else VOXELS % 4
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
@@ -274,20 +272,20 @@ def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_
 
 
 @pytest.mark.parametrize("array", [VOXELS.astype(">i2"), VOXELS.astype(np.float64), VOXELS.astype(np.uint16)])
-def test_other_types_and_orders_of_bytes_are_read(array: np.ndarray, tmp_path: Path):
+def test_other_types_and_orders_of_bytes_are_read(array, tmp_path):
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "one.nii.gz")
     np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii.gz")[0], VOXELS)
     nibabel.save(nibabel.Nifti2Image(array, np.eye(4)), tmp_path / "two.nii.gz")
     np.testing.assert_array_equal(read_nifti(tmp_path / "two.nii.gz")[0], VOXELS)
 
 
-def test_scaling_of_the_header_is_applied(tmp_path: Path):
+def test_scaling_of_the_header_is_applied(tmp_path):
     path = tmp_path / "one.nii.gz"
     path.write_bytes(packed(112, "<2f", 0.5, 3.0))
     np.testing.assert_allclose(read_nifti(path)[0], VOXELS * 0.5 + 3)
 
 
 @pytest.mark.parametrize("read", [read_nifti, read_nrrd, read_h5])
-def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path):
+def test_a_pipe_is_no_file(read, tmp_path):
     os.mkfifo(tmp_path / "one")
     assert "is a device, a pipe or a socket" in refuse(read, tmp_path / "one", truncated=False)

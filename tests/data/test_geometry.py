@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from harness.api.errors import DataError
@@ -36,7 +34,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path):
+def test_a_nifti_header_that_says_it_gives_millimetres(name, tmp_path):
     header, expected = KNOWN[name]
     voxels, geometry = read_nifti(header.write(tmp_path / "one.nii.gz"))
     assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
@@ -45,7 +43,7 @@ def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_a_nifti_header_that_does_not_gives_none(name: str, tmp_path: Path):
+def test_a_nifti_header_that_does_not_gives_none(name, tmp_path):
     header, why = UNKNOWN[name]
     _, geometry = read_nifti(header.write(tmp_path / "one.nii"))
     assert geometry.spacing_mm is None
@@ -84,21 +82,21 @@ UNKNOWN_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", KNOWN_NRRD)
-def test_an_nrrd_header_that_says_it_gives_millimetres(name: str, tmp_path: Path):
+def test_an_nrrd_header_that_says_it_gives_millimetres(name, tmp_path):
     changes, expected = KNOWN_NRRD[name]
     _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
     assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", UNKNOWN_NRRD)
-def test_an_nrrd_header_that_does_not_gives_none(name: str, tmp_path: Path):
+def test_an_nrrd_header_that_does_not_gives_none(name, tmp_path):
     changes, why = UNKNOWN_NRRD[name]
     _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
     assert geometry.spacing_mm is None
     assert why in geometry.doubt
 
 
-def test_micrometres_in_latin_1_are_no_metres(tmp_path: Path):
+def test_micrometres_in_latin_1_are_no_metres(tmp_path):
     path = nrrd(tmp_path / "one.nrrd", space_directions="(625,0,0) (0,625,0) (0,0,1250)", space_units=IN("MICRO"))
     path.write_bytes(path.read_bytes().replace(b"MICRO", b"\xb5m"))
     assert read_nrrd(path)[1].spacing_mm == (0.625, 0.625, 1.25)
@@ -116,7 +114,7 @@ LABELS: dict[str, tuple[Nifti, str]] = {
 
 
 @pytest.mark.parametrize("name", LABELS)
-def test_a_label_on_another_grid_is_refused(name: str, tmp_path: Path):
+def test_a_label_on_another_grid_is_refused(name, tmp_path):
     header, difference = LABELS[name]
     _, image = read_nifti(PLAIN.write(tmp_path / "image.nii.gz"))
     _, label = read_nifti(header.write(tmp_path / "label.nii.gz"))
@@ -139,7 +137,7 @@ SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_what_cannot_be_compared_is_warned_of(name: str, tmp_path: Path):
+def test_what_cannot_be_compared_is_warned_of(name, tmp_path):
     first, second, words = SILENT[name]
     _, image = read_nifti(first.write(tmp_path / "image.nii"))
     _, label = read_nifti(second.write(tmp_path / "label.nii"))
@@ -159,7 +157,7 @@ SPACES: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_spaces_are_brought_into_one_before_they_are_compared(name: str, tmp_path: Path):
+def test_spaces_are_brought_into_one_before_they_are_compared(name, tmp_path):
     changes, difference = SPACES[name]
     _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
     _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", **{"space_directions": MM, **changes}))
@@ -169,14 +167,14 @@ def test_spaces_are_brought_into_one_before_they_are_compared(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("space", ["scanner-xyz", "3D-right-handed", None])
-def test_a_space_of_another_kind_is_warned_of(space: str | None, tmp_path: Path):
+def test_a_space_of_another_kind_is_warned_of(space, tmp_path):
     _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
     _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", space_directions=MM, space=space))
     assert grid_problems(image, label) == []
     assert "cannot be compared" in "".join(grid_warnings(image, label))
 
 
-def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, said: list[str]):
+def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path, said):
     root = write_official(tmp_path / "raw")
     for path in root.rglob("*.nrrd"):
         path.write_bytes(path.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
@@ -187,14 +185,14 @@ def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, s
     assert any("voxel size from the dataset's declaration" in line and "(5 of 5 cases)" in line for line in said)
 
 
-def test_directions_that_are_no_basis_are_refused(tmp_path: Path):
+def test_directions_that_are_no_basis_are_refused(tmp_path):
     for directions in ("(1,0,0) (1,0,0) (0,0,1)", "(0,0,0) (0,0,0) (0,0,0)", "(1,0,0) (0,1,0) none", "(1,0,0) (0,1,0)"):
         path = nrrd(tmp_path / "one.nrrd", space_directions=directions)
         with pytest.raises(DataError, match=r"one\.nrrd: space directions are not three independent steps"):
             read_nrrd(path)
 
 
-def test_a_size_is_not_declared_against_what_the_label_says(tmp_path: Path):
+def test_a_size_is_not_declared_against_what_the_label_says(tmp_path):
     root = write_official(tmp_path / "raw")
     image = root / PATIENTS[0] / "lgemri.nrrd"
     image.write_bytes(image.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))

@@ -11,7 +11,7 @@ from tests.cli.ground import small_disk
 
 
 @pytest.fixture
-def cache(original: Path) -> Cache:
+def cache(original):
     return Cache.open(original)
 
 
@@ -19,7 +19,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path, said: list[str]):
+def test_a_copy_holds_the_same_bytes_and_is_made_once(cache, tmp_path, said):
     copy = local_copy(cache, tmp_path / "node")
     assert copy.folder.is_relative_to(tmp_path / "node")
     assert files(copy.folder) == files(cache.folder)
@@ -31,7 +31,7 @@ def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Pa
     assert len(said) == 1
 
 
-def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path):
+def test_test_cases_stay_behind_the_permit(cache, tmp_path):
     violations: list[str] = []
     copy = local_copy(replace(cache, on_violation=violations.append), tmp_path)
     with pytest.raises(ClosedSplitError):
@@ -41,7 +41,7 @@ def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path):
     assert len(violations) == 2
 
 
-def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path):
+def test_a_half_made_copy_is_made_again(cache, tmp_path):
     copy = local_copy(cache, tmp_path)
     left = copy.folder.with_name(f".{copy.folder.name}.copy-dead")
     left.mkdir()
@@ -50,7 +50,7 @@ def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path):
     assert not left.exists()
 
 
-def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]):
+def test_a_full_disk_costs_a_message_and_leaves_nothing(cache, tmp_path, said):
     with small_disk(tmp_path / "disk", "size=16k") as disk:
         assert local_copy(cache, disk) == cache
         assert "No space left on device" in said[0]
@@ -59,9 +59,7 @@ def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: 
 
 
 @pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])
-def test_a_folder_that_this_node_does_not_name_is_never_made(
-    named: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
-):
+def test_a_folder_that_this_node_does_not_name_is_never_made(named, cache, tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_LOCAL_DATA", named)
     assert local_copy(cache, local_home()) == cache

@@ -1,7 +1,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ asked = Cache.open(Path(sys.argv[1])), "train", Preprocessing(size=(256, 256))
 
 
 @pytest.fixture
-def cache(original: Path, tmp_path: Path) -> Cache:
+def cache(original, tmp_path):
     return Cache.open(Path(shutil.copytree(original, tmp_path / "cache")))
 
 
@@ -65,7 +65,7 @@ def processes(count: int, code: str, cache: Cache) -> Iterator[list[subprocess.P
             process.communicate()
 
 
-def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: list[str]):
+def test_a_mapping_holds_what_memory_would_and_is_made_once(cache, said):
     first = map_cases(cache, "train", AT_32)
     assert equal(first, in_memory(cache, AT_32))
     (path,) = files(cache)
@@ -78,9 +78,7 @@ def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: 
 
 
 @pytest.mark.parametrize("change", ["split", "preprocessing", "protocol", "torch"])
-def test_what_changes_the_bits_has_a_file_of_its_own(
-    change: str, cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
-):
+def test_what_changes_the_bits_has_a_file_of_its_own(change, cache, monkeypatch, said):
     map_cases(cache, "train", AT_32)
     if change == "protocol":
         monkeypatch.setattr(mapped, "PROTOCOL_VERSION", 10**6)
@@ -91,7 +89,7 @@ def test_what_changes_the_bits_has_a_file_of_its_own(
     assert len(files(cache)) == len(said) == 2
 
 
-def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache):
+def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache):
     data = map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     content = path.read_bytes()
@@ -101,7 +99,7 @@ def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache):
     assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
 
 
-def test_the_test_split_is_never_mapped(cache: Cache):
+def test_the_test_split_is_never_mapped(cache):
     before = sorted(cache.folder.iterdir())
     with pytest.raises(ClosedSplitError):
         map_cases(cache, "test", AT_32)
@@ -117,7 +115,7 @@ def of_other_data(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwritten, of_other_data])
-def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]):
+def test_a_damaged_or_foreign_file_is_made_again(damage, cache, said):
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     damage(path)
@@ -131,9 +129,7 @@ def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None],
 
 @settings(max_examples=20)
 @given(position=st.integers(0, 10**7), bit=st.integers(0, 7))
-def test_a_flipped_bit_never_reaches_training(
-    position: int, bit: int, original: Path, tmp_path_factory: pytest.TempPathFactory
-):
+def test_a_flipped_bit_never_reaches_training(position, bit, original, tmp_path_factory):
     cache = Cache.open(Path(shutil.copytree(original, tmp_path_factory.mktemp("flip") / "cache")))
     expected = preprocess(cache.manifest.of("val"), cache.cases("val"), AT_32)
     map_cases(cache, "val", AT_32)
@@ -144,7 +140,7 @@ def test_a_flipped_bit_never_reaches_training(
     assert equal(map_cases(cache, "val", AT_32), expected)
 
 
-def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path: Path, said: list[str]):
+def test_a_full_disk_costs_a_message_and_leaves_nothing(original, tmp_path, said):
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
         assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
@@ -154,7 +150,7 @@ def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_left_half_made_is_removed(cache: Cache):
+def test_what_a_killed_process_left_half_made_is_removed(cache):
     dies = """
 import os, signal
 def half(content, path):
@@ -184,7 +180,7 @@ def mapped_bytes(process: int, file: Path) -> int:
 
 
 @pytest.mark.slow
-def test_processes_make_one_mapping_and_share_it(cache: Cache):
+def test_processes_make_one_mapping_and_share_it(cache):
     waits = """
 data = mapped.map_cases(*asked)
 print(float(data.images.sum() + data.labels.sum() + data.native.sum()), flush=True)
@@ -205,7 +201,7 @@ sys.stdin.read()
     assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
 
 
-def test_who_waits_too_long_takes_memory_of_its_own(cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]):
+def test_who_waits_too_long_takes_memory_of_its_own(cache, monkeypatch, said):
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
     path.unlink()

@@ -83,16 +83,14 @@ def prepared(root: Path, home: Path) -> tuple[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def published(tmp_path_factory):
     """The five patients as SSL4MIS distributes them, and their checksum."""
     folder = tmp_path_factory.mktemp("published")
     return write_ssl4mis(folder / "raw"), prepared(folder / "raw", folder / "cache")[0]
 
 
 @pytest.mark.parametrize("change", READ_AS_PUBLISHED)
-def test_names_that_say_the_same_are_read_as_the_published_ones(
-    change: str, published: tuple[Path, str], tmp_path: Path
-):
+def test_names_that_say_the_same_are_read_as_the_published_ones(change, published, tmp_path):
     root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     READ_AS_PUBLISHED[change](root)
     checksum, warnings = prepared(root, tmp_path / "after")
@@ -145,7 +143,7 @@ EXPLAINED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("change", EXPLAINED)
-def test_other_names_are_explained_and_no_advice_loses_data(change: str, published: tuple[Path, str], tmp_path: Path):
+def test_other_names_are_explained_and_no_advice_loses_data(change, published, tmp_path):
     root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     make, text = EXPLAINED[change]
     make(root)
@@ -169,7 +167,7 @@ def unpacked(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", OFFICIAL)
-def test_official_files_are_found_under_other_names(change: str, tmp_path: Path):
+def test_official_files_are_found_under_other_names(change, tmp_path):
     root = write_official(tmp_path / "raw")
     expected, _ = prepared(root, tmp_path / "before")
     OFFICIAL[change](root / "patient028")
@@ -177,7 +175,7 @@ def test_official_files_are_found_under_other_names(change: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ending", ["", "_gt"])
-def test_two_different_files_of_an_official_frame_are_refused(ending: str, tmp_path: Path):
+def test_two_different_files_of_an_official_frame_are_refused(ending, tmp_path):
     root = write_official(tmp_path / "raw")
     write_nifti(root / "patient028" / f"patient028_frame01{ending}.nii", voxels("patient028", "frame02")[bool(ending)])
     with pytest.raises(

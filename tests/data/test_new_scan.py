@@ -29,7 +29,7 @@ def prepared(root: Path, **folder: object) -> tuple[Path, Preparation]:
 @pytest.mark.parametrize(
     ("channels", "thick"), [(("T1",), 1.0), (("CT", "T2"), 1.0), (("CT", "rescale_0_1"), 5.0)], ids=["3d", "two", "2d"]
 )
-def test_the_datasets_own_scans_are_prepared_as_they_were(channels: tuple[str, ...], thick: float, tmp_path: Path):
+def test_the_datasets_own_scans_are_prepared_as_they_were(channels, thick, tmp_path):
     root, preparation = prepared(tmp_path, channels=channels, spacing=lambda id_: (0.8 + int(id_[1]) / 8, 1.0, thick))
     cache = Cache.open(root / "cache")
     size = (16, 16) if preparation.dimension == 2 else (16, 16, 16)
@@ -47,7 +47,7 @@ def test_the_datasets_own_scans_are_prepared_as_they_were(channels: tuple[str, .
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_labels_come_back_whatever_way_the_file_lies(order: tuple[int, int, int], tmp_path: Path):
+def test_labels_come_back_whatever_way_the_file_lies(order, tmp_path):
     _, preparation = prepared(tmp_path)
     grey = np.random.default_rng(0).random((7, 6, 5))
     for signs in product((1.0, -1.0), repeat=3):
@@ -61,7 +61,7 @@ def test_labels_come_back_whatever_way_the_file_lies(order: tuple[int, int, int]
         np.testing.assert_array_equal(marked, grey > np.quantile(grey, 0.9))
 
 
-def test_a_scan_that_does_not_say_how_large_it_is(tmp_path: Path):
+def test_a_scan_that_does_not_say_how_large_it_is(tmp_path):
     _, preparation = prepared(tmp_path, spacing=lambda _: (1.5, 1.0, 1.0))
     header = nibabel.Nifti1Header()
     image = nibabel.Nifti1Image(np.random.default_rng(0).random((9, 8, 7)), None, header)

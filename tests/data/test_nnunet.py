@@ -23,7 +23,7 @@ def pictures(count: int, *size: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(16, 32), (16, 12, 20)], ids=str)
-def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]):
+def test_points_are_read_as_scipy_reads_them(size):
     scans = pictures(4, *size)
     labels = torch.randint(0, 200, (4, *size), generator=generator(), dtype=torch.uint8)
     maps = nnunet.draw_maps(torch.tensor([1.0, 1.2, 0.8, 1.0]), size, generator(8))
@@ -43,7 +43,7 @@ def test_points_are_read_as_scipy_reads_them(size: tuple[int, ...]):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 16), (16, 16, 16), (64, 64, 16)], ids=str)
-def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size: tuple[int, ...]):
+def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size):
     maps = nnunet.draw_maps(torch.ones(MANY), size, generator())
     axes = nnunet.turning_axes(size)
     assert axes == ((0, 1) if size[-1] == 16 and len(size) == 3 and size[0] == 64 else tuple(range(len(size))))
@@ -84,7 +84,7 @@ def test_strengths_are_drawn_as_often_and_as_far_as_declared():
 
 
 @pytest.mark.parametrize("size", [(16, 24), (16, 12, 18)], ids=str)
-def test_blur_is_scipy_s(size: tuple[int, ...]):
+def test_blur_is_scipy_s(size):
     images, sigmas = pictures(3, *size), 0.5 + 0.5 * torch.rand(3, len(size), generator=generator())
     for image, sigma, result in zip(images[:, 0], sigmas.tolist(), blur(images, sigmas)[:, 0], strict=True):
         expected = ndimage.gaussian_filter(image.double().numpy(), sigma, mode="mirror", truncate=8)

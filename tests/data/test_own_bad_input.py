@@ -17,7 +17,7 @@ Damage = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("raw") / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
 
 
@@ -79,7 +79,7 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_flawed_folder_is_refused(name, sound, tmp_path, monkeypatch):
     damage, text = DAMAGE[name]
     damage(Path(shutil.copytree(sound, tmp_path / "raw")))
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
@@ -97,6 +97,6 @@ def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monk
         (Choices(patient="(p0|t)"), "1 training patients with labels; 2 are needed"),
     ],
 )
-def test_choices_that_do_not_fit_are_refused(choices: Choices, text: str, sound: Path, tmp_path: Path):
+def test_choices_that_do_not_fit_are_refused(choices, text, sound, tmp_path):
     with pytest.raises(HarnessError, match=text.replace("(", r"\(")):
         prepare_scans(sound, "own", choices, tmp_path / "to")

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
 
 
@@ -35,7 +35,7 @@ def prepared(root: Path, **choices: Any) -> Cache:
     return prepare_scans(root, "own", Choices(**choices))
 
 
-def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path):
+def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}))
     dataset = load_dataset("own")
     assert (dataset.dimension, dataset.channels, dataset.classes) == (3, 1, ("background", "wall", "pool"))
@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path):
         prepared(other)
 
 
-def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path):
+def test_images_without_labels_join_the_unlabelled_stream(tmp_path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": [*TEN, "q1u"], "Un": ["r1", "r2"]}))
     assert load_dataset("own").unlabelled == cache.manifest.unlabelled == ("q1u", "r1", "r2")
     assert "3 of 10 training patients have no labels" in cache.manifest.warnings[0]
@@ -70,7 +70,7 @@ def test_images_without_labels_join_the_unlabelled_stream(tmp_path: Path):
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)])
 @pytest.mark.parametrize("augmentation", ["none", "weak", "nnunet"])
-def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_path: Path):
+def test_channels_stay_together(size, augmentation, tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:4]}, channels=("T1", "noNorm"))
     for path in (raw / "imagesTr").glob(f"*_0000{ENDING}"):  # the second channel is the label
         label = nibabel.load(raw / "labelsTr" / f"{path.name[:3]}{ENDING}")
@@ -87,7 +87,7 @@ def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_pa
     assert agreement > (0.6 if augmentation == "nnunet" else 0.999)
 
 
-def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path):
+def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}, channels=("CT",)))
     assert cache.manifest.preparation is not None
     channel = cache.manifest.preparation.channels[0]
@@ -102,7 +102,7 @@ def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path):
     np.testing.assert_allclose(case.image, (grey.clip(low, high) - values.mean()) / values.std(), atol=1e-5)
 
 
-def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_path: Path):
+def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:4]}, spacing=lambda _: (1.0, 1.0, 5.0))
     affine = np.array([[0, 1, 0, 0], [-1, 0, 0, 17], [0, 0, 5, 0], [0, 0, 0, 1.0]])
     for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
@@ -114,7 +114,7 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
     np.testing.assert_array_equal(case.label, voxels_of(case.id)[1].transpose(2, 1, 0))
 
 
-def test_another_format_gives_the_same_cases(tmp_path: Path):
+def test_another_format_gives_the_same_cases(tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
     expected = prepared(raw).manifest
     for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
@@ -129,7 +129,7 @@ def test_another_format_gives_the_same_cases(tmp_path: Path):
     assert manifest.cases[0].shape == (18, 20, 12) != expected.cases[0].shape
 
 
-def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path: Path):
+def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path):
     sizes = dict(zip(TEN, [(1.0, 1.0, 1.0)] * 6 + [(2.0, 1.0, 1.5)] * 4, strict=True))
     raw = write_folder(tmp_path / "raw", {"Tr": TEN}, spacing=sizes.__getitem__)
     cache = prepared(raw)
@@ -146,7 +146,7 @@ def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own
     assert {case.grid for case in left.cases} == {None}
 
 
-def test_scans_without_geometry_take_what_is_declared(tmp_path: Path):
+def test_scans_without_geometry_take_what_is_declared(tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: None)
     with pytest.raises(DataError, match="give --dimension, or --spacing-mm"):
         prepared(raw)
@@ -161,7 +161,7 @@ def test_scans_without_geometry_take_what_is_declared(tmp_path: Path):
         prepare_scans(raw, "asked", Choices(dimension=3, resample=True))
 
 
-def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_scans_of_a_patient_stay_in_one_split(tmp_path, caplog):
     ids = [f"p{number}_{visit}" for number in range(5) for visit in "ab"]
     raw = write_folder(tmp_path / "raw", {"Tr": ids, "Un": [f"p{number}_c" for number in range(6)]})
     with caplog.at_level("INFO"):
@@ -175,7 +175,7 @@ def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.Log
     assert "left out, without labels and of patients of the validation or test split: " in caplog.text
 
 
-def test_the_folders_own_splits_are_kept(tmp_path: Path):
+def test_the_folders_own_splits_are_kept(tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
     fold = {"train": TEN[:0:-1], "val": TEN[:1]}
     (raw / "splits_final.json").write_text(json.dumps([fold, {"train": TEN[1:], "val": TEN[:1]}]))
@@ -193,11 +193,11 @@ def test_the_folders_own_splits_are_kept(tmp_path: Path):
         ((200, 200, 1), None, None, (2, (2, 1, 0))),
     ],
 )
-def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any):
+def test_thick_voxels_are_taken_slice_by_slice(shape, spacing, dimension, expected):
     assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
 
 
-def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path):
+def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path):
     for patient in PATIENTS:
         grey, marked = voxels(patient)
         write_nifti(tmp_path / "raw" / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)

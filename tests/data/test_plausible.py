@@ -56,7 +56,7 @@ WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound(tmp_path_factory):
     return write_ssl4mis(tmp_path_factory.mktemp("sound") / "raw")
 
 
@@ -71,7 +71,7 @@ def tree(sound: Path, root: Path, change: Callable[[np.ndarray, np.ndarray], Vol
 
 
 @pytest.mark.parametrize("change", REFUSED)
-def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path, tmp_path: Path):
+def test_an_impossible_volume_is_refused_with_its_file(change, sound, tmp_path):
     make, text = REFUSED[change]
     root = tree(sound, tmp_path / "raw", make)
     with pytest.raises(DataError) as refused:
@@ -82,14 +82,14 @@ def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path,
 
 
 @pytest.mark.parametrize("change", WARNED)
-def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, sound: Path, tmp_path: Path):
+def test_an_odd_volume_is_warned_of_in_the_manifest(change, sound, tmp_path):
     make, text = WARNED[change]
     warnings = prepare(SmallACDC(), tree(sound, tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
     assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
 
 
 @pytest.mark.parametrize("change", ["0 to 255", "axes H W Z"])
-def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, sound: Path, tmp_path: Path):
+def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change, sound, tmp_path):
     warnings = prepare(
         UnscaledACDC(), tree(sound, tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache"
     ).manifest.warnings
@@ -109,12 +109,12 @@ def la_tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> P
 
 
 @pytest.mark.parametrize("change", LA_WARNED)
-def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path):
+def test_an_odd_atrium_is_warned_of(change, tmp_path):
     make, text = LA_WARNED[change]
     warnings = prepare(SmallLA(), la_tree(tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
     assert any(PATIENTS[-1] in line and text in line for line in warnings), warnings
 
 
-def test_sound_trees_give_no_warning(tmp_path: Path):
+def test_sound_trees_give_no_warning(tmp_path):
     for number, write in enumerate((write_ssl4mis, write_official)):
         assert prepare(SmallACDC(), write(tmp_path / str(number)), tmp_path / f"cache{number}").manifest.warnings == []

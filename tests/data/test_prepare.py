@@ -2,7 +2,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,17 @@ from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "caches"))
     return tmp_path / "caches"
 
 
 @pytest.fixture
-def raw(tmp_path: Path) -> Path:
+def raw(tmp_path):
     return write_ssl4mis(tmp_path / "raw")
 
 
-def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]):
+def test_a_raw_folder_is_prepared_once(raw, home, monkeypatch, said):
     first = resolve(SmallACDC(), raw)
     assert len(said) == 1
     assert said[0] == f"preparing acdc (ssl4mis-h5) from {raw} into {first.folder}"
@@ -40,9 +39,7 @@ def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("write", "inner"), [(write_ssl4mis, "ACDC"), (write_official, "acdc")])
-def test_the_folder_above_is_taken_too(
-    write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path, said: list[str]
-):
+def test_the_folder_above_is_taken_too(write, inner, tmp_path, home, said):
     folder = write(tmp_path / "collection" / inner)
     (tmp_path / "collection" / "LA").mkdir()
     cache = resolve(SmallACDC(), tmp_path / "collection")
@@ -50,7 +47,7 @@ def test_the_folder_above_is_taken_too(
     assert resolve(SmallACDC(), folder).folder == cache.folder
 
 
-def test_a_changed_source_is_prepared_anew(raw: Path, home: Path):
+def test_a_changed_source_is_prepared_anew(raw, home):
     before = resolve(SmallACDC(), raw)
     path = raw / "data" / "patient028_frame01.h5"
     stat = path.stat()
@@ -60,7 +57,7 @@ def test_a_changed_source_is_prepared_anew(raw: Path, home: Path):
     assert after.manifest == before.manifest  # the content is what counts for results
 
 
-def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]):
+def test_generated_data_needs_no_folder(home, tmp_path, monkeypatch, said):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
     monkeypatch.setattr(Phantom, "splits", {split: patients[:2] for split, patients in Phantom.splits.items()})
     cache = resolve(Phantom(), None)
@@ -70,7 +67,7 @@ def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch:
         resolve(Phantom(), tmp_path)
 
 
-def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path):
+def test_absent_and_unknown_folders_are_one_message(tmp_path, home):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         resolve(SmallACDC(), tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
@@ -82,7 +79,7 @@ def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path):
     assert not home.exists()
 
 
-def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path):
+def test_an_occupied_destination_is_left_alone(raw, tmp_path):
     occupied = tmp_path / "mine"
     occupied.mkdir()
     (occupied / "thesis.tex").write_text("years of work")
@@ -92,7 +89,7 @@ def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path):
 
 
 @pytest.fixture
-def small_files() -> Iterator[None]:
+def small_files():
     """No file may grow beyond 20 kB: a full disk for everything but the smallest files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
@@ -101,7 +98,7 @@ def small_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_files")
-def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path):
+def test_a_full_disk_leaves_nothing_behind(raw, tmp_path):
     home = tmp_path / "caches"
     home.mkdir()
     with pytest.raises(DiskError, match="cannot be written") as refused:
@@ -110,7 +107,7 @@ def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path):
     assert list(home.iterdir()) == []
 
 
-def test_two_processes_may_prepare_at_once(raw: Path, home: Path):
+def test_two_processes_may_prepare_at_once(raw, home):
     program = (
         "import sys; from pathlib import Path\n"
         "from tests.data.small_acdc import SmallACDC; from harness.data.prepare import resolve\n"
@@ -126,7 +123,7 @@ def test_two_processes_may_prepare_at_once(raw: Path, home: Path):
     assert len(list(Cache.open(Path(printed.pop())).cases("train"))) == 6
 
 
-def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path):
+def test_another_datasets_cache_is_refused(raw, tmp_path):
     folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
     with pytest.raises(DataError, match="holds acdc version 1, not phantom version"):
         resolve(Phantom(), folder)

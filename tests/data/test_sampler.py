@@ -13,7 +13,7 @@ from harness.api.dataset import Case
 from harness.api.method import BatchPlan
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
-from harness.records.schema import Augmentation, Preprocessing
+from harness.records.schema import Preprocessing
 from tests.data.draws import (
     AUGMENTATIONS,
     assert_batches_are_copies,
@@ -57,7 +57,7 @@ def seen(images: Tensor) -> list[float]:
 
 
 @given(size=st.integers(1, 12), counts=st.lists(st.integers(1, 30), min_size=1, max_size=20), seed=st.integers(0, 99))
-def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: list[int], seed: int):
+def test_each_index_comes_once_a_pass_whatever_the_batches(size, counts, seed):
     stream = Stream("labelled", torch.arange(size) + 100, torch.Generator().manual_seed(seed))
     batches = [stream.next(count) for count in counts]
     assert [len(batch) for batch in batches] == counts
@@ -75,7 +75,7 @@ def test_passes_are_in_different_orders():
 
 
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
-def test_streams_never_mix(augmentation: Augmentation):
+def test_streams_never_mix(augmentation):
     sampler = SliceSampler(training_set(), seed=3, augmentation=augmentation)
     labelled: Counter[float] = Counter()
     unlabelled: Counter[float] = Counter()
@@ -117,7 +117,7 @@ def test_labels_of_unlabelled_slices_are_never_handed_out():
 
 @settings(max_examples=12)
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation):
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before, seed, augmentation):
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
     assert_resumes_to_the_bit(training_set(), plan, before, seed, augmentation)
 

@@ -13,7 +13,7 @@ def test_sides_are_divided_and_rounded():
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_each_voxel_is_the_mean_of_its_block(factor: int):
+def test_each_voxel_is_the_mean_of_its_block(factor):
     native = torch.rand(4 * factor, 3 * factor, 5 * factor)
     blocks = native.numpy().reshape(4, factor, 3, factor, 5, factor).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(shrink_image(native, factor).numpy(), blocks, atol=1e-6)

@@ -21,7 +21,7 @@ def test_a_drawn_subset_is_what_it_always_was():
 
 
 @given(count=st.integers(1, 10), subset=st.integers(1, 50), shuffled=st.permutations(ORDER))
-def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, subset: int, shuffled: list[str]):
+def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count, subset, shuffled):
     chosen = labelled_patients(ORDER, count, subset, "acdc")
     assert len(set(chosen)) == count
     assert labelled_patients(shuffled, count, subset, "acdc") == chosen
@@ -29,7 +29,7 @@ def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, sub
 
 
 @pytest.mark.parametrize(("count", "subset"), [(0, 0), (11, 1), (3, -1)])
-def test_impossible_subsets_are_refused(count: int, subset: int):
+def test_impossible_subsets_are_refused(count, subset):
     with pytest.raises(UsageError, match="subsets count from 0" if subset < 0 else "has 10 training patients"):
         labelled_patients(ORDER, count, subset, "acdc")
 

@@ -58,7 +58,7 @@ NO_LABEL = np.zeros((Z, SIDE, SIDE), np.uint8)
 
 @pytest.mark.parametrize("change", SAME_SHAPE)
 @pytest.mark.parametrize("label", [ONE.label, NO_LABEL], ids=["its label", "no label"])
-def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: str, label: np.ndarray):
+def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change, label):
     image = SAME_SHAPE[change](ONE.image)
     (problem,), warnings = findings(twin(image, "train", label))
     assert "patient001_frame01.h5 (test) and patient099_frame01.h5 (train): one scan in two splits" in problem
@@ -69,7 +69,7 @@ def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: s
 
 
 @pytest.mark.parametrize("turn", TURNS[1:12:3])
-def test_a_mirrored_or_turned_scan_is_found(turn: tuple[tuple[int, int, int], tuple[int, int, int]]):
+def test_a_mirrored_or_turned_scan_is_found(turn):
     image, label = (turned(array, turn) for array in (ONE.image * 2 + 1, ONE.label))
     for annotation in (label, np.zeros(image.shape, np.uint8)):
         problems, _ = findings(twin(image, "train", np.ascontiguousarray(annotation)))
@@ -83,7 +83,7 @@ CUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("cut", CUT)
-def test_slices_of_a_test_scan_are_found_in_training(cut: str):
+def test_slices_of_a_test_scan_are_found_in_training(cut):
     image = CUT[cut](ONE.image) * 0.9
     problems, _ = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
     assert any("patient001_frame01.h5" in line and "patient099_frame01.h5" in line for line in problems), problems
@@ -96,7 +96,7 @@ RESHAPED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", RESHAPED)
-def test_a_cropped_or_padded_scan_is_found_by_its_label(change: str):
+def test_a_cropped_or_padded_scan_is_found_by_its_label(change):
     image, label = (RESHAPED[change](array) for array in (ONE.image * 0.5, ONE.label))
     (problem,), _ = findings(twin(image, "train", label))
     assert "labels identical, images correlated 1.000 there" in problem
@@ -110,7 +110,7 @@ def test_a_label_beside_another_scan_is_found():
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(100, 999), st.floats(0.5, 2), st.floats(-1, 1))
-def test_two_scans_are_never_taken_for_one(number: int, scale: float, shift: float):
+def test_two_scans_are_never_taken_for_one(number, scale, shift):
     other = scan(f"patient{number}", "train")
     assert findings(twin(other.image * scale + shift, "train", other.label)) == ([], [])
 

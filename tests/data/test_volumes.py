@@ -15,7 +15,7 @@ from harness.api.method import BatchPlan
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.shrink import pad, padded_shape, shrink_image
 from harness.data.volumes import Volumes
-from harness.records.schema import Augmentation, Preprocessing
+from harness.records.schema import Preprocessing
 from tests.data.draws import (
     AUGMENTATIONS,
     assert_batches_are_copies,
@@ -53,7 +53,7 @@ def loader_of_the_field(volume: NDArray[np.int64], size: tuple[int, ...]) -> Cou
 
 
 @pytest.mark.parametrize("size", [(4, 4, 3), (4, 3, 2), (3, 5, 4)], ids=str)
-def test_patches_are_exactly_those_of_the_field_s_loader(size: tuple[int, ...]):
+def test_patches_are_exactly_those_of_the_field_s_loader(size):
     shape = (6, 5, 4)
     expected = loader_of_the_field(np.arange(120).reshape(shape), size)
     assert set(expected.values()) == {2}, "each outcome of a turn and a flip comes from two of the eight"
@@ -93,7 +93,7 @@ def patients(images: torch.Tensor) -> list[int]:
 
 
 @pytest.mark.parametrize("augmentation", ["weak", "none"])
-def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augmentation):
+def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation):
     sampler = volumes().sampler(3, augmentation)
     assert sampler.augmentation == augmentation
     labelled: Counter[int] = Counter()
@@ -124,7 +124,7 @@ def test_labels_move_with_their_image():
 
 
 @pytest.mark.parametrize("shrink", [None, 2])
-def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | None):
+def test_predictors_get_volumes_without_the_padding_of_patches(shrink):
     rng = np.random.default_rng(0)
     shapes = {"a": (37, 40, 44), "b": (10, 19, 12), "c": (15, 33, 21)}
     cases = [Case(name, name, "train", rng.random(shape, np.float32), rng.integers(0, 9, shape).astype(np.uint8))
@@ -139,7 +139,7 @@ def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | Non
 
 @given(before=st.integers(0, 5), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
 @settings(max_examples=6)
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation):
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before, seed, augmentation):
     plan = BatchPlan(labelled=1, unlabelled=3, views=2)
     assert_resumes_to_the_bit(volumes(), plan, before, seed, augmentation)
 

@@ -21,7 +21,7 @@ TOLERANCE = Tolerance(voxels=1.0, mm=2.0)
 
 
 @pytest.fixture(scope="session")
-def medpy() -> ModuleType:
+def medpy():
     """MedPy's binary metrics, the field's own code: an oracle of these tests, never loaded at run time."""
     require("medpy", importlib.util.find_spec("medpy") is not None, "MedPy is not installed")
     return importlib.import_module("medpy.metric.binary")
@@ -86,7 +86,7 @@ def test_asd_is_directed_assd_pools_and_hd95_interpolates():
 
 
 @pytest.mark.parametrize(("tolerance", "share"), [(0.5, 8 / 16), (1.0, 1.0)])
-def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance: float, share: float):
+def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance, share):
     # 3x3 squares one column apart: of the 8 surface voxels on either side, 4 lie on the other's surface and 4 one voxel
     # from it.
     truth = np.zeros((5, 6), dtype=bool)
@@ -99,7 +99,7 @@ def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(toleran
 
 @pytest.mark.parametrize("spacing", [(0.2, 0.2), (0.2, 0.3)])
 @pytest.mark.parametrize("first", range(8))
-def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing: Spacing, first: int):
+def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing, first):
     prediction, truth = points((first, 0), shape=(20, 1)), points((first + 10, 0), shape=(20, 1))
     assert class_metrics(prediction, truth, spacing).nsd_mm == 1.0  # 10 x 0.2 mm, of which 2 are allowed
     assert class_metrics(prediction, truth, spacing, Tolerance(9.99, 1.999)).nsd_mm == 0.0
@@ -109,7 +109,7 @@ def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing
 
 
 @pytest.mark.parametrize("spacing", [None, (10.0, 1.5, 2.0)])
-def test_both_empty_is_perfect(spacing: Spacing):
+def test_both_empty_is_perfect(spacing):
     nothing = np.zeros((2, 3, 4), dtype=bool)
     mm = None if spacing is None else 0.0
     nsd_mm = None if spacing is None else 1.0
@@ -119,7 +119,7 @@ def test_both_empty_is_perfect(spacing: Spacing):
 
 
 @pytest.mark.parametrize("spacing", [None, (2.0, 1.0, 1.0)])
-def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing):
+def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing):
     # sqrt(3^2 + 4^2 + 12^2) = 13 voxels; with slices of 2 mm sqrt(6^2 + 4^2 + 12^2) = 14 mm.
     nothing, something = np.zeros((3, 4, 12), dtype=bool), points((1, 2, 3), (1, 2, 4), shape=(3, 4, 12))
     mm = None if spacing is None else 14.0
@@ -143,7 +143,7 @@ def surface(mask: Mask, scale: tuple[float, ...]) -> list[tuple[float, ...]]:
 
 @pytest.mark.slow
 @given(pair=masks(), kind=KINDS)
-def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str):
+def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind):
     spacing = spacing_for(pair[0].ndim, kind)
     metrics = class_metrics(*pair, spacing)
     units = {"voxel": ((1.0,) * pair[0].ndim, TOLERANCE.voxels)} | ({"mm": (spacing, TOLERANCE.mm)} if spacing else {})
@@ -171,7 +171,7 @@ def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacin
 
 
 @given(pair=masks(), kind=KINDS)
-def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str):
+def test_equals_medpy(medpy, pair: tuple[Mask, Mask], kind):
     assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
 
 
@@ -179,7 +179,7 @@ def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str):
 
 
 @given(seed=st.integers(0, 2**32 - 1), kind=KINDS, crowded=st.booleans())
-def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool):
+def test_a_case_is_its_classes_one_by_one(seed, kind, crowded):
     rng, spacing = np.random.default_rng(seed), spacing_for(3, kind)
     prediction, truth = (rng.integers(0, 4, (3, 7, 8)).astype(np.uint8) for _ in range(2))
     if not crowded:

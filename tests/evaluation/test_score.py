@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.api.errors import ClosedSplitError, DataError, RecordError, UsageError
-from harness.data.cache import TEST, Cache
+from harness.data.cache import TEST
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.permit import ScoringPermit
 from harness.data.prepare import resolve
@@ -34,12 +34,12 @@ FEW = RunSpec(
 
 
 @pytest.fixture
-def cache() -> Cache:
+def cache():
     return resolve(load_dataset("phantom"), None)
 
 
 @pytest.fixture
-def truth(cache: Cache) -> Labels:
+def truth(cache):
     with h5py.File(cache.folder / TEST) as file:
         return {case.id: file[case.id]["label"][()] for case in cache.manifest.of("test")}
 
@@ -61,7 +61,7 @@ def score(folder: Path, runs: Path, name: str = "theirs"):
     return score_predictions(folder, dataset="phantom", name=name, runs=runs)
 
 
-def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, truth: Labels, tmp_path: Path):
+def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache, truth, tmp_path):
     moved = shifted(truth)
     rows = score(write(tmp_path / "moved", moved, ending="_pred"), tmp_path / "runs").set_index(["case", "class_name"])
     assert len(rows) == len(truth) * len(cache.manifest.classes[1:])
@@ -78,7 +78,7 @@ def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, tru
     assert (exact["hd95_mm"] == 0).all()
 
 
-def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path: Path):
+def test_each_use_has_a_number_in_which_final_runs_count(truth, tmp_path):
     runs = tmp_path / "runs"
     write_records(runs / "mini", FEW)
     finals = len(FEW.planned_runs) - len(FEW.failed)
@@ -108,7 +108,7 @@ def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path
     assert str(table.parent) in flaw
 
 
-def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path):
+def test_the_split_opens_only_for_a_use_on_record(cache, tmp_path):
     recorded = ScoredFolder(tmp_path, "phantom")
     with ThreadPoolExecutor(4) as at_once:
         uses = list(at_once.map(lambda name: recorded.record_use(name, "", cache.reference, "0" * 64), "abcd"))
@@ -120,7 +120,7 @@ def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path):
         cache.test_cases(ScoringPermit(recorded, other))
 
 
-def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_path: Path):
+def test_boards_on_the_same_data_show_it_apart(cache, truth, tmp_path):
     runs = tmp_path / "runs"
     same = write_records(runs / "same", RunSpec(**{**vars(FEW), "checksum": cache.manifest.checksum}))
     others = write_records(runs / "others", FEW)
@@ -138,7 +138,7 @@ def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_
     assert "worse_|&lt;b&gt;" in write_page(SuiteRecords(same), board).read_text()
 
 
-def test_scores_and_the_count_of_uses_travel_with_an_export(cache: Cache, truth: Labels, tmp_path: Path):
+def test_scores_and_the_count_of_uses_travel_with_an_export(cache, truth, tmp_path):
     """From one to another, who scores too and sends both back: no use is lost, counted twice or renumbered."""
     here, there, spec = tmp_path / "here", tmp_path / "there", {**vars(FEW), "checksum": cache.manifest.checksum}
     mine = SuiteRecords(write_records(here / "mini", RunSpec(**spec)))
@@ -197,7 +197,7 @@ BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
 
 
 @pytest.mark.parametrize("flaw", BAD)
-def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, truth: Labels, tmp_path: Path):
+def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw, truth, tmp_path):
     make, message = BAD[flaw]
     make(tmp_path / "theirs", truth)
     with pytest.raises(DataError, match=message):
@@ -205,7 +205,7 @@ def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, trut
     assert not (tmp_path / "runs").exists()
 
 
-def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     raw = write_folder(tmp_path / "raw", {"Tr": [f"p{number:02}" for number in range(10)]})
     manifest = prepare_scans(raw, "own", Choices()).manifest
@@ -223,13 +223,13 @@ def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypa
     ("dataset", "name", "message"),
     [("phantom", " ", "--name"), ("phantom", "a" * 41, "41"), ("fantom", "a", "phantom")],
 )
-def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path):
+def test_names_are_checked_first(dataset, name, message, tmp_path):
     with pytest.raises(UsageError, match=message):
         score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["uses.jsonl", "2/cases.parquet"])
-def test_scores_that_were_changed_on_the_way_are_refused(ending: str, truth: Labels, tmp_path: Path):
+def test_scores_that_were_changed_on_the_way_are_refused(ending, truth, tmp_path):
     suite = SuiteRecords(write_records(tmp_path / "runs" / "mini", FEW))
     for _ in range(2):
         score(write(tmp_path / "theirs", truth), tmp_path / "runs")

@@ -56,7 +56,7 @@ def test_a_predictor_of_wrong_shape_is_named():
 
 @settings(max_examples=15)
 @given(depths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: list[int]):
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths):
     network, volumes = small_network(), [images_of(depth, seed) for seed, depth in enumerate(depths)]
     together = predict_slices(network, volumes, Engine())
     for labels, images in zip(together, volumes, strict=True):
@@ -64,7 +64,7 @@ def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: 
 
 
 @given(source=st.integers(1, 300), target=st.integers(1, 600))
-def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target: int):
+def test_nearest_indices_follow_torch_for_labels_and_images(source, target):
     labels = torch.randint(0, 255, (1, 1, 2, source), dtype=torch.uint8)
     indices = nearest_indices(source, target)
     for values in (labels, labels.float()):

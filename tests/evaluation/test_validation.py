@@ -14,7 +14,7 @@ NAMES = ("background", "RV", "Myo", "LV")
 
 
 @given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(2, 256), empty=st.floats(0, 1))
-def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: float):
+def test_dice_is_to_the_bit_that_of_the_test(seed, n_classes, empty):
     rng = np.random.default_rng(seed)
     prediction, truth = (
         np.where(rng.random((3, 7, 8)) < empty, 0, rng.integers(0, n_classes, (3, 7, 8))).astype(np.uint8)

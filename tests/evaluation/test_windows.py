@@ -68,9 +68,7 @@ class Ramp(nn.Module):
     batch_size=st.integers(2, 7),
 )
 @settings(max_examples=25)
-def test_windows_lie_where_the_field_puts_them(
-    shape: tuple[int, int, int], stride: tuple[int, int, int], batch_size: int
-):
+def test_windows_lie_where_the_field_puts_them(shape, stride, batch_size):
     image = torch.from_numpy(volume(shape))[None]
     scores = window_scores(Ramp(), image, 2, stride, batch_size)
     np.testing.assert_allclose(scores, monai_scores(Ramp(), image, stride, batch_size), atol=1e-5)
@@ -78,7 +76,7 @@ def test_windows_lie_where_the_field_puts_them(
 
 @given(shapes=st.lists(st.tuples(st.integers(5, 30), st.integers(5, 30), st.integers(3, 12)), min_size=2, max_size=5))
 @settings(max_examples=10)
-def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: list[tuple[int, int, int]]):
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes):
     network, task, engine = small_network().double(), task_of(3), Engine(batch_size=4)
     volumes = [torch.from_numpy(volume(shape, seed)).double()[None] for seed, shape in enumerate(shapes)]
     together = predict_windows(network, volumes, task, (8, 8, 8), engine)

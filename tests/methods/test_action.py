@@ -25,7 +25,7 @@ def progress_at(share: float) -> Progress:
 
 @every_kind
 @every_stage
-def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACTION], name: str):
+def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind, name):
     method = small(kind)
     stage, sgd = enter(method, name)
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
@@ -47,7 +47,7 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACT
 
 
 @every_kind
-def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION]):
+def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind):
     method = small(kind)
     stage, sgd = enter(method, "local")
     stage_step(method, stage, sgd, batch_for(method), 0)
@@ -59,7 +59,7 @@ def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION
 
 
 @every_stage
-def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name, monkeypatch):
     certain = views.Strength(jitter_probability=1.0, blur_probability=1.0)
     monkeypatch.setattr("methods.action.PRE_TRAINING", certain)
     monkeypatch.setattr("methods.action.FINE_TUNING", certain)
@@ -77,7 +77,7 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, mo
 
 
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])
-def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str):
+def test_mixing_replaces_some_pixels_by_the_partner_s(mixing):
     method = small(ACTION, mixing=mixing, strong=False)
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
@@ -158,7 +158,7 @@ def test_fine_tuning_is_the_sum_of_its_parts():
 
 
 @every_kind
-def test_labels_of_background_alone_are_fine(kind: type[ACTION]):
+def test_labels_of_background_alone_are_fine(kind):
     for name in ("local", "anatomical"):
         method = small(kind, valid_above=1.0)
         stage, sgd = enter(method, name)

@@ -47,9 +47,7 @@ def test_it_is_action_plus_the_supervised_contrast():
     assert parts["supervised_anchors"].item() == 32  # eight of each of four classes
 
 
-def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(monkeypatch):
     method = deterministic(mixing="none", strong=False, **CONSTANT)
     with torch.no_grad():  # a teacher of its own
         for p in method.teacher.parameters():
@@ -83,7 +81,7 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     assert expected > 0.1
 
 
-def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pytest.MonkeyPatch):
+def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch):
     method = action_pp(eta=0.3)
     means: list[Tensor] = []
     remember = method._remember
@@ -104,7 +102,7 @@ def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pyt
     assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
 
 
-def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch):
+def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch):
     method = action_pp()
     calls: list[bool] = []
     reassign = method.allocation.reassign

@@ -42,7 +42,7 @@ def test_prototypes_by_hand():
 
 
 @given(seed=st.integers(0, 500))
-def test_assignment_is_the_best_of_all_permutations(seed: int):
+def test_assignment_is_the_best_of_all_permutations(seed):
     allocation = Allocation(class_centers(3, 8, seed), n_classes=3)
     update(allocation, *pixels(40, 8, 3, seed))
     allocation.reassign()
@@ -93,7 +93,7 @@ def test_dead_slots_take_the_pixels_least_like_the_others():
         ((4, 1), 3, [2, 1]),
     ],
 )
-def test_capacities_by_hand(voxels: tuple[int, ...], total: int, expected: list[int]):
+def test_capacities_by_hand(voxels, total, expected):
     assert capacities(voxels, total) == expected
 
 

@@ -55,7 +55,7 @@ class Scene:
     [([0, 1, 2, 3], None), ([0, 2], None), ([0, 1, 3], 1), ([2], None), ([0, 3], None)],
     ids=["all", "absent", "no hard pixels", "single", "fewer pixels than queries"],
 )
-def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: bool):
+def test_loss_equals_the_loops(classes, easy, per_query):
     scene = Scene(classes, easy)
     if classes == [0, 3]:
         scene.keep(3, 2)

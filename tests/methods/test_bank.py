@@ -17,7 +17,7 @@ def slots(history: list[int], size: int) -> list[int]:
 
 
 @given(size=sizes, pushes=pushes)
-def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]):
+def test_labelled_bank_passes_rows_over(size, pushes):
     bank, kept, labels = LabelledBank(size, 1), list[int](), list[int]()
     number = 0
     for push in pushes:

@@ -64,7 +64,7 @@ def test_first_stage_equals_an_independent_derivation():
 
 
 @pytest.mark.parametrize("keep_largest", [True, False])
-def test_self_training_equals_an_independent_derivation(keep_largest: bool):
+def test_self_training_equals_an_independent_derivation(keep_largest):
     method = bcp(pseudo_weight=0.3, largest_component=keep_largest)
     stage = method.stages[1]
     with torch.no_grad():  # make the teacher label something of every class

@@ -17,7 +17,7 @@ def cosines(centres: Tensor) -> Tensor:
 
 @settings(max_examples=60)
 @given(dimension=st.integers(1, 128), below=st.integers(0, 127), seed=st.integers(0, 2**31))
-def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension: int, below: int, seed: int):
+def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension, below, seed):
     count = max(dimension + 1 - below, 2)
     centres = class_centers(count, dimension, seed)
     assert centres.shape == (count, dimension)
@@ -32,12 +32,12 @@ EXACT = {(5, 2): math.cos(2 * math.pi / 5), (6, 3): 0.0, (12, 3): 5**-0.5, (16, 
 
 
 @pytest.mark.parametrize(("shape", "best"), EXACT.items())
-def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float):
+def test_symmetric_codes_are_reached(shape: tuple[int, int], best):
     assert cosines(class_centers(*shape, 1)).max().item() == pytest.approx(best, abs=1e-5)
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(4, 16), (6, 3), (9, 3)])
-def test_the_seed_decides_everything(count: int, dimension: int):
+def test_the_seed_decides_everything(count, dimension):
     from methods.action_parts.centers import _class_centers
 
     first = class_centers(count, dimension, 11)

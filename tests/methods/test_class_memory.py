@@ -63,7 +63,7 @@ def test_loss_and_all_gradients_are_those_of_the_pairs():
 
 
 @pytest.mark.parametrize("keep_highest", [False, True])
-def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool):
+def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest):
     made = memory(size=3, keep_highest=keep_highest)
     rows, members = rows_of([2] * 9 + [1, 1, -1])
     made.update(rows, members)

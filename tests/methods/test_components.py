@@ -31,14 +31,14 @@ def serpentine(side: int) -> Mask:
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
-def test_one_component_is_kept_and_it_is_the_largest(seed: int, share: float, dimension: int):
+def test_one_component_is_kept_and_it_is_the_largest(seed, share, dimension):
     size = ((13, 18), (6, 9, 7))[dimension - 2]
     assert_largest(np.random.default_rng(seed).random(size) < share)
 
 
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("side", [31, 64])
-def test_the_longest_way_through_an_image_is_one_component(side: int, turns: int):
+def test_the_longest_way_through_an_image_is_one_component(side, turns):
     mask = np.rot90(serpentine(side), turns)
     assert len(sizes_of(mask)) == 1
     kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0]

@@ -19,7 +19,7 @@ def derived(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
-def test_they_are_scipys(seed: int, share: float, dimension: int):
+def test_they_are_scipys(seed, share, dimension):
     size = ((3, 13, 18), (2, 6, 9, 7))[dimension - 2]
     masks = np.random.default_rng(seed).random(size) < share
     signed = signed_distances(torch.as_tensor(masks))

@@ -16,7 +16,7 @@ def gradient(loss: Tensor, of: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("pushed", [0, 1, 2, 5, 11])  # empty, one, some, all but one, wrapped
 @pytest.mark.parametrize("temperatures", [(0.1, 0.01), (0.5, 1.0)])
-def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, float]):
+def test_local_loss_equals_the_loops(pushed, temperatures):
     torch.manual_seed(pushed)
     bank = Bank(6, 3, 4).double()
     rows = torch.randn(max(pushed, 1), 3, 4, dtype=torch.float64)

@@ -35,9 +35,7 @@ def test_global_projector_by_hand():
         ((16, 16, 16), (2, 2, 4), (1, 1, 2), 4, 15 * 15 * 7),  # cells of a pixel, each several times
     ],
 )
-def test_window_cells_are_the_pooled_crops(
-    size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], side: int, count: int
-):
+def test_window_cells_are_the_pooled_crops(size, window, stride, side, count):
     torch.manual_seed(1)
     logits = torch.randn(2, 3, *size, dtype=torch.float64)
     found = window_cells(logits, window, stride, side)
@@ -62,7 +60,7 @@ def test_window_cells_are_the_pooled_crops(
         ((16, 16, 16), [2, 2, 4], [1, 1, 2]),
     ],
 )
-def test_layout_is_the_released_one_in_proportion(size: tuple[int, ...], window: list[int], stride: list[int]):
+def test_layout_is_the_released_one_in_proportion(size, window, stride):
     assert window_layout(size) == (window, stride)
 
 
@@ -76,7 +74,7 @@ def test_released_windows_stop_before_the_border():
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_local_projector_equals_pooling_and_convolutions(dimension: int):
+def test_local_projector_equals_pooling_and_convolutions(dimension):
     torch.manual_seed(0)
     projector = LocalProjector(3, side=4).double()
     logits = torch.randn(2, 3, *(8,) * dimension, dtype=torch.float64)

@@ -15,7 +15,7 @@ def random_bits(count: int) -> list[int]:
 
 
 @given(p=st.floats(0.001, 0.999), count=st.integers(1, 70))
-def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int):
+def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p, count):
     torch.manual_seed(SEED)
     dropped = [bits < round(p * 2**16) for bits in random_bits(count)]
     torch.manual_seed(SEED)
@@ -28,7 +28,7 @@ def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_gradient_of_what_was_dropped_is_the_mask(dtype: torch.dtype):
+def test_the_gradient_of_what_was_dropped_is_the_mask(dtype):
     image = torch.ones(8, 16, 8, 8, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
     result = Dropout(0.3)(image)
     result.sum().backward()
@@ -52,7 +52,7 @@ def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps():
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_a_doubling_is_torchs_transposed_convolution_with_its_gradients(precision: torch.dtype):
+def test_a_doubling_is_torchs_transposed_convolution_with_its_gradients(precision):
     torch.manual_seed(SEED)
     plain = torch.nn.ConvTranspose2d(6, 4, kernel_size=2, stride=2)
     ours = Doubling(6, 4)

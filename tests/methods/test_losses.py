@@ -46,7 +46,7 @@ def derived_cross_entropy(z: NDArray[np.float64], y: NDArray[np.int64]) -> float
     classes=st.integers(2, 5),
     size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
 )
-def test_supervised_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int]):
+def test_supervised_loss_equals_a_derivation(seed, images, classes, size):
     rng = np.random.default_rng(seed)
     z = 3 * rng.normal(size=(images, classes, *size))
     y = rng.integers(0, classes, size=(images, *size))

@@ -22,13 +22,13 @@ def by_powers(p: np.ndarray, temperature: float) -> np.ndarray:
 
 
 @given(p=st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=20), temperature=st.floats(0.02, 1.0))
-def test_sharpening_equals_the_powers_of_the_formula(p: list[float], temperature: float):
+def test_sharpening_equals_the_powers_of_the_formula(p, temperature):
     sharp = sharpen(torch.tensor(p, dtype=torch.float64), temperature)
     np.testing.assert_allclose(sharp, by_powers(np.array(p), temperature), rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.1, 0.3, 1.0])
-def test_sharpening_has_finite_values_and_gradients_at_the_ends(temperature: float):
+def test_sharpening_has_finite_values_and_gradients_at_the_ends(temperature):
     ends = torch.tensor([0.0, 1e-45, 1e-12, 1e-7, 0.5, 1 - 1.2e-7, 1.0], requires_grad=True)
     sharp = sharpen(ends, temperature)
     sharp.sum().backward()
@@ -58,7 +58,7 @@ def test_gradients_are_the_numerical_ones():
         ({"decoders": 3}, 0.5, 0.0),
     ],
 )
-def test_step_equals_an_independent_derivation(params: dict[str, object], factor: float, constant: float):
+def test_step_equals_an_independent_derivation(params, factor, constant):
     method = mc_net_method(**{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
     batch = batch_for(method, 6)
     network = Recorder(method.net)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.api.method import BatchPlan, Method
+from harness.api.method import BatchPlan
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from tests.methods.tiny import METHODS, batch_for, build, optimiser, progress_at, step, step_loss
@@ -16,12 +16,12 @@ def same_state(a: nn.Module, b: nn.Module) -> bool:
 
 
 @every_method
-def test_predictor_is_the_common_network(kind: type[Method]):
+def test_predictor_is_the_common_network(kind):
     assert sum(p.numel() for p in build(kind).predictor.parameters()) == 1_813_764
 
 
 @every_method
-def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[Method]):
+def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind):
     losses = []
     for precise in (True, False):
         method = build(kind)
@@ -49,7 +49,7 @@ def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked():
 
 
 @pytest.mark.parametrize(("size", "labelled", "unlabelled"), [(24, 12, 12), (5, 3, 2)])
-def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int):
+def test_batches_are_split_as_declared(size, labelled, unlabelled):
     for kind in METHODS:
         method = build(kind)
         plan = method.batches(method.stages[-1], size)

@@ -31,7 +31,7 @@ def test_a_half_box_by_hand():
 
 
 @given(size=SIZES, data=st.data())
-def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject):
+def test_a_box_is_inside_and_covers_half(size, data):
     number = st.sampled_from([0.0, LARGEST]) | st.floats(0, LARGEST, width=32)
     rows = st.lists(number, min_size=2 * len(size) - 1, max_size=2 * len(size) - 1)
     draws = torch.tensor(data.draw(st.lists(rows, min_size=1, max_size=3)), dtype=torch.float32)
@@ -56,7 +56,7 @@ def test_classes_by_hand():
 
 @pytest.mark.parametrize("name", MIXES)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 4), size=SIZES)
-def test_each_pixel_comes_from_one_of_two_images_with_its_label(name: str, seed: int, count: int, size: list[int]):
+def test_each_pixel_comes_from_one_of_two_images_with_its_label(name, seed, count, size):
     base = batch(count, tuple(size), seed)
     torch.manual_seed(seed)
     mixed = MIXES[name](base)
@@ -79,7 +79,7 @@ def test_boxes_by_hand():
 
 
 @pytest.mark.parametrize("name", MIXES)
-def test_a_seed_decides_and_images_have_draws_of_their_own(name: str):
+def test_a_seed_decides_and_images_have_draws_of_their_own(name):
     base = batch(6, (12, 12))
 
     def pasted(seed: int) -> Tensor:

@@ -1,10 +1,7 @@
-from typing import Literal
-
 import pytest
 import torch
 from torch import nn
 
-from harness.api.dataset import Task
 from harness.api.networks import UpBlock, backbone
 from methods.mc_net import SharedEncoder
 from tests.methods.tiny import TASK, TASK_3D, parameters
@@ -16,7 +13,7 @@ both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3
     ("task", "decoders", "count"),
     [(TASK, 2, 2_577_624), (TASK_3D, 2, 12_347_716), (TASK_3D, 3, 15_246_566)],
 )
-def test_parameter_counts_are_the_published_ones(task: Task, decoders: Literal[2, 3], count: int):
+def test_parameter_counts_are_the_published_ones(task, decoders, count):
     net = SharedEncoder(task, decoders)
     own = 1_813_764 if task is TASK else 9_448_866
     assert (parameters(net), parameters(net.backbone), parameters(backbone(task))) == (count, own, own)
@@ -40,7 +37,7 @@ def test_bilinear_upsampling_aligns_corners():
 
 
 @both_dimensions
-def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task):
+def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task):
     net = SharedEncoder(task, decoders=3).eval()
     images = torch.rand(1, 1, *(32, 16, 16)[: task.dimension])
     first, second, third = net(images)

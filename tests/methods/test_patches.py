@@ -35,14 +35,14 @@ def compare(maps: list[Tensor], head: RepresentationHead, positions: Tensor, tol
 
 
 @pytest.mark.parametrize("size", [(32, 48), (96, 32)])
-def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]):
+def test_head_at_every_pixel_equals_the_dense_head(size):
     torch.manual_seed(0)
     everywhere = torch.arange(2 * size[0] * size[1])  # every border and corner, every phase of every map
     compare(pyramid(size), head_for(WIDTHS, 2), everywhere, 1e-10)
 
 
 @pytest.mark.parametrize("count", [1, 11, 47, 5000])
-def test_projecting_cells_or_patches_is_the_same(count: int):
+def test_projecting_cells_or_patches_is_the_same(count):
     torch.manual_seed(7)
     positions = torch.randint(2 * 32 * 48, (count,))  # the maps have 12, 48, 192, 768, 3072 cells
     compare(pyramid((32, 48)), head_for(WIDTHS, 2), positions, 1e-10)
@@ -55,7 +55,7 @@ def test_head_in_three_dimensions_equals_convolutions():
 
 
 @pytest.mark.parametrize(("size", "widths"), [((32, 48), WIDTHS), ((4, 8, 8), (3, 2))])
-def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: tuple[int, ...]):
+def test_means_equal_the_mean_of_dense_features(size, widths):
     torch.manual_seed(3)
     maps, head = pyramid(size, widths), head_for(widths, len(size))
     pixels = 2 * torch.Size(size).numel()
@@ -68,7 +68,7 @@ def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: t
     assert found[2].eq(0).all()
 
 
-def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch):
+def test_means_a_few_images_at_a_time_are_the_same(monkeypatch):
     torch.manual_seed(6)
     patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])
     masks = torch.rand(3, 2 * 8 * 4 * 8) < 0.3
@@ -77,7 +77,7 @@ def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(patches.means(masks), together, rtol=1e-12, atol=1e-12)
 
 
-def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch):
+def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch):
     monkeypatch.setattr("methods.action_parts.representation.CHUNK", 7)
     torch.manual_seed(4)
     features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))

@@ -52,7 +52,7 @@ def test_shares_by_hand():
         ({"rate_labelled": 0.0}, "rate_labelled"),
     ],
 )
-def test_impossible_stages_are_refused(wrong: dict[str, float], words: str):
+def test_impossible_stages_are_refused(wrong, words):
     with pytest.raises(ValidationError, match=words):
         BCPParams.model_validate(wrong)
 

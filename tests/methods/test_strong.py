@@ -22,7 +22,7 @@ def values(*numbers: float) -> Tensor:
     size=st.lists(st.integers(1, 12), min_size=2, max_size=3),
     sigmas=st.lists(st.floats(0.15, 1.15), min_size=2, max_size=2),
 )
-def test_blur_is_scipys(seed: int, size: list[int], sigmas: list[float]):
+def test_blur_is_scipys(seed, size, sigmas):
     images = images_of(seed, 2, 2, *size).double()
     blurred = blur(images, values(*sigmas), radius=4)
     for image, result, sigma in zip(images.numpy(), blurred.numpy(), sigmas, strict=True):

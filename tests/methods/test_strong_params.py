@@ -8,13 +8,13 @@ from tests.methods.tiny import Recorder, batch_for, build, progress_at, step_los
 
 
 @pytest.fixture(autouse=True)
-def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
+def _certain(monkeypatch):
     certain, real = views.Strength(jitter_probability=1.0, blur_probability=1.0), views.strong
     monkeypatch.setattr(views, "strong", lambda images, _strength: real(images, certain))
 
 
 @pytest.mark.parametrize("strong", [False, True])
-def test_supervised_sees_all_its_images_strongly(strong: bool):
+def test_supervised_sees_all_its_images_strongly(strong):
     method = build(Supervised, params={"strong": strong})
     batch, net = batch_for(method), Recorder(method.net)
     step_loss(method, batch, method.stages[0], progress_at(0.5))
@@ -23,7 +23,7 @@ def test_supervised_sees_all_its_images_strongly(strong: bool):
 
 
 @pytest.mark.parametrize("strong", [False, True])
-def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool):
+def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong):
     method = ua_mt(strong=strong, noise=0.0)
     batch = batch_for(method)
     student, teacher = Recorder(method.student), Recorder(method.teacher)

@@ -78,7 +78,7 @@ class Scene:
     ],
     ids=["empty", "part", "one class queued", "class absent", "one class", "one class, not queued", "wrapped"],
 )
-def test_loss_equals_the_loops(pushed: int, queued: tuple[int, ...], absent: int, only: int | None, release: bool):
+def test_loss_equals_the_loops(pushed, queued, absent, only, release):
     scene = Scene(pushed, queued, absent, only)
     draw = None if release else draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
     found = supervised_contrast_loss(scene.anchors, scene.queue, scene.targets, draw, 0.2, 0.3)
@@ -90,7 +90,7 @@ def test_loss_equals_the_loops(pushed: int, queued: tuple[int, ...], absent: int
 
 
 @given(seed=st.integers(0, 2**31), filled=st.floats(0, 1), scale=st.floats(-2, 4))
-def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float, scale: float):
+def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed, filled, scale):
     torch.manual_seed(seed)
     rows = (10.0**scale * unit(4, 5)).requires_grad_()  # logits far beyond what an exponential can hold
     entries, bias = unit(11, 5), torch.where(torch.rand(11) < filled, 0.0, NEVER).double()

@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ POINTS = np.linspace(0.0, 1.0, 1001)
 
 
 @pytest.mark.parametrize("periods", [0.5, 1, 5])
-def test_cosine_equals_its_formula(periods: float):
+def test_cosine_equals_its_formula(periods):
     schedule = Cosine(low=0.1, high=1.0, periods=periods)
     swing = np.cos(math.pi * periods * POINTS) ** 2  # the same wave by the double angle
     assert [schedule.value(p) for p in POINTS] == pytest.approx(list(0.1 + 0.9 * swing), abs=1e-9)
@@ -46,6 +45,6 @@ def test_steps_are_equal_pieces():
         ({"family": "cosin", "low": 0.1, "high": 1.0}, "'constant', 'linear', 'cosine', 'half_cosine', 'step'"),
     ],
 )
-def test_impossible_schedules_are_refused(text: dict[str, Any], message: str):
+def test_impossible_schedules_are_refused(text, message):
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(Temperature).validate_python(text)

@@ -30,7 +30,7 @@ def placed(point: dict[str, Any], **params: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_point_sets_all_four_temperatures(point: dict[str, Any], student: dict[str, Any], teacher: dict[str, Any]):
+def test_a_point_sets_all_four_temperatures(point, student, teacher):
     assert placed(point) == {**dict.fromkeys(SHARED, student), "teacher_temperature": {**student, **teacher}}
 
 

@@ -37,7 +37,7 @@ def test_consistency_gradients_are_the_numerical_ones():
 
 
 @pytest.mark.parametrize(("scale", "levels"), [("binary", 2), ("classes", 4)])
-def test_step_equals_an_independent_derivation(scale: str, levels: int):
+def test_step_equals_an_independent_derivation(scale, levels):
     method = ua_mt(entropy_scale=scale, passes=4, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     with torch.no_grad():  # make the teacher certain of some pixels, not of all

@@ -46,7 +46,7 @@ class Recorded:
 
 
 @pytest.mark.parametrize("variant", ["unimatch", "fixmatch"])
-def test_step_equals_an_independent_derivation(variant: str, monkeypatch: pytest.MonkeyPatch):
+def test_step_equals_an_independent_derivation(variant, monkeypatch):
     method = unimatch(variant=variant, confident=0.6, strong_weight=0.7, feature_weight=0.3)
     batch = batch_for(method, 8)
     (weak,) = batch.unlabelled
@@ -79,7 +79,7 @@ def test_step_equals_an_independent_derivation(variant: str, monkeypatch: pytest
     assert loss.total.item() == pytest.approx(0.5 * total, rel=1e-4)
 
 
-def test_strong_views_show_the_next_image_inside_the_box_and_nothing_moves(monkeypatch: pytest.MonkeyPatch):
+def test_strong_views_show_the_next_image_inside_the_box_and_nothing_moves(monkeypatch):
     monkeypatch.setattr(module, "strong", lambda images, _: images)
     method = unimatch()
     batch = batch_for(method, 6)
@@ -91,7 +91,7 @@ def test_strong_views_show_the_next_image_inside_the_box_and_nothing_moves(monke
     assert torch.equal(recorded.images[2], expected.flatten(0, 1))
 
 
-def test_whole_channels_of_unlabelled_maps_are_dropped_on_all_levels(monkeypatch: pytest.MonkeyPatch):
+def test_whole_channels_of_unlabelled_maps_are_dropped_on_all_levels(monkeypatch):
     method = unimatch()
     recorded = Recorded(method, monkeypatch)
     step_loss(method, batch_for(method, 6), method.stages[0], progress_at(0.5))
@@ -106,7 +106,7 @@ def test_whole_channels_of_unlabelled_maps_are_dropped_on_all_levels(monkeypatch
 
 
 @pytest.mark.parametrize("size", [(64, 48), (24, 32, 16)])
-def test_boxes_have_their_chance_and_their_share_of_the_image(size: tuple[int, ...]):
+def test_boxes_have_their_chance_and_their_share_of_the_image(size):
     torch.manual_seed(0)
     boxes = draw_boxes(4000, size, torch.device("cpu"))
     assert boxes.shape == (4000, *size)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from harness.api.dataset import Task
 from methods.urpc import URPC, Pyramid, pyramid_consistency, with_noise, without_peaks
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
 from tests.methods.tiny import TASK, TASK_3D, Recorder, batch_for, build, loss_of, parameters
@@ -69,7 +68,7 @@ def test_peaks_are_the_highest_mean_activations():
 
 
 @pytest.mark.parametrize(("task", "kernel"), [(TASK, 9), (TASK_3D, 1)])
-def test_heads_read_three_coarser_maps(task: Task, kernel: int):
+def test_heads_read_three_coarser_maps(task, kernel):
     net = Pyramid(task).eval()
     shapes: list[torch.Size] = []
     for head in net.heads:

@@ -53,7 +53,7 @@ def decoder_of(method: Method) -> nn.Module:
 
 
 @every_kind
-def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
+def test_the_first_stage_is_the_labelled_only_baseline(kind):
     method, baseline = small(kind), build(Supervised)
     baseline.predictor.load_state_dict(method.predictor.state_dict())
     no_dropout(method)
@@ -73,7 +73,7 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]):
 
 
 @every_kind
-def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]):
+def test_the_method_goes_on_from_those_weights(kind):
     method = small(kind)
     warm, sgd = enter(method, WARM_UP)
     before = [parameter.detach().clone() for parameter in method.predictor.parameters()]

@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,7 +76,7 @@ def train(root: Path, data: Path, dataset: str, seeds: list[int], **preprocessin
 
 
 @pytest.fixture(scope="module")
-def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+def patched(tmp_path_factory):
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ACDC, "splits", small_acdc.SmallACDC.splits)
@@ -88,7 +88,7 @@ def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyP
 
 
 @pytest.fixture(scope="module")
-def slices(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def slices(patched, tmp_path_factory):
     root = tmp_path_factory.mktemp("acdc")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small_acdc, "voxels", partial(bright, small_acdc.voxels))
@@ -101,7 +101,7 @@ def slices(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def volumes(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def volumes(patched, tmp_path_factory):
     root = tmp_path_factory.mktemp("la")
     small_la.write_official(root / "LA")
     (root / "images").mkdir()
@@ -112,7 +112,7 @@ def volumes(patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def trained(request: pytest.FixtureRequest) -> Trained:
+def trained(request):
     trained: Trained = request.getfixturevalue(request.param)
     return trained
 
@@ -123,7 +123,7 @@ def dice(labels: np.ndarray, truth: np.ndarray, value: int) -> float:
 
 
 @pytest.mark.parametrize("trained", ["slices", "volumes"], indirect=True)
-def test_test_images_score_as_in_the_runs_own_record(trained: Trained, tmp_path: Path):
+def test_test_images_score_as_in_the_runs_own_record(trained, tmp_path):
     predict_scans([trained.record()], trained.images, tmp_path / "out")
     cases = cases_of(trained.record().folder)
     last = cases[cases["checkpoint"] == "last"].set_index(["case", "class_name"])["dice"]
@@ -141,7 +141,7 @@ def test_test_images_score_as_in_the_runs_own_record(trained: Trained, tmp_path:
     assert pictures == trained.truths.keys()
 
 
-def test_an_ensemble_decides_by_the_mean_probability(slices: Trained, tmp_path: Path):
+def test_an_ensemble_decides_by_the_mean_probability(slices, tmp_path):
     records = [slices.record(seed) for seed in (0, 1)]
     predict_scans(records, slices.images, tmp_path / "out")
     run = records[0].run
@@ -168,7 +168,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[in
     return end.value.code, error
 
 
-def test_one_flawed_scan_does_not_stop_the_others(slices: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_one_flawed_scan_does_not_stop_the_others(slices, tmp_path, capsys):
     images = Path(shutil.copytree(slices.images, tmp_path / "in"))
     flawed = {
         "flat": np.zeros((20, 17, 3)),
@@ -186,9 +186,7 @@ def test_one_flawed_scan_does_not_stop_the_others(slices: Trained, tmp_path: Pat
     assert {path.name for path in (tmp_path / "out").glob("*.nii*")} == {f"{case}.nii.gz" for case in FRAMES}
 
 
-def test_what_does_not_go_together_is_refused_before_anything_is_written(
-    slices: Trained, volumes: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_what_does_not_go_together_is_refused_before_anything_is_written(slices, volumes, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
     (tmp_path / "two").mkdir()
@@ -218,9 +216,8 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(
     indirect=["trained"],
 )  # fmt: skip
 def test_runs_whose_preparation_cannot_be_repeated_are_refused(
-    trained: Trained, dataset: str, layout: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+    trained, dataset, layout, reason, tmp_path, monkeypatch,
+    capsys):  # fmt: skip
     from harness.suite.registry import load_dataset
 
     monkeypatch.setattr("harness.train.weights.load_dataset", lambda _: load_dataset(dataset))

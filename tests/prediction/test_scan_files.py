@@ -25,7 +25,7 @@ def write(path: Path, grey: np.ndarray = GREY, shift: float = 0) -> Path:
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd"])
-def test_labels_lie_where_the_scan_lies(tmp_path: Path, ending: str):
+def test_labels_lie_where_the_scan_lies(tmp_path, ending):
     itk = pytest.importorskip("SimpleITK")
     source = write(tmp_path / f"heart{ending}")
     (scan,) = list_scans(tmp_path, 1)
@@ -43,7 +43,7 @@ def test_labels_lie_where_the_scan_lies(tmp_path: Path, ending: str):
 
 
 @pytest.mark.parametrize("header", [Nifti(sform=1, rows=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]), Nifti(units=3)])
-def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path: Path, header: Nifti):
+def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path, header):
     source = header.write(tmp_path / "a.nii")
     write_labels(np.ones(SHAPE, np.uint8), source, tmp_path / "out.nii")
     theirs, mine = source.read_bytes(), (tmp_path / "out.nii").read_bytes()
@@ -67,7 +67,7 @@ def names(folder: Path, *files: str) -> Path:
         (2, ["a_0000.nrrd", "a_0001.nrrd", "b_0000.nrrd", "b_0001.nrrd"], ["a", "b"]),
     ],
 )
-def test_scans_are_told_by_name(tmp_path: Path, channels: int, files: list[str], scans: list[str]):
+def test_scans_are_told_by_name(tmp_path, channels, files, scans):
     listed = list_scans(names(tmp_path / "in", *files), channels)
     assert [scan.id for scan in listed] == scans
     assert all(len(scan.files) == channels for scan in listed)
@@ -81,12 +81,12 @@ def test_scans_are_told_by_name(tmp_path: Path, channels: int, files: list[str],
         (1, ["a.nii", "a.nii.gz"], "a.nii, a.nii.gz: the run takes 1.*once"),
     ],
 )
-def test_other_channels_and_double_names_are_refused(tmp_path: Path, channels: int, files: list[str], reason: str):
+def test_other_channels_and_double_names_are_refused(tmp_path, channels, files, reason):
     with pytest.raises(DataError, match=reason):
         list_scans(names(tmp_path / "in", *files), channels)
 
 
-def test_channels_lie_on_one_grid(tmp_path: Path):
+def test_channels_lie_on_one_grid(tmp_path):
     first, second = write(tmp_path / "a_0000.nii.gz"), write(tmp_path / "a_0001.nii.gz", GREY + 1)
     voxels, _ = read_channels([first, second])
     assert np.array_equal(voxels, np.stack([GREY, GREY + 1]))

@@ -172,7 +172,7 @@ def test_records_of_a_search_show_equal_spending(searched):
     assert next(each for each in audit(records).findings if each.number == 7).status == "held"
 
 
-def test_an_entry_with_too_little_to_vary_is_refused(tmp_path: Path):
+def test_an_entry_with_too_little_to_vary_is_refused(tmp_path):
     message = refused(tmp_path, engine=None)
     assert "methods.supervised: only 1 of its configurations can be tried, where entries get 6 trials each" in message
 

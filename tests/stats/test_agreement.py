@@ -12,7 +12,7 @@ VALUES = st.lists(st.integers(0, 4).map(float), min_size=3, max_size=6)
 
 
 @given(VALUES, st.integers(0, 2**32 - 1))
-def test_tau_is_scipys(values: list[float], seed: int):
+def test_tau_is_scipys(values, seed):
     by_patient = np.random.default_rng(seed).integers(0, 3, (5, len(values))).astype(float)
     expected = kendalltau(values, by_patient.mean(axis=0)).statistic
     assert rank_agreement(np.array(values), by_patient).tau == pytest.approx(expected, nan_ok=True)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 
 from harness.leaderboard.coverage import coverages
@@ -24,7 +22,7 @@ def test_the_intervals_hold_what_they_promise():
     assert coverage.draws == 150
 
 
-def test_every_table_of_a_suite_is_counted(tmp_path: Path):
+def test_every_table_of_a_suite_is_counted(tmp_path):
     inputs = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(seeds=1, patients=5))))
     found = coverages(inputs, draws=2)
     assert set(found) == {

@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -43,7 +42,7 @@ def keep(folder: Path, method: Showing) -> RunFolder:
     return run
 
 
-def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_tensors_become_arrays(tmp_path, caplog):
     matrix = torch.arange(6.0, requires_grad=True).view(2, 3)
     run = keep(tmp_path, Showing({"matrix": matrix, "labels": torch.tensor([1, 0])}))
     kept = run.arrays()
@@ -52,7 +51,7 @@ def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
-def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_arrays_that_fail_cost_a_warning_alone(tmp_path, caplog):
     for number, (shown, words) in enumerate(
         [(None, "no such buffer"), ({"scan": torch.zeros(1_000_000)}, "more than a record holds")]
     ):
@@ -64,7 +63,7 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.Lo
         assert run.arrays() == {}
 
 
-def test_figures_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_figures_that_fail_cost_a_warning_alone(tmp_path, caplog):
     run = keep(tmp_path, Showing({"odd": torch.tensor([1, 0])}))
     assert "figures are not kept" in caplog.text
     assert run.figures() == ()

@@ -5,7 +5,6 @@ from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, train
 
 pytestmark = pytest.mark.slow
@@ -41,7 +40,7 @@ def assert_history_agrees(folder: RunFolder, result: Result) -> None:
 
 
 @pytest.mark.parametrize("stops", [[], [1, 2, 30, 5]], ids=["whole", "interrupted"])
-def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny):
+def test_budget_records_and_replay(stops, make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
     for steps in stops:
         with pytest.raises(InterruptedRunError):
@@ -57,7 +56,7 @@ def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny):
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == records, "a replay writes nothing"
 
 
-def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny, monkeypatch):
 
     class Killed(BaseException):
         pass
@@ -76,7 +75,7 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeyp
     assert replay(tiny.folder(STAGED), tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny):
+def test_a_stage_without_a_step_is_replayed_as_such(make_tiny):
     """Starting the first stage, or its first step, overspends the second one's share as well."""
     tiny = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.1})
     result = train(tiny, "tiny_short/2/0/0")
@@ -87,7 +86,7 @@ def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny):
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 
-def test_nothing_to_replay(make_tiny: MakeTiny):
+def test_nothing_to_replay(make_tiny):
     tiny = make_tiny({"tiny_staged": {}})
     with pytest.raises(UsageError, match="no history"):
         replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())

@@ -15,7 +15,6 @@ from harness.records.schema import Result
 from harness.train.environment import pick_device
 from harness.train.run import RunSettings, train_run
 from tests.synthetic import edit_record
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, train
 
 FAULTS = [
@@ -30,7 +29,7 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def faulty(make_tiny: MakeTiny) -> Tiny:
+def faulty(make_tiny):
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
@@ -54,7 +53,7 @@ def result_of(tiny: Tiny, method: str) -> Result:
         ("tiny_peek", "data", "ClosedSplitError"),
     ],
 )
-def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Tiny):
+def test_each_fault_has_its_kind(method, kind, reason, faulty):
     result = result_of(faulty, method)
     assert result.status == "failed"
     assert result.failure is not None
@@ -63,7 +62,7 @@ def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Ti
 
 
 @pytest.mark.parametrize("method", ["tiny_nan", "tiny_error", "tiny_peek"])
-def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty: Tiny):
+def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method, faulty):
     folder, result = faulty.folder(f"{method}/2/0/0"), result_of(faulty, method)
     assert not (folder.path / "cases.parquet").exists()
     assert (result.weights_sha256, result.validations) == (None, [])
@@ -76,7 +75,7 @@ def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty:
     assert not folder.lease.held()
 
 
-def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
+def test_runs_that_failed_alike_are_told_once(make_tiny):
     tiny = make_tiny({"tiny_oom": {}}, budget={"steps": 8}, seeds=[0, 1])
     for name in ("tiny_oom/2/0/0", "tiny_oom/2/0/1"):
         train(tiny, name)
@@ -90,7 +89,7 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny):
     assert of_log.traceback.splitlines() == [f"line {number}" for number in range(10, 30)]
 
 
-def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny, monkeypatch):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     error = RuntimeError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")
     for place in ("harness.train.trainer.Trainer.train", "harness.train.run.prepare_device"):
@@ -107,7 +106,7 @@ def test_a_broken_gpu_is_no_failure_of_a_method(make_tiny: MakeTiny, monkeypatch
         pick_device()
 
 
-def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny):
+def test_a_nan_in_the_last_step_is_found(make_tiny):
     """The loss is read at checkpoints alone; the last one comes before the test."""
     tiny = make_tiny({"tiny_nan": {}}, budget={"steps": 3})
     result = train(tiny, "tiny_nan/2/0/0")
@@ -115,7 +114,7 @@ def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny):
     assert result.failure.kind == "nan"
 
 
-def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny):
+def test_other_data_than_planned_is_the_users_error(make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     (run,) = session.plan.runs
@@ -128,7 +127,7 @@ def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny):
     assert not folder.lease.held()
 
 
-def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny):
+def test_without_a_selection_the_test_split_stays_closed(make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     folder = session.folder(session.plan.runs[0])
@@ -155,7 +154,7 @@ def files_at_most(size_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size_bytes", [400, 9_000], ids=["ledger", "checkpoint"])
-def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: MakeTiny):
+def test_a_full_disk_is_no_failure_of_the_method(size_bytes, make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
     folder = tiny.folder("tiny_staged/2/0/0")
     with files_at_most(size_bytes), pytest.raises(DiskError, match="cannot write"):

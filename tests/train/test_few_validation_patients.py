@@ -4,19 +4,17 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.data.subsets import validation_patients
-from harness.records.schema import Result
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 from tests.support import cases_of
-from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, train, write_suite
+from tests.train.tiny import train, write_suite
 
 PLANNED_RUN = "tiny_floor/2/0/0"
 VALIDATED = ("p6", "p7")
 
 
 @pytest.fixture(scope="module")
-def results(make_tiny: MakeTiny) -> dict[int | None, tuple[Tiny, Result]]:
+def results(make_tiny):
     trained = {}
     for count in (None, 2, 1):
         changes = {} if count is None else {"validation_patients": count}
@@ -26,7 +24,7 @@ def results(make_tiny: MakeTiny) -> dict[int | None, tuple[Tiny, Result]]:
 
 
 @pytest.mark.slow
-def test_exactly_the_drawn_patients_choose(results: dict[int | None, tuple[Tiny, Result]]):
+def test_exactly_the_drawn_patients_choose(results):
     for count, (_, result) in results.items():
         drawn = validation_patients(VALIDATED, count, "tiny_squares")
         assert len(drawn) == (count or 2)
@@ -39,14 +37,14 @@ def test_exactly_the_drawn_patients_choose(results: dict[int | None, tuple[Tiny,
 
 
 @pytest.mark.slow
-def test_training_and_test_do_not_know_of_it(results: dict[int | None, tuple[Tiny, Result]]):
+def test_training_and_test_do_not_know_of_it(results):
     assert len({result.weights_sha256 for _, result in results.values()}) == 1
     for tiny, _ in results.values():
         cases = cases_of(tiny.folder(PLANNED_RUN))
         assert set(cases["patient"]) == {"p8", "p9"}
 
 
-def test_it_is_part_of_the_id_where_it_is_given(tmp_path: Path):
+def test_it_is_part_of_the_id_where_it_is_given(tmp_path):
     plans = [
         plan_of(write_suite(tmp_path / str(count), {"supervised": {}}, dataset="phantom", validation_patients=count))
         for count in (None, 1, 2)
@@ -55,7 +53,7 @@ def test_it_is_part_of_the_id_where_it_is_given(tmp_path: Path):
     assert "validation_patients" not in plans[0].loaded.suite.model_dump(mode="json")
 
 
-def test_more_than_there_are_is_refused(tmp_path: Path):
+def test_more_than_there_are_is_refused(tmp_path):
     path = write_suite(tmp_path, {"supervised": {}}, dataset="phantom", validation_patients=5)
     with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: validation_patients: phantom has 4 validation patients"):
         plan_of(path)

@@ -1,7 +1,5 @@
 """Steps that are recorded once and replayed train as steps that the host takes."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +21,6 @@ from methods.mc_net import MCNet
 from tests.bench.workload import Entry, entries
 from tests.methods.tiny import TASK
 from tests.support import require
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, write_suite
 from tests.train.tiny import train as train_tiny
 
@@ -85,7 +82,7 @@ def test_replayed_steps_of_patches_train_as_the_host_does():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
-def test_on_cuda_a_graph_trains_as_the_host_does(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_on_cuda_a_graph_trains_as_the_host_does(name, monkeypatch):
     require("cuda", torch.cuda.is_available(), "no CUDA device: a graph can only be captured where there is one")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     host, replayed = (trained(name, (64, 64), torch.device("cuda", 0), kind) for kind in (None, CapturedStep))
@@ -108,7 +105,7 @@ def test_compiling_is_refused_on_a_cpu():
         prepare_device(CPU, Engine(compile=True))
 
 
-def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path, monkeypatch):
     suite = load_suite(write_suite(tmp_path, {"ua_mt": {}, "mc_net": {}}, dataset="phantom", engine={"compile": True}))
     data = unprepared(dataset_of(suite))
     assert {planned.run.engine.compile for planned in make_plan(suite, data).finals} == {True}
@@ -117,7 +114,7 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeyp
         make_plan(suite, data)
 
 
-def test_one_method_alone_cannot_be_compiled(tmp_path: Path):
+def test_one_method_alone_cannot_be_compiled(tmp_path):
     path = write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom")
     path.write_text(path.read_text().replace("params: {}", "engine: {compile: true}"))
     with pytest.raises(UsageError, match=r"methods\.ua_mt\.engine.compile: all methods have it alike"):
@@ -125,7 +122,7 @@ def test_one_method_alone_cannot_be_compiled(tmp_path: Path):
 
 
 @pytest.fixture
-def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def compiling_anywhere(monkeypatch):
     monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))
     for module in (trainer, graph):
         monkeypatch.setattr(module, "CapturedStep", RecordedStep)
@@ -133,7 +130,7 @@ def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiling_anywhere")
-def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny: MakeTiny):
+def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny):
     settings = {"budget": {"steps": 12}, "engine": {"compile": True, "validations": 2}}
     whole, cut = (make_tiny({"ua_mt": {}}, **settings) for _ in range(2))
     result = train_tiny(whole, "ua_mt/2/0/0")
@@ -148,9 +145,7 @@ def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tin
 
 
 @pytest.mark.usefixtures("compiling_anywhere")
-def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(make_tiny, monkeypatch):
     def fail(*_arguments: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 

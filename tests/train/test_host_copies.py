@@ -1,7 +1,5 @@
 """The engine's whole step waits for no value: batch, augmentation, loss, backward, update and what comes after."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
@@ -42,7 +40,7 @@ def test_on_a_cpu_no_operation_of_a_step_of_patches_reads_a_value():
         read_in_backward,
     ],
 )
-def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]):
+def test_a_planted_read_is_found(read):
     with ReadWatch() as watch:
         read(torch.tensor([1.0, -1.0, 2.0]))
     assert watch.seen

@@ -7,9 +7,8 @@ import pytest
 
 from harness.records.run_folder import RunFolder
 from tests.support import LIMIT_SECONDS, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.test_run import assert_same_numbers
-from tests.train.tiny import Tiny, lines_of, processes_with, train
+from tests.train.tiny import lines_of, processes_with, train
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +19,7 @@ STEPS = 120
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(make_tiny: MakeTiny) -> Tiny:
+def uninterrupted(make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     return tiny
@@ -30,7 +29,7 @@ def trains(folder: RunFolder, attempt: int) -> bool:
     return any(line.kind == "start" for line in lines_of(folder, attempt))
 
 
-def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny):
+def test_kill_9_three_times_and_the_same_command_again(make_tiny, uninterrupted):
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     for attempt in range(3):

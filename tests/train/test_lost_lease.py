@@ -17,7 +17,6 @@ from harness.train.history import History
 from harness.train.measure import Validator
 from tests.records.test_lease import write_lease
 from tests.support import LIMIT_SECONDS, wait_until
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
 pytestmark = pytest.mark.slow
@@ -81,13 +80,13 @@ def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
 
 
 @pytest.mark.parametrize(("loss", "steps"), list(zip(LOSSES, [0, 3, 10, 19], strict=True)))
-def test_between_steps(loss: str, steps: int, make_tiny: MakeTiny):
+def test_between_steps(loss, steps, make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 20})
     lost_during(tiny, STAGED, loss, stop=lambda lose: LoseAfter(steps, lose), checkpoint_seconds=lambda _: 0.0)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_just_before_a_write(moment: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_just_before_a_write(moment, make_tiny, monkeypatch):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     place, name = MOMENTS[moment]
     real = getattr(place, name)
@@ -104,12 +103,12 @@ def test_just_before_a_write(moment: str, make_tiny: MakeTiny, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("method", "loss"), [("tiny_error", "another owner"), ("tiny_peek", "run removed")])
-def test_a_failure_after_the_loss_is_no_failure_of_the_run(method: str, loss: str, make_tiny: MakeTiny):
+def test_a_failure_after_the_loss_is_no_failure_of_the_run(method, loss, make_tiny):
     tiny = make_tiny({method: {}}, budget={"steps": 8})
     lost_during(tiny, f"{method}/2/0/0", loss, stop=lambda lose: LoseAfter(1, lose))
 
 
-def test_the_command_line_says_so(make_tiny: MakeTiny):
+def test_the_command_line_says_so(make_tiny):
     """Stopped for a while, as a suspended machine is; awake again it must not write over the other's records."""
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 4000})
     folder = tiny.folder(STAGED)

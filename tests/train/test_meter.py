@@ -90,9 +90,7 @@ steps_budgets = st.integers(1, 200).map(lambda amount: Budget(steps=amount))
     script=times,
     every=st.integers(1, LATENCY),
 )
-def test_steps_are_exactly_the_budget_and_stages_end_at_the_rounded_sums_of_shares(
-    budget: Budget, weights: list[int], script: list[float], every: int
-):
+def test_steps_are_exactly_the_budget_and_stages_end_at_the_rounded_sums_of_shares(budget, weights, script, every):
     meter = Meter(budget, [weight / sum(weights) for weight in weights])
     clock = FakeClock(script, every)
     trace = spend(meter, clock)
@@ -105,9 +103,7 @@ def test_steps_are_exactly_the_budget_and_stages_end_at_the_rounded_sums_of_shar
 
 
 @given(budget=seconds_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
-def test_device_seconds_end_within_the_steps_that_were_pending(
-    budget: Budget, parts: list[float], script: list[float], every: int
-):
+def test_device_seconds_end_within_the_steps_that_were_pending(budget, parts, script, every):
     meter = Meter(budget, parts)
     spend(meter, FakeClock(script, every))
     taken = list(islice(cycle(script), meter.steps))
@@ -146,9 +142,7 @@ def test_first_three_steps_of_each_stage_run_unreserved_and_their_excess_is_carr
 
 
 @given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
-def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
-    budget: Budget, parts: list[float], script: list[float], every: int
-):
+def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(budget, parts, script, every):
     trace = spend(Meter(budget, parts), FakeClock(script, every))
     seen: dict[int, list[tuple[Progress, bool]]] = {}
     for stage, progress, exact in trace.progress:
@@ -172,9 +166,7 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
     script=times,
     stop=st.integers(0, 80),
 )
-def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
-    budget: Budget, parts: list[float], script: list[float], stop: int
-):
+def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(budget, parts, script, stop):
     whole, whole_clock = Meter(budget, parts), FakeClock(script)
     first = spend(whole, whole_clock, stop)
     state = json.loads(json.dumps(whole.state_dict()))  # plain values only: a checkpoint keeps nothing else
@@ -188,9 +180,7 @@ def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
 
 
 @given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
-def test_a_replay_feeds_the_recorded_series_to_the_bit(
-    budget: Budget, parts: list[float], script: list[float], every: int
-):
+def test_a_replay_feeds_the_recorded_series_to_the_bit(budget, parts, script, every):
     recorded = spend(Meter(budget, parts), FakeClock(script, every))
     series = [(stage, progress.run, progress.stage) for stage, progress, _ in recorded.progress]
     meter = ReplayMeter(budget, parts, series)
@@ -202,15 +192,13 @@ def test_a_replay_feeds_the_recorded_series_to_the_bit(
 
 
 @pytest.mark.parametrize("parts", [[], [0.5, 0.4], [1.5, -0.5]])
-def test_shares_that_are_no_partition_are_refused(parts: list[float]):
+def test_shares_that_are_no_partition_are_refused(parts):
     with pytest.raises(ValueError, match="add up to 1"):
         Meter(Budget(steps=10), parts)
 
 
 @given(budget=steps_budgets, parts=shares, script=times, allowance=st.integers(0, 250), every=st.integers(1, LATENCY))
-def test_an_allowance_of_steps_is_kept_exactly(
-    budget: Budget, parts: list[float], script: list[float], allowance: int, every: int
-):
+def test_an_allowance_of_steps_is_kept_exactly(budget, parts, script, allowance, every):
     meter = Meter(budget, parts)
     spend(meter, FakeClock(script, every), allowance=allowance)
     assert meter.steps == min(allowance, budget.amount)
@@ -220,9 +208,7 @@ allowances = st.floats(0.0, 25.0)
 
 
 @given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances)
-def test_an_allowance_of_seconds_ends_within_one_step_of_itself(
-    budget: Budget, parts: list[float], script: list[float], allowance: float
-):
+def test_an_allowance_of_seconds_ends_within_one_step_of_itself(budget, parts, script, allowance):
     meter, free = Meter(budget, parts), Meter(budget, parts)
     spend(meter, FakeClock(script), allowance=allowance)
     spend(free, FakeClock(script))
@@ -262,9 +248,7 @@ def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
 
 
 @given(asked=reference_budgets(), script=times, every=st.integers(1, LATENCY))
-def test_reference_steps_give_each_stage_its_steps_and_its_share(
-    asked: tuple[Budget, list[float]], script: list[float], every: int
-):
+def test_reference_steps_give_each_stage_its_steps_and_its_share(asked, script, every):
     budget, parts = asked
     assert budget.stages is not None
     meter = Meter(budget, parts)

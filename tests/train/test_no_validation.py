@@ -8,7 +8,6 @@ from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
 from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
@@ -17,7 +16,7 @@ PLANNED_RUN = "supervised/2/0/0"
 
 
 @pytest.fixture(scope="module")
-def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
+def finished(make_tiny):
     tiny = make_tiny({"supervised": {}, "supervised_full": {}}, dataset="tiny_no_validation", budget={"steps": 8})
     arguments = tiny.arguments("run", "--executor", "inline", "--no-track")[3:]
     done = call_cli(*arguments, env=tiny.environment, cwd=tiny.root)
@@ -29,7 +28,7 @@ def finding(tiny: Tiny, number: int) -> Finding:
     return next(found for found in audit(SuiteRecords.open(tiny.store)).findings if found.number == number)
 
 
-def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]):
+def test_validations_happen_and_select_nothing(finished):
     tiny, said = finished
     result = tiny.folder(PLANNED_RUN).require_result()
     assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
@@ -44,7 +43,7 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]):
     assert "validation Dice" not in said
 
 
-def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny, str]):
+def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished):
     tiny, _ = finished
     assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
     assert "without validation cases" in str(finding(tiny, 6))

@@ -28,7 +28,7 @@ blocks: st.SearchStrategy[Block] = st.recursive(
 
 
 @given(outside=st.lists(st.tuples(eighths, blocks), max_size=6), end=eighths)
-def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, Block]], end: float):
+def test_phases_and_the_remainder_are_the_wall_time(outside, end):
     clock = FakeTime()
     phases = Phases(clock)
     expected: dict[str, float] = {}

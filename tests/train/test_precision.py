@@ -7,7 +7,6 @@ from harness.train import environment
 from harness.train.environment import has_native_bfloat16, prepare_device
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
-from tests.train.fixtures import MakeTiny
 from tests.train.test_run import assert_same_numbers, result_of
 from tests.train.tiny import StopAfter, train
 
@@ -23,9 +22,7 @@ PLANNED_RUN = "ua_mt/2/0/0"
         ({"neon": True, "bf16": True}, True),
     ],
 )
-def test_bfloat16_is_refused_where_the_cpu_has_no_instructions_for_it(
-    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
-):
+def test_bfloat16_is_refused_where_the_cpu_has_no_instructions_for_it(capabilities, native, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
 
     assert has_native_bfloat16() == native
@@ -38,7 +35,7 @@ def test_bfloat16_is_refused_where_the_cpu_has_no_instructions_for_it(
 
 
 @pytest.mark.slow
-def test_a_run_in_bfloat16_resumes_and_replays_to_the_bit(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_in_bfloat16_resumes_and_replays_to_the_bit(make_tiny, monkeypatch):
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)  # emulated it is slow, and no other
     engine = {"validations": 1, "warmup_steps": 1, "precision": "bfloat16", "channels_last": True}
     whole, cut = (make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine=engine) for _ in range(2))

@@ -35,7 +35,7 @@ def test_a_task_of_an_array():
         ({"SLURM_GPUS_ON_NODE": "1", "SLURM_GPUS": "h100:4"}, "gpu:h100:1"),
     ],
 )
-def test_gres(variables: dict[str, str], expected: str | None):
+def test_gres(variables, expected):
     assert gres(variables) == expected
 
 
@@ -48,7 +48,7 @@ def test_gres(variables: dict[str, str], expected: str | None):
         ("NVIDIA H100 80GB HBM3", {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "50"}, "shared (MPS)"),
     ],
 )
-def test_a_part_of_a_gpu(model: str, variables: dict[str, str], expected: str | None):
+def test_a_part_of_a_gpu(model, variables, expected):
     assert gpu_part(model, variables) == expected
 
 

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import socket
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,7 +19,6 @@ from harness.train.checkpoint import read_checkpoint
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.support import cases_of, environment_of
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of, run_of, train
 
 pytestmark = pytest.mark.slow
@@ -30,7 +28,7 @@ STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def whole(make_tiny: MakeTiny) -> Tiny:
+def whole(make_tiny):
     tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     train(tiny, "tiny_ceiling/all/0/0")
@@ -38,12 +36,12 @@ def whole(make_tiny: MakeTiny) -> Tiny:
 
 
 @pytest.fixture(scope="module")
-def reference(whole: Tiny) -> Result:
+def reference(whole):
     return result_of(whole.folder(STAGED))
 
 
 @pytest.fixture
-def tiny(make_tiny: MakeTiny) -> Tiny:
+def tiny(make_tiny):
     return make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
 
 
@@ -82,7 +80,7 @@ def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
     )
 
 
-def test_records_are_complete(whole: Tiny, reference: Result):
+def test_records_are_complete(whole, reference):
     folder = whole.folder(STAGED)
     names = {path.name for path in folder.path.iterdir()}
     files = {"run.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "predictions.npz"}
@@ -99,7 +97,7 @@ def test_records_are_complete(whole: Tiny, reference: Result):
     assert {"data", "build", "warmup", "train", "eval", "checkpoint", "unaccounted"} <= reference.wall_seconds.keys()
 
 
-def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result):
+def test_the_ledger_says_what_was_spent(whole, reference):
     lines = whole.folder(STAGED).ledger.lines()
     assert [line.kind for line in lines if line.kind != "heartbeat"][:2] == ["begin", "start"]
     process = lines[0].process
@@ -112,7 +110,7 @@ def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result):
     assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 1)
 
 
-def test_history_holds_each_step_once(whole: Tiny):
+def test_history_holds_each_step_once(whole):
     history = whole.folder(STAGED).history()
     assert history["step"].tolist() == list(range(STEPS))
     assert history["stage"].tolist() == ["first"] * 10 + ["second"] * 10 + ["third"] * 20
@@ -128,7 +126,7 @@ def test_history_holds_each_step_once(whole: Tiny):
     assert history.loc[10:, "term/consistency"].notna().all()
 
 
-def test_validations_stand_at_equal_fractions(reference: Result):
+def test_validations_stand_at_equal_fractions(reference):
     assert [(validation.validation, validation.step, validation.progress) for validation in reference.validations] == [
         (1, 10, 0.25),
         (2, 20, 0.5),
@@ -141,7 +139,7 @@ def test_validations_stand_at_equal_fractions(reference: Result):
     assert all(validation.diagnostics.keys() == {"noise", "bank"} for validation in reference.validations)
 
 
-def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result):
+def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole, reference):
     run, folder = run_of(whole, STAGED), whole.folder(STAGED)
     session = whole.session()
     cases = training_cases(run, session.cache)
@@ -160,7 +158,7 @@ def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whol
     )
 
 
-def test_cases_are_the_test_patients_for_both_selections(whole: Tiny):
+def test_cases_are_the_test_patients_for_both_selections(whole):
     cases = cases_of(whole.folder(STAGED))
     key = ["checkpoint", "case", "class_name"]
     assert len(cases) == 2 * 2 * 2
@@ -173,13 +171,13 @@ def test_cases_are_the_test_patients_for_both_selections(whole: Tiny):
     assert cases["hd95_voxel"].notna().all()
 
 
-def test_parameters_count_what_some_stage_trains(reference: Result):
+def test_parameters_count_what_some_stage_trains(reference):
     """conv 1 -> 6 (54 + 6), batch norm (12), conv 6 -> 3 (162 + 3); the teacher is trained by no optimiser."""
     assert reference.parameters_predictor == 60 + 12 + 165
     assert reference.parameters_training == 60 + 12 + 165, "the encoder trains in the first stage"
 
 
-def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result):
+def test_a_finished_run_is_not_touched_again(whole, reference):
     folder = whole.folder(STAGED)
     before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
     assert train(whole, STAGED) == reference
@@ -187,14 +185,14 @@ def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result):
 
 
 @pytest.mark.parametrize("change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"subsets": [1]}])
-def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result):
+def test_what_is_in_the_record_matters(change, make_tiny, reference):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, **change)
     (run,) = tiny.session().plan.runs
     result = train(tiny, run.id)
     assert result.weights_sha256 != reference.weights_sha256
 
 
-def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny, reference: Result):
+def test_neither_validations_nor_warm_up_change_the_weights(make_tiny, reference):
     """Validations see dropout layers and batch statistics, and this method's diagnostics draw numbers."""
     engine = {"validations": 7, "warmup_steps": 0}
     result = train(make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine=engine), STAGED)
@@ -202,7 +200,7 @@ def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny,
     assert result.weights_sha256 == reference.weights_sha256
 
 
-def test_stopped_and_resumed_to_the_bit(tiny: Tiny, whole: Tiny):
+def test_stopped_and_resumed_to_the_bit(tiny, whole):
     folder = tiny.folder(STAGED)
     stops, done = (3, 4, 9, 4, 5, 6), 0
     for steps in stops:
@@ -257,9 +255,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
         ("harness.train.run.weights_sha256", 1, False),  # while the result is made
     ],
 )
-def test_dying_at_any_point_costs_nothing(
-    target: str, call: int, after: bool, tiny: Tiny, whole: Tiny, monkeypatch: pytest.MonkeyPatch
-):
+def test_dying_at_any_point_costs_nothing(target, call, after, tiny, whole, monkeypatch):
     killed_during(tiny, monkeypatch, target, call, after=after)
     folder = tiny.folder(STAGED)
     assert not folder.done
@@ -270,7 +266,7 @@ def test_dying_at_any_point_costs_nothing(
     assert spent.lost_steps >= 0
 
 
-def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(tiny: Tiny, whole: Tiny):
+def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(tiny, whole):
     """Merged, then killed after the first of the parts was removed, before the result was written."""
     result = train(tiny, STAGED)
     folder = tiny.folder(STAGED)
@@ -282,7 +278,7 @@ def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(tiny: Tiny, wh
     assert not (folder.path / "history").exists()
 
 
-def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny: Tiny, whole: Tiny, reference: Result):
+def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny, whole, reference):
     folder = stop_after(tiny, 17)
     assert torch.load(folder.checkpoint, weights_only=True)["environment"] == reference.environment
     change_checkpoint(folder, environment="f" * 64)
@@ -293,7 +289,7 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny: Tiny
     assert_same_numbers(folder, whole.folder(STAGED))
 
 
-def test_another_environment_after_the_history_was_merged(tiny: Tiny, whole: Tiny):
+def test_another_environment_after_the_history_was_merged(tiny, whole):
     """Killed when only the result was missing; then another machine goes on, from nothing."""
     train(tiny, STAGED)
     folder = tiny.folder(STAGED)
@@ -306,7 +302,7 @@ def test_another_environment_after_the_history_was_merged(tiny: Tiny, whole: Tin
     assert folder.ledger.spent().lost_steps == STEPS
 
 
-def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny: Tiny, caplog: pytest.LogCaptureFixture):
+def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny, caplog):
     path = stop_after(tiny, 3).checkpoint
     path.write_bytes(path.read_bytes()[:3000])
     result = train(tiny, STAGED)
@@ -316,7 +312,7 @@ def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny: Tiny, ca
     assert any(note.startswith("starts again: ") for note in notes)
 
 
-def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny: Tiny):
+def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny):
     folder = stop_after(tiny, 3)
     environment = folder.ledger.lines()[-1].environment
     whole = folder.checkpoint.read_bytes()
@@ -337,9 +333,7 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny: Tiny)
     assert damaged > 75
 
 
-def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(tiny, monkeypatch):
     folder, session = tiny.folder(STAGED), tiny.session()
     selection = session.store.selection()
 
@@ -358,7 +352,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     assert folder.ledger.spent().useful_steps == STEPS
 
 
-def test_the_test_split_is_closed_until_the_weights_are_final(tiny: Tiny, monkeypatch: pytest.MonkeyPatch):
+def test_the_test_split_is_closed_until_the_weights_are_final(tiny, monkeypatch):
     folder = tiny.folder(STAGED)
     opened: list[tuple[bool, int]] = []
     real = Cache.test_cases
@@ -373,7 +367,7 @@ def test_the_test_split_is_closed_until_the_weights_are_final(tiny: Tiny, monkey
     assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
 
 
-def test_a_newer_checkpoint_is_refused(tiny: Tiny):
+def test_a_newer_checkpoint_is_refused(tiny):
     folder = stop_after(tiny, 3)
     change_checkpoint(folder, schema_version=3)
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
@@ -387,7 +381,7 @@ class Code:
         return os.mkdir, ("ran",)
 
 
-def test_a_checkpoint_runs_no_code(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_checkpoint_runs_no_code(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
     torch.save({"schema_version": 2, "run": Code()}, tiny.folder(STAGED).checkpoint)

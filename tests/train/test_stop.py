@@ -52,7 +52,7 @@ def test_twenty_thousand_pairs_of_signals_never_lock_the_process():
         ((signal.SIGTERM, signal.SIGUSR2), False),
     ],
 )
-def test_a_trial_is_retired_by_usr2_alone_and_first(numbers: tuple[signal.Signals, ...], retired: bool):
+def test_a_trial_is_retired_by_usr2_alone_and_first(numbers, retired):
     stop = StopFlag()
     with stop.on_signals():
         for number in numbers:

@@ -14,9 +14,8 @@ from harness.records.schema import Engine
 from harness.train import environment
 from harness.train.unsound import refuse_unsound_convolutions
 from tests.support import call_cli, cases_of
-from tests.train.fixtures import MakeTiny
 from tests.train.test_run import result_of
-from tests.train.tiny import Tiny, train
+from tests.train.tiny import train
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +31,7 @@ METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_floor": {}, "tiny
 
 
 @pytest.fixture(scope="module")
-def whole(make_tiny: MakeTiny) -> Tiny:
+def whole(make_tiny):
     tiny = make_tiny(METHODS, **VOLUMES)
     command = ("run", "--suite", tiny.suite, "--runs", tiny.runs, "--no-track", "--executor", "inline")
     done = call_cli(*command, env=tiny.environment, cwd=tiny.root)
@@ -41,7 +40,7 @@ def whole(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-def test_records_are_those_of_volumes(whole: Tiny):
+def test_records_are_those_of_volumes(whole):
     folder = whole.folder(STAGED)
     result = result_of(folder)
     assert (result.images_seen, result.labelled_images_seen) == (4 * STEPS, 4 * 6 + 2 * 18)
@@ -52,7 +51,7 @@ def test_records_are_those_of_volumes(whole: Tiny):
     assert result.observed.images == {"same": 16, "mixed": 0, "altered": 0}
 
 
-def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
+def test_metrics_are_native_and_follow_from_the_predictions(whole):
     folder, session = whole.folder(STAGED), whole.session()
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
     rows = cases_of(folder).query("checkpoint == 'last'").set_index(["case", "class_name"])
@@ -65,7 +64,7 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny):
             assert rows.loc[(case.id, name), "hd95_mm"] == np.float32(metrics.hd95_mm)
 
 
-def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch):
+def test_validations_and_test_use_their_own_strides(make_tiny, monkeypatch):
     asked: list[tuple[int, object]] = []
     real = predict_windows
 
@@ -87,13 +86,7 @@ def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeyp
     [({"shrink": 2}, {}), ({}, {"largest_component": True})],
     ids=str,
 )
-def test_other_settings_end_well_and_are_other_runs(
-    preprocessing: dict[str, Any],
-    engine: dict[str, Any],
-    make_tiny: MakeTiny,
-    whole: Tiny,
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_other_settings_end_well_and_are_other_runs(preprocessing, engine, make_tiny, whole, monkeypatch):
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)  # emulated it is slow, and no other
     changes: dict[str, Any] = {
         **VOLUMES,
@@ -111,15 +104,13 @@ def test_other_settings_end_well_and_are_other_runs(
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
-def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny):
+def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny):
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
         tiny.session()
 
 
-def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-):
+def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(make_tiny, monkeypatch):
     """The V-Net's maps come to two voxels along the first axis: refused while it warms up, before a step counts."""
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)
     changes: dict[str, Any] = {
@@ -136,7 +127,7 @@ def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(
 @pytest.mark.parametrize(
     ("side", "precision", "trains"), [(3, "bfloat16", True), (2, "float32", True), (2, "bfloat16", False)]
 )
-def test_other_maps_and_frozen_layers_are_let_through(side: int, precision: str, trains: bool):
+def test_other_maps_and_frozen_layers_are_let_through(side, precision, trains):
     layer = nn.Conv3d(1, 1, 3, padding=1).requires_grad_(trains)
-    with refuse_unsound_convolutions(layer, Engine(precision=precision), torch.device("cpu")):  # type: ignore[arg-type]
+    with refuse_unsound_convolutions(layer, Engine(precision=precision), torch.device("cpu")):
         assert layer(torch.zeros(1, 1, side, 4, 4)).shape[2] == side

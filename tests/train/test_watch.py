@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from harness.data.cache import Cache, read_cases
 from harness.data.permit import TestPermit, guard, keep_closed
 from harness.records.schema import Observed
 from harness.train.monitor import MethodMonitor, alterations, first_layer
-from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
 STAGED = "tiny_staged/2/0/0"
@@ -105,7 +103,7 @@ CHANGES = [step_a_weight, move_a_mean, replace_a_buffer, swap_rows]
 
 
 @pytest.mark.parametrize("change", [None, *CHANGES])
-def test_a_validation_that_changes_the_method_is_counted(change: Callable[[nn.Module], None] | None):
+def test_a_validation_that_changes_the_method_is_counted(change):
     """Whatever way it goes, also past the counters of changes in place; a NaN that stays one is no change."""
     network, watch = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), MethodMonitor()
     network.register_buffer("bank", torch.tensor([[1.0, 2.0], [2.0, float("nan")]]))
@@ -123,7 +121,7 @@ def observed(tiny: Tiny, planned_run: str) -> Observed:
     return found
 
 
-def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):
+def test_a_resumed_run_goes_on_counting(make_tiny):
     """The first step of each of three stages and the one after a validation; an interruption adds one."""
     whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
     train(whole, STAGED)
@@ -135,7 +133,7 @@ def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny):
     assert observed(cut, STAGED).process_cpu_seconds > 0
 
 
-def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny):
+def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
     train(tiny, STAGED)
     session, folder = tiny.session(), tiny.folder(STAGED)

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.reader import SuiteRecords
 from harness.records.verification import find_run_flaws
 from harness.train.checkpoint import weights_sha256
 from harness.train.weights import load_predictor
 from tests.synthetic import write_checksums
-from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, train
+from tests.train.tiny import train
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +22,7 @@ STAGED, DOOMED, ABSENT = "tiny_staged/2/0/0", "tiny_error/2/0/0", "tiny_floor/2/
 
 
 @pytest.fixture(scope="module")
-def trained(make_tiny: MakeTiny) -> Tiny:
+def trained(make_tiny):
     tiny = make_tiny({"tiny_staged": {}, "tiny_error": {}, "tiny_floor": {}}, budget={"steps": 8})
     train(tiny, STAGED)
     train(tiny, DOOMED)
@@ -31,11 +30,11 @@ def trained(make_tiny: MakeTiny) -> Tiny:
 
 
 @pytest.fixture
-def record(trained: Tiny, tmp_path: Path) -> RunRecord:
+def record(trained, tmp_path):
     return SuiteRecords.open(Path(shutil.copytree(trained.store, tmp_path / "tiny"))).find(STAGED)
 
 
-def test_the_tested_network_comes_back_to_the_bit(record: RunRecord):
+def test_the_tested_network_comes_back_to_the_bit(record):
     predictor = load_predictor(record, CPU)
     assert record.result is not None
     assert weights_sha256(predictor.network) == record.result.weights_sha256
@@ -48,7 +47,7 @@ def test_the_tested_network_comes_back_to_the_bit(record: RunRecord):
 @pytest.mark.parametrize(
     ("name", "reason"), [(DOOMED, "failed .*it has no weights"), (ABSENT, "is not finished: the command")]
 )
-def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name: str, reason: str):
+def test_a_run_without_a_result_has_nothing_to_predict_with(trained, name, reason):
     suite = SuiteRecords.open(trained.store)
     with pytest.raises(UsageError, match=reason):
         load_predictor(suite.run(trained.session().find(name).id), CPU)
@@ -86,9 +85,7 @@ def other_weights(path: Path) -> None:
         (other_weights, True, "holds other weights than those that result.json names"),
     ],
 )
-def test_what_is_no_longer_the_runs_is_refused(
-    record: RunRecord, damage: Callable[[Path], object], sealed: bool, reason: str
-):
+def test_what_is_no_longer_the_runs_is_refused(record, damage, sealed, reason):
     """sealed: somebody gave the changed file a checksum in result.json, too."""
     damage(record.folder.weights)
     if sealed:
@@ -99,7 +96,7 @@ def test_what_is_no_longer_the_runs_is_refused(
     assert bool(list(find_run_flaws(fresh))) is (damage is flipped)
 
 
-def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord):
+def test_a_trial_of_a_search_keeps_no_weights(record):
     record.folder.__dict__["run"] = record.run.model_copy(update={"role": "search"})
     with pytest.raises(UsageError, match="is a trial of a search, which keeps no weights"):
         load_predictor(record, CPU)

@@ -85,7 +85,8 @@ def excess(run: EndedRun) -> float:
 def slack(run: EndedRun) -> float:
     """By how much a run may miss its budget, in its currency."""
     steps = SYNCHRONISE_EVERY_STEPS if run.device_type == "cuda" else 1
-    return run.in_currency(0.0, steps * run.result.longest_step_seconds + ROUNDING)
+    rounding = ROUNDING * run.asked.budget.amount
+    return run.in_currency(0.0, steps * run.result.longest_step_seconds) + rounding
 
 
 @rule(13)

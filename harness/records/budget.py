@@ -82,8 +82,9 @@ class Budget(Strict):
             return float(steps) if self.steps is not None else seconds
         share, left = 0.0, steps
         for stage in self.stages:
-            share += stage.share * min(left, stage.steps) / stage.steps
-            left -= min(left, stage.steps)
+            done = min(left, stage.steps)
+            share += stage.share * (done / stage.steps)  # so that a whole stage is its share, to the bit
+            left -= done
         return self.amount * share
 
     def __str__(self) -> str:

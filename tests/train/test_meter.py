@@ -267,6 +267,11 @@ def test_reference_steps_give_each_stage_its_steps_and_its_share(asked, script, 
     assert budget.spent(done, 0.0) == pytest.approx(budget.amount)
 
 
+def test_whole_stages_come_to_the_budget_to_the_bit():
+    stages = StageSteps(name="first", share=1 / 3, steps=409), StageSteps(name="second", share=2 / 3, steps=810)
+    assert Budget(reference_steps=2000, stages=stages).spent(1219, 0.0) == 2000.0
+
+
 def test_reference_steps_need_the_stages_of_the_method():
     stages = (StageSteps(name="a", share=0.5, steps=10), StageSteps(name="b", share=0.5, steps=10))
     with pytest.raises(ValueError, match="are not those of the method"):

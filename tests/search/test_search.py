@@ -137,7 +137,7 @@ def _on_other_data(tiny: Tiny) -> Any:
 
     session = tiny.session()
     reference = session.plan.data.model_copy(update={"checksum": "d" * 64})
-    return lambda loaded, data, rung, check: (make_plan(loaded, reference), session.cache)
+    return lambda loaded, data, rung: (make_plan(loaded, reference), session.cache)
 
 
 def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny):

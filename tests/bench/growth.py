@@ -1,7 +1,7 @@
 """How costs grow, as a picture: verbs with the number of runs, a supervised training step with the side of an image.
 
-python -m tests.bench.growth FILE [RUNS] draws it in the format of FILE (.webp, .svg) and prints its numbers; in RUNS
-the made-up records stay for next time. Exponents are slopes of a straight line through the logarithms.
+python -m tests.bench.growth FILE.webp [RUNS] draws it and prints its numbers; in RUNS the
+made-up records stay for next time. Exponents are slopes of a straight line through the logarithms.
 """
 
 import math
@@ -57,7 +57,7 @@ def main(file: Path, runs: Path) -> None:
         axes.minorticks_off()
         axes.legend(frameon=False, fontsize=7)
         set_plain(axes)
-    figure.savefig(file, pil_kwargs={"quality": 70})
+    figure.savefig(file, pil_kwargs={"quality": 30})
 
 
 if __name__ == "__main__":

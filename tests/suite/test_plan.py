@@ -51,6 +51,10 @@ def test_every_shipped_suite_can_be_planned(name):
         assert dataset.splits["val"]
 
 
+def test_the_demo_has_the_baseline_and_the_reference_that_the_audit_asks_for():
+    assert {"supervised", "supervised_full"} <= load_suite("demo").suite.methods.keys()
+
+
 def ids(plan: Plan) -> set[str]:
     return {run.id for run in plan.runs}
 

@@ -295,15 +295,8 @@ def score_predictions(
 def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboard:
     """Compute the leaderboard and write its tables, figures and page beside the records, one process at a time.
 
-    Args:
-        records: Records of one suite.
-        cache: The suite's data, for pictures of the worst test cases. None leaves them out.
-
-    Returns:
-        The leaderboard.
-
-    Raises:
-        UsageError: Another process writes it, and has not ended after two minutes.
+    cache: the suite's data, for pictures of the worst test cases; None leaves them out. Raises `UsageError` where
+    another process writes it, and has not ended after two minutes.
     """
     from harness.audit import audit
     from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
@@ -320,12 +313,7 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
 
 
 def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
-    """Mirror records into MLflow. What goes wrong is a warning: the records are safe, and `track` works later.
-
-    Args:
-        records: Records of one suite.
-        tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
-    """
+    """Mirror records into MLflow. What goes wrong is a warning: the records are safe, and `track` works later."""
     from harness.tracking import track
 
     try:
@@ -337,16 +325,7 @@ def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
 def find_data(records: SuiteRecords, data: Path | None) -> Cache:
     """Find the data that a suite's runs were trained on, as `run_suite` finds it.
 
-    Args:
-        records: Records of one suite.
-        data: As for `run_suite`.
-
-    Returns:
-        The prepared data.
-
-    Raises:
-        RecordError: No run has ended yet.
-        DataError: The data are absent, or others than the runs were trained on.
+    Raises `RecordError` where no run has ended yet, `DataError` where the data are absent or others.
     """
     from harness.data.prepare import resolve
 
@@ -357,14 +336,7 @@ def find_data(records: SuiteRecords, data: Path | None) -> Cache:
 
 
 def has_failed_runs(leaderboard: Leaderboard) -> bool:
-    """Say whether a final run or a trial of the suite ended with a failure record.
-
-    Args:
-        leaderboard: That of the suite.
-
-    Returns:
-        True for a single one.
-    """
+    """Whether a final run or a trial of the suite ended with a failure record."""
     inputs = leaderboard.inputs
     states = [comparison.runs["status"] for comparison in inputs.comparisons]
     return any((state == "failed").any() for state in [*states, inputs.search["status"]])

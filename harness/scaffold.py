@@ -22,18 +22,10 @@ PLACES = {
 
 
 def new_method(name: str, parent: Path) -> Path:
-    """Write a package with one method, its test, and a suite that trains it beside the demo's methods.
+    """Write a package with one method, its test, and a suite that trains it beside the demo's methods; its folder.
 
-    Args:
-        name: Of the method, its module and its folder: small letters, digits and _.
-        parent: Folder in which that of the package is made.
-
-    Returns:
-        The package's folder.
-
-    Raises:
-        UsageError: The name is none, or taken; or the folder exists.
-        OSError: It cannot be written.
+    name: of the method, its module and its folder. Raises `UsageError` where the name is none, or taken, or the folder
+    exists; `OSError` where it cannot be written.
     """
     folder = parent / name
     if folder.exists():
@@ -69,20 +61,10 @@ def _name_problem(name: str) -> str:
 
 
 def new_suite(name: str, methods: Sequence[str], parent: Path, like: str = "demo") -> Path:
-    """Write a suite of the user's own, a copy of another one with more methods.
+    """Write NAME.yaml, a copy of another suite with more methods at their default hyper-parameters; the new file.
 
-    Args:
-        name: Of the suite and its file: small letters, digits, _ and -.
-        methods: Added to the copy, with their default hyper-parameters.
-        parent: Folder of the file.
-        like: Name of a shipped suite, or path of a suite's YAML file.
-
-    Returns:
-        The new file, NAME.yaml.
-
-    Raises:
-        UsageError: The name is none, or taken; the other suite is wrong, or has a method of that name already.
-        OSError: The file cannot be written.
+    like: name of a shipped suite, or path of a YAML file. Raises `UsageError` where the name is none, or taken, or the
+    other suite is wrong or has such a method; `OSError` where the file cannot be written.
     """
     if (SUITES / f"{name}.yaml").exists():
         raise UsageError(f"{name!r} is a shipped suite, whose records lie in runs/{name}; take another name")

@@ -58,17 +58,10 @@ class _BiasGradient(torch.autograd.Function):
 
 
 def concatenate(first: Tensor, second: Tensor) -> Tensor:
-    """Channels of two maps, one after the other.
+    """Channels of two maps, [N, a, *size] and [N, b, *size] -> [N, a + b, *size].
 
     Unlike `torch.cat` it hands back gradients without gaps between their pixels, which the backward pass of upsampling
     takes in `channels_last` alone, many times as fast, and which add up faster.
-
-    Args:
-        first: [N, a, *size].
-        second: [N, b, *size].
-
-    Returns:
-        [N, a + b, *size].
     """
     result: Tensor = _Concatenation.apply(first, second)  # type: ignore[no-untyped-call]
     return result

@@ -41,15 +41,7 @@ class Overlap(NamedTuple):
 
 
 def overlap(probabilities: Tensor, labels: Tensor) -> Overlap:
-    """Soft overlap of probabilities and labels, class by class.
-
-    Args:
-        probabilities: [N, C, *size], in [0, 1].
-        labels: [N, *size], integers 0 .. C - 1.
-
-    Returns:
-        Sums over the batch, each [C].
-    """
+    """Soft overlap of probabilities [N, C, *size] and labels [N, *size], class by class."""
     n_classes = probabilities.shape[1]
     values = torch.arange(n_classes, device=labels.device).view(1, n_classes, *(1,) * (labels.ndim - 1))
     own = labels.unsqueeze(1) == values  # booleans: a float copy costs a quarter more time, gathering is no faster

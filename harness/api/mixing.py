@@ -78,27 +78,12 @@ def classmix(images: Tensor, labels: Tensor, confidence: Tensor, n_classes: int)
 
 
 def partner(batch: Tensor) -> Tensor:
-    """Give each image of a batch the one that is pasted on it: the next one, for the last the first.
-
-    Args:
-        batch: [U, ...].
-
-    Returns:
-        The partners, of the same shape.
-    """
+    """The image [U, ...] that is pasted on each one of a batch: the next one, for the last the first."""
     return batch.roll(-1, dims=0)
 
 
 def paste(base: Mixed, mask: Tensor) -> Mixed:
-    """Show the partner where a mask is true; image, label and confidence move together.
-
-    Args:
-        base: What is shown elsewhere.
-        mask: bool [U, *size].
-
-    Returns:
-        Mixed images, of the same shapes.
-    """
+    """Show the partner where a mask [U, *size] is true; image, label and confidence move together."""
     return Mixed(
         torch.where(mask.unsqueeze(1), partner(base.images), base.images),
         torch.where(mask, partner(base.labels), base.labels),
@@ -140,14 +125,9 @@ def half_boxes(draws: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def class_mask(scores: Tensor, labels: Tensor) -> Tensor:
-    """Choose half of the classes that an image shows: max(1, floor(n / 2)) of n, those of the highest scores.
+    """Half of the classes in labels [U, *size], by scores [U, n_classes] in [0, 1): bool [U, *size], true where chosen.
 
-    Args:
-        scores: [U, n_classes] in [0, 1).
-        labels: [U, *size] int64.
-
-    Returns:
-        bool [U, *size], true for pixels of the chosen classes.
+    Of n classes of an image max(1, floor(n / 2)), those of the highest scores.
     """
     values = torch.arange(scores.shape[1], device=labels.device)
     flat = labels.flatten(1)

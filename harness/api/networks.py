@@ -232,15 +232,10 @@ class VNetDecoder(Decoder):
 
 
 def backbone(task: Task) -> Backbone:
-    """The network that all methods share and that is tested: the U-Net of slices, the V-Net of patches.
+    """The network that all methods share and that is tested: the U-Net of slices, the V-Net of patches, on the CPU.
 
-    Call it before anything else that draws random numbers. Equal seeds then give equal initial weights across methods.
-
-    Args:
-        task: Its dimension, channels and classes decide the network's shape.
-
-    Returns:
-        A network [N, channels, *size] -> logits [N, n_classes, *size], on the CPU, each side a multiple of 16.
+    Images [N, channels, *size], each side a multiple of 16 -> logits [N, n_classes, *size]. Call it before anything
+    else that draws random numbers: equal seeds then give equal initial weights across methods.
     """
     if task.dimension == 2:
         return Backbone(UNetEncoder(task.channels), UNetDecoder(task.n_classes))
@@ -248,13 +243,9 @@ def backbone(task: Task) -> Backbone:
 
 
 def second_decoder(task: Task) -> Decoder:
-    """A decoder for the encoder of `backbone` that upsamples the other way, as MC-Net's second one does.
+    """A decoder for `backbone`'s encoder that upsamples the other way, as MC-Net's second one does.
 
-    Args:
-        task: As for `backbone`.
-
-    Returns:
-        A decoder: encoder maps, fine to coarse -> logits [N, n_classes, *size].
+    Encoder maps, fine to coarse -> logits [N, n_classes, *size].
     """
     if task.dimension == 2:
         return UNetDecoder(task.n_classes, upsampling="transposed")
@@ -262,13 +253,6 @@ def second_decoder(task: Task) -> Decoder:
 
 
 def third_decoder(task: Task) -> Decoder:
-    """A decoder for the encoder of `backbone` that repeats pixels where others interpolate, as MC-Net+'s third one.
-
-    Args:
-        task: As for `backbone`.
-
-    Returns:
-        A decoder: encoder maps, fine to coarse -> logits [N, n_classes, *size].
-    """
+    """As `second_decoder`, but repeating pixels where others interpolate, as MC-Net+'s third one."""
     kind = UNetDecoder if task.dimension == 2 else VNetDecoder
     return kind(task.n_classes, upsampling="nearest")

@@ -99,14 +99,7 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401
 
 
 def rounded(value: float) -> float:
-    """Round to six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp.
-
-    Args:
-        value: Any finite number.
-
-    Returns:
-        The nearest number of six significant digits.
-    """
+    """Six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp."""
     return float(f"{value:.6g}")
 
 

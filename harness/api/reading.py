@@ -28,13 +28,9 @@ TRUNCATED = "cannot be read, truncated ({reason}); get the file again"
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Whatever a reader raises in here becomes one line about `path`, so that other files can still be checked.
+    """Turn whatever a reader raises in here into a `DataError` about `path`, so that other files can still be checked.
 
-    Args:
-        path: The file that is read, as the message names it.
-
-    Raises:
-        DataError: With the file, what is wrong and what helps. An error of the harness's own passes as it is.
+    It says what is wrong and what helps. An error of the harness's own passes as it is.
     """
     try:
         yield

@@ -18,26 +18,18 @@ RATES = Dimension(scale="log", values=(0.1, 10.0))
 
 
 def share(paper: float, doc: str) -> Any:  # noqa: ANN401 - a pydantic field stands where its value will
-    """Declare the share of a stage.
+    """Declare `share_NAME`, the share of a stage, in a `StagedParams` class.
 
-    Args:
-        paper: The paper's: the default, and what a search's ratios are relative to. 0 in a variant without the stage.
-        doc: Which stage it is, in a few words.
-
-    Returns:
-        A pydantic field, for `share_NAME` of a `StagedParams` class.
+    paper: the paper's: the default, and what a search's ratios are relative to; 0 in a variant without the stage.
+    doc: which stage it is, in a few words.
     """
     return Field(paper, description=f"share of the budget for {doc}; 0 leaves it out", ge=0, le=1)
 
 
 def rate(doc: str) -> Any:  # noqa: ANN401
-    """Declare the learning-rate factor of a stage, 1 by default.
+    """Declare `rate_NAME`, the learning-rate factor of a stage, 1 by default.
 
-    Args:
-        doc: Which stage it is, in a few words.
-
-    Returns:
-        A pydantic field, for `rate_NAME` of a `StagedParams` class.
+    doc: which stage it is, in a few words.
     """
     return Field(1.0, description=f"factor on the learning rate in {doc}", gt=0)
 
@@ -62,11 +54,7 @@ class StagedParams(MethodParams):
         return self
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the stages with a share above 0, as `Method.stages` gives them.
-
-        Returns:
-            In their order; shares add up to 1.
-        """
+        """The stages with a share above 0 in their order, as `Method.stages` gives them; shares add up to 1."""
         return tuple(Stage(name, own, getattr(self, RATE + name)) for name, own in self._shares().items() if own > 0)
 
     def space(self) -> dict[str, Dimension]:

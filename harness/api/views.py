@@ -70,16 +70,7 @@ def strong(images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
 
 
 def draw(count: int, strength: Strength, device: torch.device) -> Draws:
-    """Draw what happens to so many images.
-
-    Args:
-        count: Number of images.
-        strength: How strong, and how often.
-        device: Where the draws are made.
-
-    Returns:
-        A value an image of each kind.
-    """
+    """Draw what happens to `count` images, on a device, from its default generator."""
     uniform = torch.rand(5, count, device=device)
     low, high = strength.sigma_range
     return Draws(
@@ -92,15 +83,9 @@ def draw(count: int, strength: Strength, device: torch.device) -> Draws:
 
 
 def augment(images: Tensor, draws: Draws, radius: int) -> Tensor:
-    """Apply draws; an image with both switches off keeps every bit.
+    """Apply draws to images [N, C, *size]; an image with both switches off keeps every bit.
 
-    Args:
-        images: [N, C, *size].
-        draws: For N images.
-        radius: Of the blur's kernel, `Strength.radius`.
-
-    Returns:
-        Images of the same shape.
+    radius: of the blur's kernel.
     """
     jittered = jitter(images, draws.brightness, draws.contrast)
     images = torch.where(_per_image(draws.jittered, images), jittered, images)
@@ -108,16 +93,7 @@ def augment(images: Tensor, draws: Draws, radius: int) -> Tensor:
 
 
 def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Scale about the image's mean, then about black, then clamp to black and white.
-
-    Args:
-        images: [N, C, *size].
-        brightness: [N], factors about black.
-        contrast: [N], factors about the mean.
-
-    Returns:
-        Images of the same shape.
-    """
+    """Scale images [N, C, *size] about their means, then about black, by factors [N]; then clamp to black and white."""
     bright, contrasted = _per_image(brightness, images), _per_image(contrast, images)
     axes = tuple(range(1, images.ndim))
     black, white = images.amin(axes, keepdim=True).clamp(max=0.0), images.amax(axes, keepdim=True).clamp(min=1.0)
@@ -128,18 +104,10 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
 
 
 def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Blur by a Gaussian, axis after axis, with 2 radius + 1 taps.
+    """Blur images [N, C, *size] by Gaussians of sigma [N] pixels, axis after axis, with 2 radius + 1 taps.
 
     Borders are mirrored about the outermost pixel's centre (d c b | a b c d | c b a), on axes of any length. Sums of
     shifted images: unlike a grouped convolution they are the same code in 2D and 3D and quick without a GPU.
-
-    Args:
-        images: [N, C, *size].
-        sigma: [N], in pixels.
-        radius: Taps on either side of the centre.
-
-    Returns:
-        Images of the same shape.
     """
     taps = torch.arange(radius + 1, device=sigma.device)
     weights = (-0.5 * (taps / sigma.unsqueeze(1)).square()).exp()  # one side with the centre, [N, radius + 1]

@@ -38,11 +38,7 @@ class WarmStart(Method):
     warming: bool = False
 
     def warm_up_network(self) -> nn.Module:
-        """Name the network that the first stage trains.
-
-        Returns:
-            A module that maps images to logits, or to a list of logits of the same shape; by default the predictor.
-        """
+        """The network that the first stage trains: images to logits, or to a list of them; by default the predictor."""
         return self.predictor
 
     def hand_over(self) -> None:

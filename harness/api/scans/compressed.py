@@ -66,17 +66,10 @@ def first_bytes(raw: bytes, count: int) -> bytes:
 
 
 def content_of(raw: bytes, wanted: int, packing: Packing) -> bytes:
-    """The content, decompressed and compared with its check sums.
+    """The content of `raw`, decompressed and compared with its check sums; wanted: bytes that the header asks for.
 
-    Args:
-        raw: The file, or what follows its header.
-        wanted: Bytes that the header asks for.
-        packing: How `raw` is compressed.
-
-    Raises:
-        EOFError: There are fewer.
-        ValueError: There are more, so that header and voxels are not of one volume.
-        Exception: What gzip, zlib or bz2 say of damage.
+    Raises `EOFError` where there are fewer, `ValueError` where there are more, so that header and voxels are not of one
+    volume, and what gzip, zlib or bz2 say of damage.
     """
     opener, growth = METHODS[packing]
     require_possible(len(raw), wanted, growth)

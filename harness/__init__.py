@@ -6,8 +6,6 @@ Example:
     >>> harness.load_leaderboard("runs/demo")  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Sequence

@@ -65,7 +65,6 @@ def _missing(image: Path, label: Path) -> list[str]:
 
 
 def _load(patient: str, split: Split, image_path: Path, label_path: Path, crop: Crop) -> Case:
-    """Read one patient, z-score the whole volume, then crop."""
     image_path, label_path = inside(image_path), inside(label_path)
     pair = read_pair(read_nrrd, image_path, label_path)
     grey, marked = pair.image, pair.label

@@ -9,17 +9,10 @@ from torch import Tensor
 
 @torch.no_grad()
 def largest_components(labels: Tensor, n_classes: int) -> Tensor:
-    """Keep the largest component of each class of each image and give the rest to the background.
+    """The largest component of each class of each image, the rest given to the background: labels [N, *size] int64.
 
     Components as in `scipy.ndimage.label` with full connectivity: 8 neighbours in 2D, 26 in 3D. Of components of one
     size any may be kept.
-
-    Args:
-        labels: [N, *size] int64, values 0 .. n_classes - 1; 0 is the background.
-        n_classes: Number of classes.
-
-    Returns:
-        Labels of the same shape.
     """
     classes = torch.arange(1, n_classes, device=labels.device)
     masks = labels.unsqueeze(1) == classes.view(1, -1, *(1,) * (labels.ndim - 1))

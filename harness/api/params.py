@@ -55,13 +55,9 @@ class Dimension(Strict):
         return self
 
     def at(self, share: float) -> Any:  # noqa: ANN401 - whatever the choices are
-        """Find the value at a share of the dimension.
+        """The value at a share of the dimension, in [0, 1): one of the choices, or a number of six significant digits.
 
-        Args:
-            share: In [0, 1). Choices have equal intervals of it, in their order.
-
-        Returns:
-            One of the choices, or a number of six significant digits.
+        Choices have equal intervals of it, in their order.
         """
         if self.scale == "choice":
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
@@ -73,14 +69,7 @@ class Dimension(Strict):
         return min(max(rounded(value), float(low)), float(high))  # rounding must not leave the range
 
     def holds(self, value: Any) -> bool:  # noqa: ANN401
-        """Say whether a search could come to this value.
-
-        Args:
-            value: Anything that the field may hold.
-
-        Returns:
-            True for one of the choices, or a number of the range.
-        """
+        """Whether a search could come to this value."""
         if self.scale == "choice":
             return value in self.values
         low, high = self.values
@@ -111,9 +100,6 @@ class MethodParams(Strict):
 
         A class whose dimensions are not single fields (a schedule that several temperatures share) extends this, and
         `current_value` and `with_values` with it.
-
-        Returns:
-            Dimensions by name.
         """
         extras = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
         spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
@@ -121,11 +107,7 @@ class MethodParams(Strict):
 
     @classmethod
     def cost_bearing(cls) -> tuple[str, ...]:
-        """Name the fields whose values may change what a training step costs.
-
-        Returns:
-            Names, in the order of the fields.
-        """
+        """The fields, in their order, whose values may change what a training step costs."""
         bearing = []
         for name, field in cls.model_fields.items():
             extra = field.json_schema_extra
@@ -135,25 +117,11 @@ class MethodParams(Strict):
         return tuple(bearing)
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
-        """Read the value that these parameters have on a dimension.
-
-        Args:
-            name: A dimension of `space`.
-
-        Returns:
-            The value, as JSON holds it. None where they have no single one.
-        """
+        """The value on a dimension of `space`, as JSON holds it; None where there is no single one."""
         return self.model_dump(mode="json").get(name)
 
     def with_values(self, point: Point) -> dict[str, Any]:
-        """Give these parameters the values of a point of the space.
-
-        Args:
-            point: Values by dimension; what it does not name stays.
-
-        Returns:
-            Fields by name, to be validated.
-        """
+        """Fields by name, to be validated: these with the values of a point of the space."""
         return {**self.model_dump(mode="json"), **point}
 
 

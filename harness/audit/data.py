@@ -62,7 +62,6 @@ def one_dataset(suite: AuditedSuite) -> Verdict:
 
 
 def _warnings(suite: AuditedSuite) -> list[str]:
-    """What the runs' environments say was warned of in their data."""
     shown = (run.environment.shown.get("data_warnings") or "" for run in suite.runs if run.environment is not None)
     return [f"warned of in the data: {line}" for line in dict.fromkeys("\n".join(shown).splitlines()) if line]
 

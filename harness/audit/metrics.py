@@ -42,7 +42,6 @@ def whole_volumes(suite: AuditedSuite) -> Verdict:
 
 
 def _source(suite: AuditedSuite) -> str:
-    """What the millimetres stand on, as the runs' environments show it."""
     shown = (run.environment.shown.get("voxel_size") for run in suite.runs if run.environment is not None)
     sources = " or ".join(dict.fromkeys(source for source in shown if source))
     return f" (voxel size from {sources})" if sources else ""

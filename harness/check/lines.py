@@ -109,7 +109,6 @@ def _refusal(rig: Rig) -> str | None:
 
 
 def _try(line: Line, rig: Rig) -> Outcome:
-    """A line on one kind of task; whatever the method raises is its finding."""
     kind = rig.kind
     whole = rf"\s*class {kind.__name__}\b"
     try:

@@ -92,7 +92,6 @@ def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
 
 
 def _show_tasks(dry_run: DryRun, drafter: Drafter) -> list[Draft]:
-    """Print what the runs to submit cost, and the tasks that they are packed into; the arrays of these."""
     states = dry_run.states or {}
     runs = [run for run in dry_run.pending if states.get(run.id) not in ("queued", "running")]
     drafts = drafter.arrays(runs)

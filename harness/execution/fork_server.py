@@ -177,7 +177,6 @@ class Server:
         os.close(log)
 
     def _become_run(self, arguments: Sequence[str], variables: Mapping[str, str], log: int, end: int) -> NoReturn:
-        """Do what the command line does, in a new process, and exit as it does."""
         code: object = 1
         try:
             signal.set_wakeup_fd(-1)

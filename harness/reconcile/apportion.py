@@ -1,7 +1,4 @@
-"""Shares allocations out: its own time to each attempt, and the rest among entries. The parts add up to the whole.
-
-The intervals of attempts are read from the ledgers: when each attempt held its device, and what its seconds went into.
-"""
+"""Shares allocations out: its own time to each attempt, and the rest among entries. The parts add up to the whole."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,11 +46,10 @@ class AttemptInterval:
     """The interval of one attempt. Times are seconds since the epoch, by the clock of its machine.
 
     origin: when it began to hold its device: its process started, or took the attempt up after an earlier one.
-    last:   its last sign of life.
+    last:   its last sign of life; seconds: from `origin` to it.
     until:  when it was over for certain (the run's next attempt, or its result); None if unknown.
     ended:  whether its ledger has its end, so that nothing follows `last`.
     started: whether it loaded its checkpoint and began to train.
-    seconds: from `origin` to `last`.
     """
 
     run: str
@@ -96,9 +92,9 @@ def run_intervals(run: RunRecord, entry: str) -> list[AttemptInterval]:
 
 
 def split_by_use(last: LedgerLine, useful: float, wall_seconds: float) -> Seconds:
-    """Split an attempt's wall seconds by use, from its last line. useful: device seconds of it that count.
+    """An attempt's wall seconds by use, from its last line. useful: device seconds of it that count.
 
-    Wall time in training steps is divided into useful and lost in the proportion of the device seconds.
+    Wall time in training steps is useful and lost in the proportion of the device seconds.
     """
     parts = dict.fromkeys(Seconds.model_fields, 0.0)
     for phase, seconds in last.wall_seconds.items():
@@ -131,7 +127,7 @@ def _epoch(text: str) -> float:
 
 
 def group_by_job(allocations: Sequence[Allocation]) -> dict[str, list[Allocation]]:
-    """Return job -> its allocations, by start: several where it was requeued."""
+    """Job -> its allocations, by start: several where it was requeued."""
     by_job: dict[str, list[Allocation]] = {}
     for allocation in sorted(allocations, key=lambda allocation: allocation.start):
         by_job.setdefault(allocation.job, []).append(allocation)
@@ -139,7 +135,7 @@ def group_by_job(allocations: Sequence[Allocation]) -> dict[str, list[Allocation
 
 
 def find_allocation(interval: AttemptInterval, by_job: Mapping[str, Sequence[Allocation]]) -> Allocation | None:
-    """Find the allocation of its job that an attempt belongs to: the last one that had started when it began."""
+    """The allocation of its job that an attempt belongs to: the last one that had started when it began."""
     own = by_job.get(interval.process.job or "", [])
     begun = [allocation for allocation in own if allocation.start <= interval.origin + CLOCK_SECONDS]
     return begun[-1] if begun else next(iter(own), None)
@@ -170,11 +166,11 @@ def account_for(
 
 
 def add_silence(interval: AttemptInterval, allocation: Allocation) -> Seconds:
-    """Return an attempt's seconds with those after its last sign of life, if it was killed and wrote no end.
+    """An attempt's seconds with those after its last sign of life, if it was killed and wrote no end.
 
-    The silence ends with the allocation, or at the time by which the attempt was over for certain. One heartbeat of it
-    counts as lost, because the process may have trained on; the rest is unexplained. If the job failed by itself
-    (records could not be written), the process noticed at its next heartbeat and took up to one more to leave.
+    The silence ends with the allocation, or when the attempt was over for certain. One heartbeat of it counts as lost,
+    because the process may have trained on; the rest is unexplained. If the job failed by itself (records could not be
+    written), the process noticed at its next heartbeat and took up to one more to leave.
     """
     if interval.ended:
         return interval.seconds
@@ -187,7 +183,7 @@ def add_silence(interval: AttemptInterval, allocation: Allocation) -> Seconds:
 
 
 def account_by_entry(allocations: Sequence[AllocationAccount]) -> list[EntryAccount]:
-    """Sum each entry's own seconds and its share of the time outside of attempts, in proportion to its own seconds."""
+    """Each entry's own seconds and its share of the time outside of attempts, in proportion to its own seconds."""
     rows: list[dict[str, object]] = []
     for allocation in allocations:
         parts = [(attempt.entry, 1, attempt.seconds) for attempt in allocation.attempts]
@@ -208,8 +204,7 @@ def account_by_entry(allocations: Sequence[AllocationAccount]) -> list[EntryAcco
 def compute_shares(allocation: AllocationAccount, allocations: Sequence[AllocationAccount]) -> Mapping[str, float]:
     """Entry -> its share of the time outside of attempts, in sum 1.
 
-    An allocation in which no attempt began is shared out like the other allocations of its job, else like those of its
-    array, else like all.
+    An allocation in which no attempt began is shared out like the others of its job, else of its array, else like all.
     """
     nearer_first = (
         [allocation],

@@ -35,8 +35,8 @@ UNKNOWN = "the scheduler's accounts do not know its job"
 def reconcile(records: SuiteRecords) -> Reconciliation:
     """Compare what Slurm charged for the runs on record with their ledgers. Asks Slurm once, and writes nothing.
 
-    Without accounting it names the problem, and every attempt that ran in Slurm is listed as unreconciled. Raises
-    `RecordError` where a ledger does not say where an attempt ran.
+    Without accounting every attempt that ran in Slurm is listed as unreconciled, with the problem. Raises `RecordError`
+    where a ledger does not say where an attempt ran.
     """
     intervals = read_intervals(records)
     in_slurm = [interval for interval in intervals if interval.process.job is not None]
@@ -53,14 +53,14 @@ def reconcile(records: SuiteRecords) -> Reconciliation:
 
 
 def list_jobs(records: SuiteRecords, intervals: Sequence[AttemptInterval]) -> list[str]:
-    """List the jobs of attempts and the submitted ones, arrays by their shared number, each once."""
+    """The jobs of attempts and the submitted ones, arrays by their shared number, each once."""
     began = [interval.process.array_job or interval.process.job for interval in intervals]
     submitted = [submission.job for submission in Submissions(records.root) if submission.tasks]
     return list(dict.fromkeys(job for job in (*began, *submitted) if job is not None))
 
 
 def find_missing_gpus(intervals: Sequence[AttemptInterval], allocations: Sequence[Allocation]) -> str | None:
-    """Say why GPUs cannot be reconciled: a job had some and its accounts show none. None if all is well."""
+    """Why GPUs cannot be reconciled: a job had some and its accounts show none. None if all is well."""
     by_job = group_by_job(allocations)
     for interval in intervals:
         allocation = find_allocation(interval, by_job)
@@ -73,7 +73,7 @@ def find_missing_gpus(intervals: Sequence[AttemptInterval], allocations: Sequenc
 
 
 def summarise(reconciliation: Reconciliation) -> list[str]:
-    """Return lines to print: how many attempts were reconciled, which were not and why, and what is unexplained."""
+    """Lines to print: how many attempts were reconciled, which were not and why, and what is unexplained."""
     allocations = reconciliation.allocations
     count = sum(len(allocation.attempts) for allocation in allocations)
     lines = [f"{reconciliation.suite}: {count} attempts in {len(allocations)} allocations reconciled"]
@@ -122,10 +122,10 @@ def _record(
 
 
 def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
-    """Read every allocation of these jobs, requeued ones included, by start; one call of sacct.
+    """Every allocation of these jobs, requeued ones included, by start; one call of sacct. Raises `ServiceError`.
 
     jobs: Slurm's ids, an array by its shared number. since: seconds since the epoch; what was charged before belongs to
-    earlier jobs with the same numbers. Raises `ServiceError`.
+    earlier jobs with the same numbers.
     """
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
     printed = ask(
@@ -138,7 +138,7 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
 
 
 def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
-    """Parse the split lines of sacct. A job that is pending or never started has no allocation.
+    """Allocations in the split lines of sacct; a job that is pending or never started has none.
 
     Raises `RecordError` for lines that sacct does not print.
     """
@@ -158,9 +158,9 @@ def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
 
 
 def read_tres(text: str) -> tuple[str | None, Currency, int]:
-    """Parse AllocTRES: billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1 is (gpu:a100, GPU, 2).
+    """AllocTRES billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1 is (gpu:a100, GPU, 2); types are joined by +.
 
-    Without GPUs it is (None, CPU, 8). The names of several types are joined by +.
+    Without GPUs it is (None, CPU, 8).
     """
     counts = {name: value for name, _, value in (part.partition("=") for part in text.split(",")) if value}
     typed = {name.removeprefix("gres/gpu:"): int(n) for name, n in counts.items() if name.startswith("gres/gpu:")}
@@ -179,7 +179,7 @@ def _utc(text: str) -> str:
 
 
 def read_dead_node_seconds() -> float:
-    """Read how long a dead node goes unnoticed: SlurmdTimeout and KillWait of the cluster, else Slurm's defaults."""
+    """How long a dead node goes unnoticed: SlurmdTimeout and KillWait of the cluster, else Slurm's defaults."""
     try:
         text = ask("scontrol", "show", "config")
     except HarnessError:

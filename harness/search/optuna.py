@@ -12,12 +12,11 @@ METRIC = "dice"
 
 
 class TPESampler:
-    """A `Sampler`: tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), seeded.
+    """Tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), seeded.
 
     space:    dimensions by name.
-    recorded: earlier trials. `ask` returns their points first, in order. The suite's own configuration comes first of
-              all. Where it lies outside the space, TPE does not learn from it.
-    seed:     of the sampler.
+    recorded: earlier trials. `ask` returns their points first, in order: first of all the suite's own configuration,
+              from which TPE does not learn where it lies outside the space.
     infeasible: earlier proposals that were refused. TPE keeps away from them.
     """
 
@@ -61,15 +60,15 @@ class TPESampler:
         return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """Report the Dice of a trial. One that failed has none, even after earlier validations."""
+        """Report a trial's Dice. One that failed has none, even after earlier validations."""
         if self._search is not None and name in self._known:
             result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
             self._search.on_trial_complete(name, result, error=result is None)
 
     def refuse(self, name: str) -> None:
-        """Report that a point is infeasible.
+        """Report that a point is infeasible: pruned before its first value, so below all with a score.
 
-        Optuna counts it as pruned before its first value, so below all that have a score. TPE ignores failed points.
+        TPE ignores failures.
         """
         assert self._search is not None, "the suite's own configuration is feasible"
         self._search.on_trial_complete(name, None)
@@ -80,7 +79,7 @@ class TPESampler:
 
 
 def distribution(dimension: Dimension) -> Any:  # noqa: ANN401 - optuna's
-    """The dimension as one of Optuna's distributions."""
+    """One of Optuna's distributions."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if dimension.scale == "choice":

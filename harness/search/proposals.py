@@ -30,7 +30,7 @@ TOLERANCE = 0.005
 class Proposal:
     """A trial to start or to continue.
 
-    allowance: what its run may spend in all, lost spending included, in the budget's currency. Infinite where its own
+    allowance: what its run may spend in all, lost spending included, in the budget's currency; infinite where its own
                budget ends it.
     """
 
@@ -45,7 +45,7 @@ class Listed:
         self._left = deque(trials)
 
     def next(self, name: str) -> Proposal | str:
-        """The next trial of the list, which the driver calls `name`, or DONE."""
+        """The next trial of the list, or DONE."""
         return Proposal(self._left.popleft()) if self._left else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
@@ -55,12 +55,11 @@ class Listed:
 class Adaptive:
     """Trials of one entry and study, until spent and reserved amounts reach the budget.
 
-    Recorded trials come first, in their order. The sampler and the scheduler get the scores of those that ended; the
-    others go on. The last trials may spend only what is left, so that every entry ends within a step of its budget.
+    Recorded trials come first, in their order. The sampler gets the scores of those that ended; the others go on. The
+    last trials may spend only what is left, so that every entry ends within a step of its budget.
 
-    A proposal whose run is on record already is no new trial: the sampler gets its known score and proposes another
-    point. One that is infeasible is put down, and the sampler learns that it is. `MOST_BARREN` proposals in a row
-    without a new trial end the study, whatever is left of its budget.
+    Of a proposal whose run is on record already the sampler gets the known score; one that is infeasible is put down,
+    and the sampler learns that. `MOST_BARREN` proposals in a row without a new trial end the study.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Adaptive:
         self._barren = 0
 
     def next(self, name: str) -> Proposal | str:
-        """The next trial, recorded or new, which the driver calls `name`. WAIT until a running one ends, or DONE."""
+        """The next trial, recorded or new, which the driver calls `name`; WAIT until a running one ends, or DONE."""
         if self._waiting:
             key, _ = self._ask()  # the sampler holds the same points, in the same order
             return self._start(name, key, self._waiting.popleft())
@@ -109,9 +108,9 @@ class Adaptive:
         self._tell(key, run, dice, failed)
 
     def _tell(self, key: str, run: str, dice: float | None, failed: bool) -> None:
-        """Tell the sampler a score. A trial that diverged has 0, whatever it reached before.
+        """Tell the sampler a score: 0 of a trial that diverged, which would else be proposed again.
 
-        Forgotten, it would be proposed again and again. Other failures say nothing about the point.
+        Other failures say nothing about the point.
         """
         result = self._store.by_id(run).result()
         failure = None if result is None else result.failure
@@ -178,7 +177,7 @@ class Study:
         return [each for each in every if (each.entry, each.study) == (self.entry.name, self.number)]
 
     def proposals(self) -> Adaptive:
-        """What to run next, given the records. The number of recorded proposals is part of the sampler's seed."""
+        """What to run next, given the records, whose number is part of the sampler's seed."""
         recorded, infeasible = self.recorded(), self.infeasible()
         seed = (self.search.seed + self.number) * 1000 + len(recorded) + len(infeasible)
         sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed, infeasible)

@@ -28,10 +28,8 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
     """Run what is left of a suite's search; nothing without one, or with a finished one.
 
     The same records give the same selection. Returns the session, with its final runs once every trial has ended, and
-    an outcome for each started trial.
-
-    Raises `ServiceError` for an adaptive search without Ray Tune; `UsageError`, `DataError` or `DiskError` for what the
-    user must act on.
+    an outcome for each started trial. Raises `ServiceError` for an adaptive search without Ray Tune; `UsageError`,
+    `DataError` or `DiskError` for what the user must act on.
     """
     search = session.plan.loaded.suite.search
     if search is None or session.plan.finals:
@@ -50,7 +48,7 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
 
 
 def select_when_over(session: Session) -> Session:
-    """The session with its final runs, if all trials of its search have ended. Otherwise the same session.
+    """The session with its final runs, if all trials of its search have ended, else as it is.
 
     The selection is recorded before a final run may start.
     """
@@ -91,7 +89,7 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
 
 
 def _begin(study: Study) -> Proposals:
-    """Log the state of a study. Returns its proposals."""
+    """Log the state of a study; its proposals."""
     begun = sum(study.session.folder(trial.run).ledger.spent().attempts > 0 for trial in study.recorded())
     goes_on = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
     search = study.search
@@ -127,11 +125,10 @@ def _run_on_tune(
 
 
 def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tuple[Plan, Selection]:
-    """Choose the best trial of each entry and study. Returns the plan with its final runs, and all candidates.
+    """Choose the best trial of each entry and study; the plan with its final runs, and all candidates.
 
-    It is the one with the highest validation Dice at the last validation, among those that spent their whole budget.
-    A Dice outside [0, 1] is no score. The earlier point wins a tie. Where no trial has a score, the suite's own
-    configuration is taken.
+    It has the highest validation Dice at the last validation, among those that spent their whole budget; the earlier
+    point wins a tie. A Dice outside [0, 1] is no score. Without any score the suite's own configuration is taken.
     """
     results = {planned.run.id: store.by_id(planned.run.id).require_result() for planned in trials}
     scores = {
@@ -157,7 +154,7 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
 
 
 def describe_choices(selection: Selection) -> list[str]:
-    """Say what was chosen, in one line for each entry and study."""
+    """A line for each entry and study: what was chosen."""
     return [
         f"chosen: {candidate.trial} with validation Dice {candidate.score:.3f}: {_described(candidate.trial.varied)}"
         for candidate in selection.candidates or []

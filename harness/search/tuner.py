@@ -56,9 +56,9 @@ QUIET = {
 class RunTrainable(tune.Trainable):
     """Trains one run. Reports recorded validations first, and starts a process once Tune wants more.
 
-    A step returns {"validation": its number, "dice": validation Dice} of the next validation. Without a new one it
-    returns the last one again, after a second. The last step also returns the outcome and `done`. The run's own
-    checkpoint is the only one.
+    A step returns {"validation": its number, "dice": validation Dice} of the next validation, or of the last one again
+    after a second without a new one; the last step also the outcome and `done`. The run's own checkpoint is the only
+    one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class RunTrainable(tune.Trainable):
         return report | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
 
     def cleanup(self) -> None:
-        """End the run early, since Tune has ended the trial. The driver ends a run that has no process."""
+        """End the run early, since Tune has ended the trial."""
         if self._run is None or self._outcome is not None:
             return
         self._retired.set("the search has seen enough")
@@ -105,7 +105,7 @@ class RunTrainable(tune.Trainable):
 
 @dataclass(eq=False)
 class ProposedSearch(Searcher):
-    """Tune's searcher over our proposals. It also records how each trial ended.
+    """Tune's searcher over our proposals; records how each trial ended.
 
     Tune pickles its searcher, but this one has no meaning in another process: it pickles as an empty object.
     """
@@ -124,11 +124,10 @@ class ProposedSearch(Searcher):
         self.forward_stop = StopForwarder(self.cluster.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        """Pickle as an empty object."""
         return object, ()
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's base forgets its own FINISHED
-        """Configuration of the next trial: the fields of an `Order`. None asks Tune to try later."""
+        """The fields of the next trial's `Order`; None asks Tune to try later."""
         if self.stop.is_set():
             return Searcher.FINISHED
         self.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
@@ -162,7 +161,7 @@ class ProposedSearch(Searcher):
     def end_retired(self) -> None:
         """Write the result of trials that the scheduler ended before their processes had begun.
 
-        Such a trial has validations on record from an earlier driver that was killed.
+        Such a trial has validations on record, of a driver that was killed.
         """
         for run_id, outcome in self.outcomes.items():
             folder = self.session.store.by_id(run_id)
@@ -181,7 +180,7 @@ class ProposedSearch(Searcher):
 class StopAll(Stopper):
     """Ends the experiment after a stop of the driver, once the runs have written their checkpoints.
 
-    Tune would end any trial for good that still runs then, so it must not learn of the stop earlier.
+    Tune would end for good any trial that still runs, so it must not learn of the stop earlier.
     """
 
     def __init__(self, search: ProposedSearch) -> None:
@@ -193,7 +192,7 @@ class StopAll(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Whether a stop was asked for and no trial runs any more. Tune calls this in each turn of its loop."""
+        """Whether a stop was asked for and no trial runs any more; called in each turn of Tune's loop."""
         search = self._search
         search.display.tick(list(search.running.values()))
         if not search.stop.is_set():

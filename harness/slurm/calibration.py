@@ -1,4 +1,4 @@
-"""A calibration as a job: before the runs of a suite are known, what their steps cost is measured on the cluster."""
+"""A calibration as a job: what steps cost is measured on the cluster before the runs of a suite are known."""
 
 import logging
 from dataclasses import replace
@@ -26,7 +26,7 @@ def submit_calibration(
 ) -> SuiteSubmission:
     """Submit the job that measures what steps of a suite cost, unless it waits or runs, and the job that depends on it.
 
-    The dependent job plans and submits the runs. The calibration gets what one run gets. Cache and runs folder must be
+    The dependent job plans and submits the runs; the calibration gets what one run gets. Cache and runs folder must be
     visible from the nodes.
 
     panels: whether the page will show pictures of test cases; None: where the data are at hand.
@@ -59,10 +59,9 @@ def submit_calibration(
 def run_calibration_job(record: Path) -> None:
     """Measure what a suite's calibration lacks, and keep it beside the runs.
 
-    record: the file of the job's submission, RUNS/<suite>/slurm/<name>.json.
-
-    Raises `RecordError` without such a submission, `UsageError` where what is measured leaves a stage too few steps or
-    cannot join the calibration on record, `InterruptedRunError` after a signal: the same call goes on.
+    record: the file of the job's submission. Raises `RecordError` without one, `UsageError` where what is measured
+    leaves a stage too few steps or cannot join the calibration on record, `InterruptedRunError` after a signal: the
+    same call goes on.
     """
     submissions, submission = Submissions.holding(record)
     suite = load_suite(submissions.suite_path(submission))

@@ -44,7 +44,7 @@ class SlurmRefusedError(UsageError):
 
 
 def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> str:
-    """Run a Slurm command and return its standard output.
+    """The standard output of a Slurm command.
 
     Raises `ServiceError` where Slurm is not on the PATH or does not answer in time, `SlurmRefusedError` where it
     answers with an error, `UsageError` where SLURM_CLUSTERS names several clusters.
@@ -78,14 +78,14 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
 def environment_of(command: Command) -> dict[str, str]:
     """The variables for a Slurm command, without SBATCH_*, which would override the batch file, or a format for times.
 
-    sbatch passes its variables on to the job. Inside another job it therefore gets none of SLURM_* but `KEPT`.
+    sbatch passes its variables on to the job, so inside another job it gets none of SLURM_* but `KEPT`.
     """
     steering = ("SBATCH_", "SLURM_" if command == "sbatch" else "SLURM_TIME_FORMAT")
     return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 
 def _named_cluster(command: Command) -> tuple[str, ...]:
-    """The option that sacct needs, which alone does not read SLURM_CLUSTERS. Several clusters are refused."""
+    """sacct alone does not read SLURM_CLUSTERS."""
     name = os.environ.get(CLUSTERS, "")
     if "," in name or name == "all":
         raise UsageError(f"{CLUSTERS}={name} names several clusters; set it to the one where the jobs are to run")
@@ -93,13 +93,13 @@ def _named_cluster(command: Command) -> tuple[str, ...]:
 
 
 def ask_table(command: Command, fields: int, *arguments: str) -> list[list[str]]:
-    """Run a command that separates its fields by '|', and return the lines with so many: others are a site's banner."""
+    """The lines of a command with so many fields, separated by '|': others are a site's banner."""
     lines = (line.split("|") for line in ask(command, *arguments).splitlines())
     return [line for line in lines if len(line) == fields]
 
 
 def read_job(printed: str) -> str:
-    """The job's number in what `sbatch --parsable` printed: the last line that is one; a site may print before it."""
+    """The job's number in what `sbatch --parsable` printed: the last line that is one, after a site's own words."""
     numbers = re.findall(r"^\s*(\d+)(?:;\S+)?\s*$", printed, re.MULTILINE)
     if not numbers:
         said = " ".join(printed.split())[:300] or "nothing"

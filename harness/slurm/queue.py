@@ -195,7 +195,6 @@ def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
 
 
 def _ours(folder: RunFolder) -> bool:
-    """Whether this user wrote the lease."""
     try:
         return folder.lease.path.stat().st_uid == os.getuid()
     except FileNotFoundError:

@@ -148,7 +148,6 @@ def superseded(submission: Submission, records: SuiteRecords) -> bool:
 
 
 def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:
-    """Ask for the state of the pending runs, and remove leases of ended jobs."""
     known, queue = ask_jobs(records)
     folders = [session.folder(run) for run in pending]
     free_leases(folders)

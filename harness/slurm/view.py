@@ -89,7 +89,6 @@ class SuiteWatch:
 
 
 def _calibrating(status: SuiteStatus, submissions: Sequence[Submission], queue: Queue) -> SuiteStatus:
-    """Return the status with what the job that calibrates waits for."""
     job = next((each for each in reversed(submissions) if each.kind == "calibrate"), None)
     task = None if job is None else queue.get((job.name, None))
     if task is None or not task.active:

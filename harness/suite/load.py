@@ -161,7 +161,6 @@ class Suite(Strict):
     @field_validator("methods", mode="before")
     @classmethod
     def _bare_names(cls, methods: Any) -> Any:  # noqa: ANN401 - raw YAML
-        """An entry without settings may be a bare name (`ua_mt:`)."""
         return {k: v if v is not None else {} for k, v in methods.items()} if isinstance(methods, dict) else methods
 
     @property
@@ -301,7 +300,6 @@ def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # n
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """Field names of the model at `location` below `model`."""
     current: type[BaseModel] = model
     for part in location:
         field = current.model_fields.get(str(part))

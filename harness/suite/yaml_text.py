@@ -210,7 +210,6 @@ def _scalar(node: _Node) -> Value:
 
 
 def _plain(text: str) -> Value:
-    """What a word without quotes stands for."""
     if text in WORDS:
         return WORDS[text]
     if INTEGER.fullmatch(text):

@@ -228,7 +228,6 @@ def _step_of(state: TrainingState, stage: Stage, plan: BatchPlan) -> Step:
 
 
 def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int) -> Iterator[StageCost]:
-    """Samples of a state's stages, each entered in turn."""
     for step in _steps(state):
         seconds: list[Pair] = []
         for warm in (reference, step, step, reference):  # in turns, as below: a process's first pair was 30 % off

@@ -1,7 +1,5 @@
 """Losses, schedules and progress by step: kept on the device, drained at checkpoints, one parquet file a part."""
 
-from __future__ import annotations
-
 import shutil
 from typing import TYPE_CHECKING
 

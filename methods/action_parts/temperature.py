@@ -37,7 +37,6 @@ class TemperatureSchedule(MethodParams):
         """Tau at a stage progress in [0, 1]."""
 
     def __str__(self) -> str:
-        """The schedule as a suite writes it."""
         return "{" + ", ".join(f"{name}: {value}" for name, value in self.model_dump(mode="json").items()) + "}"
 
 

@@ -98,7 +98,6 @@ def _voxels(path: Path, header: dict[str, Any], rest: bytes) -> NDArray[Any]:
 
 
 def _count(header: Mapping[str, Any]) -> int:
-    """Voxels that the header speaks of."""
     sizes = [int(side) for side in header["sizes"]]
     if min(sizes) < 1:
         raise ValueError(f"its header says {len(sizes)} axes of {sizes} voxels")

@@ -106,7 +106,6 @@ class Cluster(Strict):
     time:           of one array task: minutes, or H:MM:SS.
     run_time:       expected wall time of one run; None: as finished runs took.
     runs_at_once:   runs side by side in one array task, each on its own GPU or core.
-    modules:        loaded before anything else.
     venv:           the folder of a Python environment; None: the Python that submits.
     container:      an Apptainer image with the harness in it: runs run through `srun apptainer exec --nv IMAGE`.
     max_parallel:   array tasks at once (%N).
@@ -196,7 +195,7 @@ class LoadedCluster(MarkedText):
 
 
 def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
-    """Read and validate a cluster file. Raises `UsageError` with all problems at once, each with file, line and field.
+    """Read and validate a cluster file. Raises `UsageError` with all problems at once, each with its line and field.
 
     check_paths: whether `venv` and `container` must exist here.
     """
@@ -236,7 +235,7 @@ def refuse_mixed_gpus(cluster: LoadedCluster, loaded: LoadedSuite) -> None:
 def check_partitions(loaded: LoadedCluster) -> None:
     """Check partitions and times by one call of scontrol. Raises `UsageError` with the line of the wrong field.
 
-    Slurm itself accepts a job that is too long for its partition, and lets it wait for ever.
+    Slurm itself lets a job that is too long for its partition wait for ever.
     """
     cluster, shown = loaded.cluster, ask("scontrol", "--oneliner", "show", "partition")
     known, usual = read_partitions(shown), ",".join(DEFAULT_PARTITION.findall(shown))
@@ -256,7 +255,7 @@ def check_partitions(loaded: LoadedCluster) -> None:
 
 
 def read_partitions(text: str) -> dict[str, int | None]:
-    """Return partition -> the most minutes of a job, None without a limit."""
+    """Partition -> the most minutes of a job, None without a limit."""
     limits: dict[str, int | None] = {}
     for line in text.splitlines():
         fields = dict(FIELDS.findall(line))
@@ -268,7 +267,7 @@ def read_partitions(text: str) -> dict[str, int | None]:
 
 
 def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
-    """Explain a refusal at the field that it concerns. If Slurm does not say which, list all that a node must have."""
+    """A refusal at the field that it concerns. If Slurm does not say which, all that a node must have."""
     message = refusal.message.lower()
     if "node configuration is not available" in message:
         cluster = loaded.cluster
@@ -281,7 +280,7 @@ def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> 
 
 
 def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
-    """Explain the refusal of the dependent job, whose arrays are submitted already."""
+    """The refusal of the dependent job, whose arrays are submitted already."""
     what = "the jobs before it stay; once this is mended, the same command again submits that job alone"
     return loaded.error(("finish",), f"Slurm refuses the dependent job: {refusal.message}; {what}")
 

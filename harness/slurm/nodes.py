@@ -27,10 +27,9 @@ MEMORY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class End:
-    """How one start of an array task, or of a job without tasks, ended; a task that runs is "RUNNING".
+    """How one start of an array task (55_2), or of a job without tasks (58), ended; one that runs is "RUNNING".
 
-    task: 55_2, or 58.
-    at:   seconds since the epoch; infinite while it has not ended.
+    at: seconds since the epoch; infinite while it has not ended.
     """
 
     task: str
@@ -42,7 +41,7 @@ class End:
 
     @property
     def by_node(self) -> bool:
-        """Whether the node may have failed it. On a node that works, what a suite or its runs lack fails as well."""
+        """Whether the node may have failed it. What a suite or its runs lack fails on a node that works, too."""
         return bool(self.node) and (self.state in LOST or (self.state == "FAILED" and self.code not in OWN_CODES))
 
     @property
@@ -58,7 +57,7 @@ class End:
 
 
 def ask_ends(jobs: Sequence[str]) -> list[End]:
-    """How the tasks of these jobs ended, each of their starts, by time: one call of sacct. Empty without accounting."""
+    """How each start of these jobs' tasks ended, by time: one call of sacct. Empty without accounting."""
     if not jobs:
         return []
     fields = "--format=JobID,State,ExitCode,NodeList,End"
@@ -132,7 +131,7 @@ def _some(ends: Sequence[End]) -> str:
 
 
 def failed_where(submissions: Iterable[Submission], ends: Iterable[End]) -> dict[str, str]:
-    """Run -> the node that failed the last task that it was in, and so for "calibrate"; the others are left out.
+    """Run, or "calibrate" -> the node that failed the last task that it was in, where one did.
 
     submissions: the oldest first.
     """

@@ -29,14 +29,14 @@ RUN_START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """The runs of one array task, by their positions in the list that was packed, and its expected wall seconds."""
+    """The runs of one array task, by their positions in the list, and its expected wall seconds."""
 
     runs: tuple[int, ...]
     seconds: float
 
 
 def room_seconds(cluster: Cluster) -> float:
-    """Wall seconds that a task has for runs: the time limit without its margin, the warning and the task's start."""
+    """A task's wall seconds for runs: the time limit without its margin, the warning and the task's start."""
     return cluster.time * 60.0 * (1.0 - MARGIN) - cluster.warning_seconds - TASK_START_SECONDS
 
 
@@ -47,11 +47,10 @@ def plan_tasks(
     loaded: LoadedCluster,
     step_seconds: float | None = None,
 ) -> list[PlannedTask]:
-    """Pack `runs` into tasks that fit the cluster's time limit.
+    """Pack `runs` into tasks that fit the cluster's time limit. Raises `UsageError` if one does not fit.
 
-    names: of the runs, for messages. A run of unknown length (in steps, none finished yet) fills a task's time.
-    step_seconds: of a reference step, by the calibration.
-    Raises `UsageError` if one run does not fit.
+    names: of the runs, for messages. step_seconds: of a reference step, by the calibration. A run of unknown length (in
+    steps, none finished yet) fills a task's time.
     """
     cluster = loaded.cluster
     room = room_seconds(cluster)

@@ -1,7 +1,6 @@
 """The queue of a suite's jobs: one squeue for all of them.
 
-From it follow the state of unfinished runs, and which leases are of ended jobs, so that they are freed at once instead
-of after a silence.
+From it follow the state of unfinished runs, and which leases are of ended jobs, to be freed at once.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Key = tuple[str, int | None]
 class Task:
     """An array task, or a job without tasks, in the queue.
 
-    job:    its own id, which SLURM_JOB_ID holds in it; array: the id of the whole, by which it is cancelled.
+    job:    its own id, SLURM_JOB_ID in it; array: the id of the whole, by which it is cancelled.
     node:   where it runs, empty while it does not.
     reason: why it waits, in Slurm's words.
     ending_seconds: since its processes were told to end, while it is COMPLETING.
@@ -77,7 +76,7 @@ Queue = Mapping[Key, Task]
 
 
 def ask_queue(submissions: Iterable[Submission]) -> Queue:
-    """Return the tasks of these jobs that the controller remembers: one call of squeue, none without jobs.
+    """The tasks of these jobs that the controller remembers: one call of squeue, none without jobs.
 
     The question names jobs, not ids: it finds a job whose id is not on record yet, and a forgotten name is no error.
     """
@@ -99,8 +98,8 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
 def identify(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
     """The submissions with the ids of their jobs.
 
-    A record without an id is of a process that died before sbatch answered. A job of that name in the queue is its
-    job. Without one it was never submitted, and is left out.
+    A record without an id is of a process that died before sbatch answered: a job of that name in the queue is its job;
+    without one it was never submitted, and is left out.
     """
     ids = {name: task.array for (name, _), task in queue.items()}
     jobs = [(submission, submission.job or ids.get(submission.name)) for submission in submissions]
@@ -116,7 +115,7 @@ def _seconds_since(text: str) -> float:
 
 
 def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
-    """Return those of these ids (SLURM_JOB_ID) that run or are about to end, so that processes of theirs may live."""
+    """Those of these ids (SLURM_JOB_ID) that run or are about to end, so that processes of theirs may live."""
     wanted = sorted(set(jobs))
     if not wanted:
         return frozenset()
@@ -135,8 +134,7 @@ class QueueState:
 
     queued:   in an array task that waits or runs, or run by some other process.
     missing:  in no task; these are to be submitted.
-    arrays:   ids of the arrays with tasks that wait or run.
-    tasks:    number of these tasks.
+    arrays:   ids of the arrays with tasks that wait or run; tasks: number of these tasks.
     followed: whether a dependent job waits or runs.
     """
 
@@ -150,7 +148,7 @@ class QueueState:
     def of(
         cls, pending: Sequence[Run], submissions: Sequence[Submission], queue: Queue, held: Collection[str] = ()
     ) -> QueueState:
-        """Sort pending runs by their state. held: ids of runs whose lease a process holds."""
+        """Sort pending runs. held: ids of runs whose lease a process holds."""
         busy = {run for run, task in map_runs_to_tasks(submissions, queue).items() if task.active} | set(held)
         active = [(key, task) for key, task in queue.items() if task.active]
         dependent = {submission.name for submission in submissions if submission.kind == "finish"}
@@ -164,7 +162,7 @@ class QueueState:
 
 
 def map_runs_to_tasks(submissions: Sequence[Submission], queue: Queue) -> dict[str, Task]:
-    """Return run id -> its task: an active one if there is one, else the last that the controller remembers."""
+    """Run id -> its task: an active one if there is one, else the last that the controller remembers."""
     tasks: dict[str, Task] = {}
     for submission in submissions:
         for index, runs in enumerate(submission.tasks):
@@ -175,11 +173,11 @@ def map_runs_to_tasks(submissions: Sequence[Submission], queue: Queue) -> dict[s
 
 
 def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
-    """Remove the leases that ended jobs left on other hosts, and return their owners.
+    """Remove the leases that ended jobs left on other hosts; their owners. One call of scontrol and squeue at most.
 
-    It calls scontrol and squeue at most once each. It frees leases of this user's jobs on this cluster alone, because
-    squeue may hide jobs of others and does not know other clusters. The other leases expire after a silence. (A lease
-    itself recognises that an earlier start of the same job is over.)
+    It frees leases of this user's jobs on this cluster alone, because squeue may hide jobs of others and does not know
+    other clusters; the others expire after a silence. (A lease itself recognises that an earlier start of the same job
+    is over.)
     """
     held = [(folder, owner) for folder in folders if (owner := folder.lease.holder()) is not None]
     foreign = [(folder, owner) for folder, owner in held if _elsewhere(owner) and _ours(folder)]

@@ -23,9 +23,7 @@ class Submission(Strict):
     Written before `sbatch` is called and again with the job's id, so that a job whose submitter died is found by its
     name, which no other job has.
 
-    name:    of the job in Slurm, and of this file.
-    job:     Slurm's id of the (array) job; None while it is not known.
-    kind:    an array, a calibration, or the dependent job, which the cluster file calls `finish`.
+    name:    of the job in Slurm, and of this file; job: Slurm's id of it, None while it is not known.
     suite:   hash of the version of the suite; cluster: digest of the cluster file's text.
     cache:   the data's folder.
     tasks:   run ids by array index, in the order in which they start; none but for an array.
@@ -71,7 +69,7 @@ class Submissions:
 
     @classmethod
     def holding(cls, record: Path) -> tuple[Submissions, Submission]:
-        """Read the submission in this file, and those beside it. Raises `RecordError` if there is none."""
+        """The submission in this file, and those beside it. Raises `RecordError` if there is none."""
         if not record.is_file():
             raise RecordError(f"{record}: no such submission")
         return cls(record.resolve().parent.parent), read_record(record, Submission)
@@ -114,7 +112,7 @@ def version_on_record(records: SuiteRecords) -> str | None:
 
 
 def unsettled(records: SuiteRecords) -> list[Submission]:
-    """List jobs that may have work left: those without tasks, and arrays with a run without a result."""
+    """Jobs that may have work left: those without tasks, and arrays with a run without a result."""
     return [
         submission
         for submission in Submissions(records.root)

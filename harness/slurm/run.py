@@ -1,4 +1,4 @@
-"""Runs a suite on a cluster: submits what is missing, and does what an array task and the dependent job have to do."""
+"""Runs a suite on a cluster: submits what is missing, and does the work of an array task and of the dependent job."""
 
 import logging
 import shlex
@@ -30,9 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SuiteSubmission:
-    """What a suite has at Slurm after a call that submits: how many of its runs wait, and how many do not.
-
-    Before its calibration a suite has no runs, neither waiting nor missing.
+    """What a suite has at Slurm after a call that submits. Before its calibration it has no runs, waiting or missing.
 
     Attributes:
         session: The suite with its data and records. Its plan holds the finals once a search is over.
@@ -75,13 +73,11 @@ def submit_missing(
 ) -> SuiteSubmission:
     """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
-    Cache and runs folder must be visible from the nodes.
+    Cache and runs folder must be visible from the nodes. panels, yes: as of `submit_calibration`.
 
-    panels: whether the page shows pictures of test cases; None: where the data are at hand.
     dependent: whether the dependent job calls. Of the runs that this version of the suite has submitted before, it
-        submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come
-        back by itself.
-    yes: whether more than two days of device time were agreed to.
+    submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come back by
+    itself.
 
     Raises `UsageError` where Slurm refuses a job, a run does not fit the time limit, or another process submits this
     suite; `ServiceError` where Slurm does not answer. What it may have taken is on record, and found by the next call.
@@ -117,10 +113,8 @@ def submit_missing(
 def run_dependent_job(record: Path) -> SuiteSubmission | None:
     """Do the work of the dependent job: plan, select and submit. None if a later version of the suite was run.
 
-    record: the file of its submission, RUNS/<suite>/slurm/<name>.json.
-
-    Raises as `submit_missing`, `RecordError` without such a submission, and `UsageError` where the calibration before
-    it left none, or the runs take days that nobody has agreed to.
+    record: the file of its submission. Raises as `submit_missing`, `RecordError` without such a submission, and
+    `UsageError` where the calibration before it left none, or the runs take days that nobody has agreed to.
     """
     submissions, submission = Submissions.holding(record)
     if superseded(submission, SuiteRecords.open(submissions.root)):

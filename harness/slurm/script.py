@@ -1,9 +1,9 @@
 """The batch files: what they ask Slurm for, and what the shell does around Python: signals and requeuing.
 
-submitit writes them around a command of our own. Its pickled functions are not used because of their signal handlers.
-They ignore SIGTERM, so that preemption without grace time loses everything. In jobs of ten minutes they take every
-signal for a time-out. Their SIGUSR2 would end a trial of a search for good. Inside a container they have no scontrol
-to requeue with.
+submitit writes them around a command of our own. Its pickled functions are not used because of their signal handlers:
+they ignore SIGTERM, so that preemption without grace time loses everything; in jobs of ten minutes they take every
+signal for a time-out; their SIGUSR2 would end a trial of a search for good. Inside a container they have no scontrol to
+requeue with.
 """
 
 import shlex

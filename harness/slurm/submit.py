@@ -29,11 +29,9 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Draft:
-    """A job before its submission.
+    """A job before its submission: its record, still without an id, and its batch file.
 
-    submission: its record, still without an id.
-    text:       its batch file.
-    tasks:      the tasks of an array with their expected times; none for another job.
+    tasks: of an array, with their expected times; none for another job.
     """
 
     submission: Submission
@@ -45,8 +43,7 @@ class Draft:
 class Drafter:
     """Drafts jobs for one suite without writing or sending anything.
 
-    cache:    the data's folder, seen by all nodes.
-    excluded: nodes that get none of them.
+    cache: the data's folder, seen by all nodes. excluded: nodes that get none of them.
     """
 
     plan: Plan
@@ -114,9 +111,8 @@ class Drafter:
 def submit(drafter: Drafter, runs: Sequence[Run], state: QueueState, still_alone: Callable[[], None]) -> None:
     """Submit runs, and the dependent job that waits for them and for the arrays that wait or run.
 
-    state: of the suite's jobs. `max_parallel` holds for its tasks and the new ones together.
-    still_alone: the check that `submitting` yields, called before each job.
-    Raises `UsageError` if a run does not fit or Slurm refuses.
+    state: of the suite's jobs; `max_parallel` holds for its tasks and the new ones together. still_alone: the check
+    that `submitting` yields, called before each job. Raises `UsageError` if a run does not fit or Slurm refuses.
     """
     if drafter.excluded:
         log.info("no task goes to %s", ", ".join(drafter.excluded))
@@ -144,7 +140,7 @@ def free_slots(most: int, active: int, tasks: int) -> int:
 
 
 def submit_measuring(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> str:
-    """Submit the job that measures what the plan's steps cost. after: jobs that measure already. Its id."""
+    """Submit the job that measures what steps cost; its id. after: jobs that measure already."""
     still_alone()
     job = _send(drafter, drafter.calibration_job(), after)
     log.info("job %s: measures what a step of each entry costs", job)
@@ -194,7 +190,7 @@ def describe_dependent_job(drafter: Drafter) -> str:
 
 
 def summarise_array(draft: Draft, at_once: int) -> str:
-    """Say how many runs an array holds, in how many tasks, and how long these are expected to take."""
+    """How many runs an array holds, in how many tasks, and how long these are expected to take."""
     count, runs = len(draft.tasks), len(draft.submission.runs)
     longest = max(task.seconds for task in draft.tasks) / 60
     return (
@@ -207,8 +203,8 @@ def summarise_array(draft: Draft, at_once: int) -> str:
 def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
     """Let one process at a time submit or cancel a suite. Raises `UsageError` while another one does.
 
-    A thread renews the lease meanwhile, because Slurm may answer late. The check that is yielded raises `UsageError`
-    if another process took the lease over, for example while this one was suspended.
+    Slurm may answer late, so a thread renews the lease. The check that is yielded raises `UsageError` if another
+    process took the lease over, for example while this one was suspended.
     """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)

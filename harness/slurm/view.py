@@ -53,7 +53,7 @@ class SuiteWatch:
         self._answer: QueueAnswer | None = None
 
     def merge(self, status: SuiteStatus, records: SuiteRecords) -> tuple[SuiteStatus, list[str]]:
-        """Return the status with the queue, and a sentence for each thing that somebody must see to.
+        """The status with the queue, and a sentence for each thing that somebody must see to.
 
         Asks only while runs are left, or a leaderboard that the dependent job is to write.
         """
@@ -71,7 +71,7 @@ class SuiteWatch:
         return replace(status, runs=runs), notes
 
     def ask(self, submissions: Sequence[Submission], ended: Iterable[Submission] = ()) -> QueueAnswer:
-        """Return an answer at most a minute old; if Slurm does not answer, the last one with the reason.
+        """An answer at most a minute old; if Slurm does not answer, the last one with the reason.
 
         ended: of whose jobs the accounting tells, too.
         """
@@ -109,7 +109,7 @@ def _unranked(records: SuiteRecords, submissions: Sequence[Submission]) -> bool:
 
 
 def list_troubles(known: Sequence[Submission], answer: QueueAnswer, records: SuiteRecords) -> list[str]:
-    """Return a sentence for each thing that does not mend itself: nodes, held and stuck tasks, a lost dependent job."""
+    """A sentence for each thing that does not mend itself: nodes, held and stuck tasks, a lost dependent job."""
     finish = {each.job for each in known if each.kind == "finish"}
     notes = NodeFailures.of(end for end in answer.ends if end.task not in finish).lines()
     names = {each.name: each for each in known}
@@ -140,7 +140,7 @@ def _lost(finish: Submission, answer: QueueAnswer) -> str:
 
 
 def describe_end(task: Task | None, end: End | None) -> str:
-    """How a task ended: as the accounting says, unless the controller knows of a later end; empty if nobody knows."""
+    """How a task ended: by the accounting, unless the controller knows of a later end; empty if nobody knows."""
     if end is None or (task is not None and task.state != end.state):
         return "" if task is None else task.state
     return end.how if task is None or not end.node else f"{end.how} on {end.node}"
@@ -153,7 +153,7 @@ def _name(submission: Submission, index: int | None) -> str:
 def _with_slurm(
     status: RunStatus, records: SuiteRecords, last: Mapping[str, tuple[Submission, int]], answer: QueueAnswer
 ) -> RunStatus:
-    """Return one run's status with what Slurm knows. last: run -> its last submission, and the index of its task."""
+    """One run's status with what Slurm knows. last: run -> its last submission, and the index of its task."""
     if status.state in ("done", "failed") or status.run not in last:
         return status
     submission, index = last[status.run]
@@ -171,7 +171,7 @@ def _with_slurm(
 
 
 def with_task(status: RunStatus, name: str, task: Task | None, end: End | None) -> RunStatus:
-    """Return one run's status with that of its array task `name`. end: how that ended, by the accounting."""
+    """One run's status with that of its array task `name`. end: how that ended, by the accounting."""
     if task is None or not task.active:  # a heartbeat that is still fresh is of a dead process
         state: State = "interrupted" if status.spent.attempts else "to run"
         how = describe_end(task, end)
@@ -195,7 +195,7 @@ def with_task(status: RunStatus, name: str, task: Task | None, end: End | None) 
 
 
 def with_queued(dry_run: DryRun) -> DryRun:
-    """Return a plan's dry run with the runs that wait or run in jobs; one call of squeue at most."""
+    """A plan's dry run with the runs that wait or run in jobs; one call of squeue at most."""
     submissions = unsettled(SuiteRecords(dry_run.store))
     if dry_run.states is None or not any(submission.tasks for submission in submissions):
         return dry_run

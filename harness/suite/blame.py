@@ -13,11 +13,11 @@ def packages_of(kind: type) -> frozenset[str]:
 
 
 def blame(error: BaseException, packages: Collection[str]) -> str:
-    """An error with the place in these packages where it arose; packages: top-level names of the plug-in's modules.
+    """An error with the place where it arose in these packages, top-level names of the plug-in's modules.
 
     "KeyError: 'teacher' in MyMethod.training_loss (my_method.py:41)": the function that the engine called, and the
-    innermost line of the plug-in. The place ends the first line of a longer message. Without a line of the plug-in
-    the error alone.
+    innermost line of the plug-in, at the end of the message's first line. Without a line of the plug-in the error
+    alone.
     """
     first, newline, rest = f"{type(error).__name__}: {error}".partition("\n")
     named = [

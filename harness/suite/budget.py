@@ -13,8 +13,7 @@ from harness.records.budget import Budget, Currency
 class SuiteBudget(Strict):
     """Exactly one of three currencies, or a ladder: several budgets of reference steps, each with a table of its own.
 
-    A rung of the ladder is a budget of so many reference steps, like any other. Schedules follow progress, so the runs
-    of a short rung are no beginnings of those of a longer one.
+    Schedules follow progress, so the runs of a short rung are no beginnings of those of a longer one.
     """
 
     device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")

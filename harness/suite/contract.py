@@ -47,8 +47,7 @@ def refuse_broken_methods(plan: Plan) -> None:
 def build_whole(kind: type[Method], params: MethodParams, task: Task, batch_size: int) -> Method:
     """Build a method that keeps its contract, on the CPU; torch's generators stay as they are.
 
-    batch_size: images of a step, both streams together. Raises `UsageError` where it cannot be built, or breaks its
-    contract.
+    batch_size: images of a step. Raises `UsageError` where it cannot be built, or breaks its contract.
     """
     import torch
 
@@ -69,7 +68,7 @@ def refuse_broken(method: Method, task: Task, batch_size: int) -> None:
 
 
 def declared_problems(method: Method) -> Iterator[str]:
-    """What is wrong with labels and augmentation, as the end of a sentence that begins with the method's name."""
+    """What is wrong with labels and augmentation, as a sentence without its beginning, the method's name."""
     if method.labels not in ("subset", "all"):
         yield f"labels is {method.labels!r}; it is 'subset' or 'all'"
     known = get_args(Alteration)
@@ -125,7 +124,7 @@ def _value(method: Method, name: str) -> Any:  # noqa: ANN401 - whatever the aut
 
 
 def called(what: str, kind: type, action: Callable[[], T]) -> T:
-    """Call what an author wrote. Raises `UsageError` that says what was called, and at which line it raised what."""
+    """Call what an author wrote. Raises `UsageError` that says what was called, and which line raised what."""
     try:
         return action()
     except HarnessError:

@@ -26,7 +26,7 @@ UNCOUNTED_STEPS = 10**9
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a calibration measures: a cost key, and a run that has it. unit: it is plain supervised training itself."""
+    """A cost key, which a calibration measures, and a run that has it. unit: it is plain supervised training itself."""
 
     key: EntryKey
     run: Run
@@ -39,7 +39,7 @@ def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
 
 
 def unit_method() -> type[Method]:
-    """The method whose step is the unit of reference steps. Raises `UsageError` where there are none or several."""
+    """The method whose step is the unit of reference steps. Raises `UsageError` where there is not exactly one."""
     units = [kind for kind in load_methods()[0] if kind.unit]
     if len(units) != 1:
         names = ", ".join(kind.name for kind in units) or "none"
@@ -116,6 +116,6 @@ def _stage_plans(name: str, params: str, task: Task) -> tuple[StagePlan, ...]:
 
 
 def missing(wanted: Iterable[Configuration], calibration: Calibration | None) -> list[Configuration]:
-    """The configurations that still have to be measured, each once; all but the unit where there is no calibration."""
+    """The configurations that still have to be measured, each once; without a calibration all but the unit."""
     by_key = {canonical_json(each.key.model_dump(mode="json")): each for each in wanted if not each.unit}
     return [each for each in by_key.values() if calibration is None or calibration.cost_of(each.key) is None]

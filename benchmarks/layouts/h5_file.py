@@ -14,10 +14,7 @@ from harness.api.scans.values import require_real, whole_labels
 
 
 def read_h5(path: Path) -> tuple[NDArray[Any], LabelMap]:
-    """Image and label as they lie in the file.
-
-    Raises `DataError` with the file for whatever is wrong with it.
-    """
+    """Image and label as they lie in a file. Raises `DataError` with the file for whatever is wrong with it."""
     with reading(path):
         require_regular(path)
         return _image_and_label(path)

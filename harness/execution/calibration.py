@@ -41,8 +41,8 @@ WAIT_SECONDS = 3600.0
 def find_calibration(plan: Plan, store: SuiteFolder) -> Calibration | None:
     """The calibration that a plan is resolved by: the one beside its runs, or else the one that the suite names.
 
-    Raises `UsageError` where the suite names one that is not there or is of another task or other settings,
-    `RecordError` where it is damaged or was edited by hand.
+    Raises `UsageError` where that is not there or is of another task or other settings, `RecordError` where it is
+    damaged or was edited by hand.
     """
     named = _named(plan.loaded, store)
     stored = [each for each in store.calibrations() if not differences(plan, each.header)]
@@ -62,9 +62,8 @@ def is_lacking(plan: Plan, known: Calibration | None) -> bool:
 def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = True) -> Plan:
     """The plan with its steps by stage, under a budget of reference steps; as it is under another one.
 
-    measure: whether what is not known is measured here, and kept beside the runs, or refused.
-
-    Raises `UsageError` where the calibration lacks an entry, or leaves a stage too few steps.
+    measure: whether what is not known is measured here, and kept beside the runs, or refused. Raises `UsageError` where
+    the calibration lacks an entry, or leaves a stage too few steps.
     """
     if plan.budget.currency != "reference_steps":
         return plan
@@ -82,7 +81,7 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
 
 
 def adopt_calibrations(plan: Plan, store: SuiteFolder, source: SuiteFolder) -> None:
-    """Take over what another suite has measured, where nothing was measured here yet: its steps, and so its runs."""
+    """Take over what another suite has measured, where nothing was here yet: its steps, and so its runs."""
     if plan.budget.currency == "reference_steps" and find_calibration(plan, store) is None:
         for calibration in source.calibrations():
             if not differences(plan, calibration.header):
@@ -177,12 +176,10 @@ def _refuse_starved(plan: Plan, cost: EntryCost) -> None:
 def measure_suite(
     loaded: LoadedSuite, data: Path | None, runs: Path, check: bool
 ) -> tuple[Calibration | None, Calibration, SuiteFolder]:
-    """Measure all entries of a suite anew.
+    """Measure all entries of a suite anew: the calibration on record, if it was asked for; the new one; the folder.
 
-    check: whether there must be a calibration, to be compared; its folder of records may then be missing.
-
-    Returns the calibration on record, if it was asked for; the new one; the suite's folder. Raises `UsageError` where
-    the suite has no budget of reference steps, or no calibration to be checked.
+    check: whether there must be a calibration, to be compared; its folder of records may then be missing. Raises
+    `UsageError` where the suite has no budget of reference steps, or no calibration to be checked.
     """
     from harness.data.prepare import resolve as find_data
 
@@ -263,10 +260,7 @@ def differences(plan: Plan, header: CalibrationHeader) -> list[str]:
 
 
 def _named(loaded: LoadedSuite, store: SuiteFolder) -> Calibration | None:
-    """The calibration that a suite names.
-
-    None also for a suite on record, beside which no such file is: the calibration was kept with the runs.
-    """
+    """The calibration that a suite names. None also for a suite on record, whose calibration was kept with the runs."""
     name = loaded.suite.calibration
     if name is None:
         return None

@@ -54,7 +54,7 @@ def method_lines() -> tuple[list[tuple[str, ...]], dict[str, str]]:
 
 
 def method_line(name: str) -> tuple[str, ...]:
-    """One method in `METHOD_COLUMNS`, parameters counted on the first of `STANDARD_TASKS` that it serves.
+    """One method in `METHOD_COLUMNS`, its parameters counted on the first of `STANDARD_TASKS` that it serves.
 
     Raises `UsageError` for a method that breaks its contract, and with the nearest name for a typo.
     """
@@ -86,7 +86,7 @@ def standard(kind: type[Method]) -> Method:
 
 
 def stage_lines(kind: type[Method]) -> list[tuple[str, ...]]:
-    """The stages of a method: name, share of the budget, factor on the learning rate, and the images of a step."""
+    """A method's stages: name, share of the budget, factor on the learning rate, and the images of a step."""
     built, batch_size = standard(kind), Engine().batch_size
     plans = [(stage, built.batches(stage, batch_size)) for stage in built.stages]
     return [
@@ -104,7 +104,7 @@ def hook_lines(kind: type[Method]) -> list[tuple[str, ...]]:
 
 
 def hyper_parameters(params: type[MethodParams]) -> list[tuple[str, str, str, str, str]]:
-    """The hyper-parameters of a method as declared: name, default, bounds, search space and description as text."""
+    """A method's hyper-parameters as text: name, default, bounds, search space and description."""
     schema = params.model_json_schema()["properties"] if params.model_fields else {}
     space = {name: str(dimension) for name, dimension in params().space().items()}
     own = [

@@ -21,8 +21,7 @@ MOST_HOURS = 48.0
 class DeviceTime:
     """What unfinished runs are expected to take inside training steps.
 
-    steps:  reference steps that are left.
-    header: of the calibration, which says how long one takes.
+    steps: reference steps that are left. header: of the calibration, which says how long one takes.
     """
 
     steps: float

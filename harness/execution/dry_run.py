@@ -60,7 +60,7 @@ class DryRun:
 
 
 def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> DryRun:
-    """Plan a suite and compare it with the records; raises for a bad suite or bad data as `open_session` does."""
+    """Plan a suite and compare it with the records; raises for a bad suite or bad data as `open_session`."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
     refuse_broken_methods(plan)
@@ -99,10 +99,9 @@ def wall_time(
 ) -> tuple[float, float, str] | str:
     """Seconds at least and at most for unfinished runs, and the source of the figures; or why nothing is known.
 
-    It comes from finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall
-    time to charge. Under `steps` each method has its own ratios, since steps of two methods cost different times.
-
-    pending: in the order in which they start; device_model: where they will run; workers: runs at a time.
+    By finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall time to
+    charge. Under `steps` each method has its own ratios, since its steps cost their own times. pending: in the order in
+    which they start; workers: runs at a time.
     """
     if not pending:
         return "none, everything is done"
@@ -137,7 +136,7 @@ def cost_of(run: Run) -> Cost:
 
 
 def _finished(records: SuiteRecords) -> Iterator[tuple[Cost, Environment | None, float]]:
-    """Of every run on record that has numbers: its cost, where it ended, wall seconds per step or device second."""
+    """Of every run that has numbers: its cost, where it ended, wall seconds per step or device second."""
     ended = records.ended_of(folder.id for folder in records.store.folders())
     names = ("run", "status", "method", "params", "settings", "environment", "wall_seconds")
     for spent, run, status, method, params, text, fingerprint, wall in zip(

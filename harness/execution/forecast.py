@@ -49,7 +49,7 @@ class Forecast:
         return None if rate is None else budget.amount * rate
 
     def disk(self, training: PlannedTraining) -> DiskUse:
-        """Of one run: the mean of finished ones of its entry, and where there are none an estimate from its network."""
+        """Of one run: the mean of finished ones of its entry, else an estimate from its network."""
         if training.entry not in self._disk:
             checkpoints, rests = (self._measured[name].get(training.entry) for name in ("checkpoint", "rest"))
             known = DiskUse(fmean(checkpoints), fmean(rests)) if checkpoints and rests else None
@@ -92,8 +92,8 @@ class Forecast:
 def estimate(plan: Plan, name: str) -> DiskUse:
     """Bytes of a run by the tensors that it keeps.
 
-    A checkpoint holds the method, the optimiser's momentum of what it trains, and the tested network at the best
-    validation; weights.pt holds the tested network.
+    A checkpoint holds the method, the momentum of what it trains, and the network at the best validation; weights.pt
+    holds the tested network.
     """
     import torch
 

@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def takes_all_labels(self) -> bool:
-        """Whether it is a fully supervised reference, which does not depend on the labelled count."""
+        """Whether it is a fully supervised reference."""
         return self.method.labels == "all"
 
     def current_values(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Entry:
         }
 
     def params_at(self, point: Point) -> MethodParams:
-        """Hyper-parameters at a point. Raises pydantic's `ValidationError` for an impossible one."""
+        """Hyper-parameters at a point; pydantic's `ValidationError` for an impossible one."""
         own = {name: value for name, value in point.items() if not name.startswith(ENGINE)}
         return self.method.Params.model_validate(self.params.with_values(own))
 
@@ -64,7 +64,7 @@ class Entry:
         return Engine.model_validate(values)
 
     def problem_at(self, point: Point) -> ValidationError | None:
-        """Why a point is impossible. None where it is possible."""
+        """Why a point is impossible; None where it is not."""
         try:
             self.params_at(point)
             self.engine_at(point)
@@ -113,7 +113,7 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
 
 
 def _space(loaded: LoadedSuite, search: Search, entry: Entry) -> dict[str, Dimension]:
-    """The method's dimensions as the suite narrows, pins or extends them, then the engine's that all entries share."""
+    """The method's dimensions as the suite has them, then the engine's that all entries share."""
     space = entry.params.space()
     for name, dimension in loaded.suite.methods[entry.name].search.items():
         at: Location = ("methods", entry.name, "search", name)

@@ -99,7 +99,6 @@ class Suite(Strict):
 
     name:          of the folder of its records; small letters, digits, - and _.
     description:   a line that tables and page show.
-    dataset:       a name that `harness list` shows.
     preprocessing: how scans become training images.
     seeds:         of weights, batches and augmentation; each is a run.
     methods:       entries by name; one without settings is a bare name (`ua_mt:`).
@@ -175,14 +174,14 @@ class Suite(Strict):
 
 @dataclass(frozen=True)
 class MarkedText:
-    """The text of a YAML file with the line of each field, so that later errors can name file and line too."""
+    """The text of a YAML file with the line of each field, so that later errors can name both."""
 
     path: Path
     text: str
     lines: Mapping[Location, int]
 
     def error(self, location: Location, message: str) -> UsageError:
-        """An error at a field: file, line of the nearest enclosing field that the file has, field, message."""
+        """An error at a field: file, line of the nearest enclosing field that there is, field, message."""
         known = location
         while known and known not in self.lines:
             known = known[:-1]
@@ -244,9 +243,9 @@ def load_suite(name: str | Path) -> LoadedSuite:
 
 
 def read_marked(path: Path, model: type[M], what: str) -> tuple[M, MarkedText]:
-    """A YAML file as its model, and its text with the line of each field.
+    """A YAML file as its model, and its text with the line of each field; what: "a suite", for messages.
 
-    what: "a suite", for messages. Raises `UsageError` with all problems at once, each with file, line and field.
+    Raises `UsageError` with all problems at once, each with file, line and field.
     """
     try:
         text = read_text(path)

@@ -34,10 +34,7 @@ QUARTER = 4
 
 @dataclass(frozen=True)
 class FinalRun:
-    """A planned run and its run.
-
-    trial:  the trial whose hyper-parameters it has; None where the suite gives them.
-    """
+    """A planned run and its run; trial: whose hyper-parameters it has, None where the suite gives them."""
 
     planned_run: PlannedRun
     run: Run
@@ -46,7 +43,7 @@ class FinalRun:
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A run as the plan lists it, with its name and budget. run: None while a search has yet to name it."""
+    """A run as the plan lists it. run: None while a search has yet to name it."""
 
     role: Literal["search", "final"]
     entry: str
@@ -96,7 +93,7 @@ class Plan:
 
     @property
     def uncalibrated(self) -> bool:
-        """Whether it is not known yet how many steps its runs take, so that they have no ids."""
+        """Whether the steps of its runs are not known yet, so that these have no ids."""
         return self.budget.currency == "reference_steps" and self.calibration is None
 
     def _asks_for(self, planned_run: PlannedRun) -> bool:
@@ -113,7 +110,7 @@ class Plan:
     def trainings(self) -> list[PlannedTraining]:
         """All runs in their order, trials first.
 
-        Those that a search has yet to name are among them: as many trials as an adaptive search's budget allows.
+        With those that a search has yet to name: as many trials as an adaptive search's budget allows.
         """
         search, trainings = self.loaded.suite.search, []
         more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
@@ -155,7 +152,7 @@ class Plan:
     def on_data(self, data: DatasetRef, calibration: Calibration | None = None) -> Plan:
         """The same plan for another version of its data, or with a calibration. Nothing but the ids of runs changes.
 
-        A selection holds for the data that it was made on, so the finals of a search are unknown again.
+        A selection holds for the data that it was made on: the finals of a search are unknown again.
         """
         trials, infeasible = make_trials(self.loaded, self.entries, data, calibration)
         named = replace(self, trials=trials, infeasible=infeasible)
@@ -163,14 +160,14 @@ class Plan:
         return plan if self.loaded.suite.search is not None else plan.with_choices({})
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
-        """The plan with its finals: each as chosen for its entry and study, or else as the suite says."""
+        """The plan with its finals: each as chosen for its entry and study, else as the suite says."""
         finals = (
             self._final(planned_run, choices.get(self.chosen_for(planned_run))) for planned_run in self.planned_runs
         )
         return replace(self, finals=tuple(finals))
 
     def choice_of(self, planned: PlannedTrial) -> Choice:
-        """A trial's configuration for final runs, with the number of validations that the suite gives."""
+        """A trial's configuration for final runs, with the suite's number of validations."""
         entry, run = self.entries[planned.trial.entry], planned.run
         engine = run.engine.model_copy(update={"validations": entry.engine.validations})
         return Choice(entry.method.Params.model_validate(run.params), engine, planned.trial)
@@ -178,7 +175,7 @@ class Plan:
     def with_selection(self, selection: Selection) -> Plan:
         """The plan with the finals that a recorded selection names.
 
-        The plan stays as it is where the selection is of another suite, other data or another version of a method.
+        It stays as it is where the selection is of another suite, other data or another version of a method.
         """
         if self.loaded.suite.search is None or selection.suite_hash != self.loaded.suite.hash:
             return self
@@ -190,7 +187,7 @@ class Plan:
         return planned if planned.selection_entries() == selection.entries else self
 
     def selection(self, candidates: list[Candidate] | None = None) -> Selection:
-        """The selection that the finals are made of. candidates: every trial of the search. None without a search."""
+        """The selection that the finals are made of. candidates: every trial of the search; None without one."""
         suite = self.loaded.suite
         return Selection(
             rule="default" if candidates is None else "best_validation",
@@ -262,7 +259,7 @@ class Plan:
 
 
 def configurations(plan: Plan) -> list[Configuration]:
-    """All that a calibration of a plan must hold: of each entry its own configuration, and those that a search may try.
+    """All that a calibration of a plan must hold: each entry's own configuration, and those that a search may try.
 
     Raises `UsageError` where a search varies what changes the cost of a step without listing its values.
     """
@@ -292,7 +289,7 @@ def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
 
 
 def unprepared(dataset: Dataset) -> DatasetRef:
-    """A reference to data that are not prepared yet, so that a plan can be made without them."""
+    """A reference to data that are not prepared yet, for a plan without them."""
     return DatasetRef(name=dataset.name, version=dataset.version, checksum="unprepared")
 
 

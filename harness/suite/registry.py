@@ -115,10 +115,7 @@ def _entry_points(group: str, _search_path: tuple[str, ...]) -> EntryPoints:
 
 
 def _own_package(name: str) -> ModuleType:
-    """Our package of this name, which `harness` looks for beside itself.
-
-    Raises `UsageError` where a program imported another one of that name before `harness`.
-    """
+    """Our package of this name. Raises `UsageError` where a program imported another one before `harness`."""
     package = importlib.import_module(name)
     own = Path(harness.__file__).resolve().parent.parent / name
     if own not in (Path(folder).resolve() for folder in package.__path__):

@@ -46,9 +46,8 @@ def make_trials(
     """All trials that can be named before any has run, and the proposals that are infeasible.
 
     They come point by point, so that entries advance together. A point that equals an earlier one of its entry and
-    study is left out: the same run would measure it. An adaptive search names only the default here.
-
-    Raises `UsageError` where a point is impossible or, with a calibration, entries have different numbers of trials.
+    study is left out: the same run would measure it. An adaptive search names only the default. Raises `UsageError`
+    where a point is impossible or, with a calibration, entries have different numbers of trials.
     """
     search = loaded.suite.search
     if search is None:
@@ -161,7 +160,7 @@ def _feasible(loaded: LoadedSuite, run: Run, calibration: Calibration | None) ->
 
 
 def priced_in(loaded: LoadedSuite, run: Run, calibration: Calibration | None) -> Run:
-    """The run with the steps that its reference steps buy; as it is under another currency, or not calibrated yet."""
+    """The run with the steps that its reference steps buy, where they are calibrated."""
     if run.budget.reference_steps is None or calibration is None:
         return run
     task = task_of(load_dataset(loaded.suite.dataset), loaded.suite.preprocessing.size)
@@ -194,7 +193,7 @@ def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:
 def draw_sobol_points(space: Mapping[str, Dimension], count: int, key: Sequence[str | int]) -> list[dict[str, Any]]:
     """`count` points of a scrambled Sobol sequence (Owen 1998), one coordinate per dimension.
 
-    key: what seeds the scrambling (entry, study, seed). A dimension that one entry gains moves no other entry's points.
+    key: what seeds the scrambling (entry, study, seed): a dimension that one entry gains moves no other's points.
     """
     import numpy as np
     from scipy.stats import qmc

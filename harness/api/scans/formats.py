@@ -24,10 +24,7 @@ READERS: Mapping[str, Read] = {
 
 
 def read_scan(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Voxels [X, Y, Z] as they lie in a file of any known format, and where they lie.
-
-    Raises `DataError` with the file for whatever is wrong with it, and for an unknown format.
-    """
+    """Voxels [X, Y, Z] as they lie in a file, and where; `DataError` with the file for a flaw or an unknown format."""
     for ending, read in READERS.items():
         if path.name.endswith(ending):
             return read(path)

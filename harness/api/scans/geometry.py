@@ -66,18 +66,14 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """The fields of a header that geometry is made of, before they are judged.
+    """The fields of a header that geometry is made of, as they stand; those of `Geometry` are not repeated here.
 
     Attributes:
-        path: The file.
-        shape: Voxels along each axis of the array.
         field: What the format calls the sizes, for messages.
-        sizes: [3], as they stand. None: there are none but the lengths of `steps`.
-        steps: As they stand, in the unit. None where there are none.
-        origin: As it stands.
-        unit: As it stands, "" where there is none.
+        sizes: [3]. None: there are none but the lengths of `steps`.
+        steps, origin: In the unit. None where there are none.
+        unit: "" where there is none.
         stated: Whether sizes of 1 are meant: somebody gave the unit or the directions.
-        space: As in `Geometry`.
     """
 
     path: Path
@@ -147,7 +143,7 @@ def _in_mm(sizes: NDArray[np.float64], factor: float) -> Spacing:
 
 
 def grid_problems(image: Geometry, label: Geometry) -> list[str]:
-    """In what the grid of a label differs from that of its image of the same shape, in one line; empty if in nothing.
+    """In what a label's grid differs from that of its image of the same shape, in one line; empty if in nothing.
 
     Only what both headers say is compared, in one space and in mm.
     """

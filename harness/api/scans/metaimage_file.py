@@ -16,10 +16,7 @@ TOWARDS_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 def read_metaimage(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Voxels [X, Y, Z] and where they lie.
-
-    Raises `DataError` with the file for whatever is wrong with it.
-    """
+    """Voxels [X, Y, Z] and where they lie. Raises `DataError` with the file for whatever is wrong with it."""
     import SimpleITK
 
     with reading(path):

@@ -29,10 +29,7 @@ LARGEST_HEADER = 540
 
 
 def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Voxels [X, Y, Z] as they lie in the file, and where they lie.
-
-    Raises `DataError` with the file for whatever is wrong with it.
-    """
+    """Voxels [X, Y, Z] as they lie, and where. Raises `DataError` with the file for whatever is wrong with it."""
     with reading(path):
         raw = file_bytes(path)
         kind, header = _header(raw)

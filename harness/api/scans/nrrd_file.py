@@ -35,10 +35,7 @@ FLAT = 1e-3
 
 
 def read_nrrd(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Voxels [X, Y, Z] and where they lie.
-
-    Raises `DataError` with the file for whatever is wrong with it.
-    """
+    """Voxels [X, Y, Z] and where they lie. Raises `DataError` with the file for whatever is wrong with it."""
     with reading(path):
         header, rest = _split(file_bytes(path))
         voxels = _voxels(path, header, rest)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -21,14 +21,14 @@ class ACDC(Dataset):
     recorded phase are known in the official layout alone.
     """
 
-    name: ClassVar[str] = "acdc"
-    version: ClassVar[int] = 1
-    dimension: ClassVar[Literal[2, 3]] = 2
-    classes: ClassVar[tuple[str, ...]] = ("background", "RV", "Myo", "LV")
+    name = "acdc"
+    version = 1
+    dimension = 2
+    classes = ("background", "RV", "Myo", "LV")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {s: read_split(LISTS / f"{s}.txt") for s in SPLITS}
-    slice_axis: ClassVar[Literal[0, 1, 2] | None] = 0
-    scaling: ClassVar[Literal["unit", "standard"] | None] = "unit"
-    layouts: ClassVar[tuple[str, ...]] = ("ssl4mis-h5", "official")
+    slice_axis = 0
+    scaling = "unit"
+    layouts = ("ssl4mis-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {
         "ssl4mis-h5": "data/patientXXX_frameYY.h5 and data/slices/patientXXX_frameYY_slice_Z.h5",
         "official": "patientXXX/patientXXX_frameYY.nii.gz, its _gt.nii.gz and Info.cfg (also in training/)",

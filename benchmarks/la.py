@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -27,20 +27,20 @@ class LA(Dataset):
     alone, where files whose geometry nobody set get the 0.625 mm of the challenge's paper.
     """
 
-    name: ClassVar[str] = "la"
-    version: ClassVar[int] = 1
-    dimension: ClassVar[Literal[2, 3]] = 3
-    classes: ClassVar[tuple[str, ...]] = ("background", "LA")
-    folder: ClassVar[str | None] = "la"
-    track: ClassVar[str | None] = "legacy_crop"
+    name = "la"
+    version = 1
+    dimension = 3
+    classes = ("background", "LA")
+    folder = "la"
+    track = "legacy_crop"
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": TRAIN[:-HELD_OUT],
         "val": TRAIN[-HELD_OUT:],
         "test": TEST,
     }
-    slice_axis: ClassVar[Literal[0, 1, 2] | None] = 2
-    scaling: ClassVar[Literal["unit", "standard"] | None] = "standard"
-    layouts: ClassVar[tuple[str, ...]] = ("ua_mt-h5", "official")
+    slice_axis = 2
+    scaling = "standard"
+    layouts = ("ua_mt-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {"ua_mt-h5": UA_MT_SIGN, "official": OFFICIAL_SIGN}
 
     def crop(self, patient: str, grey: Grey, label: Mask) -> Box:

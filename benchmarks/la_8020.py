@@ -10,5 +10,5 @@ from harness.api.dataset import Split
 class LA8020(LA):
     """80/20 patients as published; the volumes are those of `la`."""
 
-    name: ClassVar[str] = "la_8020"
+    name = "la_8020"
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {"train": TRAIN, "val": (), "test": TEST}

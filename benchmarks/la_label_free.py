@@ -15,9 +15,9 @@ from harness.api.dataset import NewScan
 class LALabelFree(LA):
     """72/8/20 patients, each volume cropped to the body; from the official layout alone, whose volumes are whole."""
 
-    name: ClassVar[str] = "la_label_free"
-    track: ClassVar[str | None] = "label_free"
-    layouts: ClassVar[tuple[str, ...]] = ("official",)
+    name = "la_label_free"
+    track = "label_free"
+    layouts = ("official",)
     layout_signs: ClassVar[Mapping[str, str]] = {"official": OFFICIAL_SIGN}
 
     def crop(self, patient: str, grey: Grey, label: Mask) -> Box:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -39,10 +39,10 @@ RV, MYO, LV = 1, 2, 3
 class Phantom(Dataset):
     """24 training, 4 validation and 16 test patients; two volumes each of 5 to 7 slices."""
 
-    name: ClassVar[str] = "phantom"
-    version: ClassVar[int] = 3
-    dimension: ClassVar[Literal[2, 3]] = 2
-    classes: ClassVar[tuple[str, ...]] = ("background", "RV", "Myo", "LV")
+    name = "phantom"
+    version = 3
+    dimension = 2
+    classes = ("background", "RV", "Myo", "LV")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"phantom{number:03d}" for number in range(1, 25)),
         "val": tuple(f"phantom{number:03d}" for number in range(25, 29)),

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -36,10 +36,10 @@ ATRIUM = 1
 class Phantom3D(Dataset):
     """20 training, 4 validation and 6 test patients; a volume each of 48 to 64 x 44 to 52 x 24 to 28 voxels."""
 
-    name: ClassVar[str] = "phantom3d"
-    version: ClassVar[int] = 1
-    dimension: ClassVar[Literal[2, 3]] = 3
-    classes: ClassVar[tuple[str, ...]] = ("background", "LA")
+    name = "phantom3d"
+    version = 1
+    dimension = 3
+    classes = ("background", "LA")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"atrium{number:03d}" for number in range(1, 21)),
         "val": tuple(f"atrium{number:03d}" for number in range(21, 25)),

@@ -15,7 +15,7 @@ VERSION = 1
 class PreparedDataset(Dataset):
     """What is known of a dataset without its files; checksum: of its cases and splits, None while they are read."""
 
-    version: ClassVar[int] = VERSION
+    version = VERSION
     cache: ClassVar[Path]
     checksum: ClassVar[str | None] = None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,11 +24,11 @@ PATIENTS = tuple(patient for patients in SPLITS.values() for patient in patients
 
 
 class SmallLA(LA):
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
+    splits = SPLITS
 
 
 class SmallLALabelFree(LALabelFree):
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
+    splits = SPLITS
 
 
 def voxels(patient: str) -> tuple[np.ndarray, np.ndarray]:

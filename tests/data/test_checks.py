@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -24,10 +24,10 @@ def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Cas
 class Listed(Dataset):
     """A dataset of given cases: patients a and b to train, c to validate, d to test."""
 
-    name: ClassVar[str] = "listed"
-    version: ClassVar[int] = 3
-    dimension: ClassVar[Literal[2, 3]] = 2
-    classes: ClassVar[tuple[str, ...]] = ("background", "organ")
+    name = "listed"
+    version = 3
+    dimension = 2
+    classes = ("background", "organ")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {"train": ("b", "a"), "val": ("c",), "test": ("d",)}
 
     def __init__(self, *cases: Case) -> None:

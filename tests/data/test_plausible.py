@@ -1,7 +1,6 @@
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ ODD = "patient011_frame02"
 class UnscaledACDC(SmallACDC):
     """The same without what it declares of its files: a dataset of somebody's own."""
 
-    scaling: ClassVar[Literal["unit", "standard"] | None] = None
-    slice_axis: ClassVar[Literal[0, 1, 2] | None] = None
+    scaling = None
+    slice_axis = None
 
 
 def both(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Volume]:

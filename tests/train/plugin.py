@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -37,10 +37,10 @@ class Squares(Dataset):
     """Two bright squares of different brightness in noise; 6 + 2 + 2 patients of three 40 x 36 slices."""
 
     make = staticmethod(squares)
-    name: ClassVar[str] = "tiny_squares"
-    version: ClassVar[int] = 1
-    dimension: ClassVar[Literal[2, 3]] = 2
-    classes: ClassVar[tuple[str, ...]] = ("background", "bright", "dim")
+    name = "tiny_squares"
+    version = 1
+    dimension = 2
+    classes = ("background", "bright", "dim")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"p{k}" for k in range(6)),
         "val": ("p6", "p7"),
@@ -59,7 +59,7 @@ class Squares(Dataset):
 
 
 class SquaresWithoutValidation(Squares):
-    name: ClassVar[str] = "tiny_no_validation"
+    name = "tiny_no_validation"
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"p{k}" for k in range(8)),
         "val": (),
@@ -83,8 +83,8 @@ def balls(patient: str, split: Split) -> Case:
 
 class Balls(Squares):
     make = staticmethod(balls)
-    name: ClassVar[str] = "tiny_balls"
-    dimension: ClassVar[Literal[2, 3]] = 3
+    name = "tiny_balls"
+    dimension = 3
 
 
 def convolution(task: Task, inputs: int, outputs: int) -> nn.Conv2d | nn.Conv3d:

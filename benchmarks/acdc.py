@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from numpy.typing import NDArray
 
@@ -26,8 +26,8 @@ class ACDC(Dataset):
     dimension = 2
     classes = ("background", "RV", "Myo", "LV")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {s: read_split(LISTS / f"{s}.txt") for s in SPLITS}
-    slice_axis = 0
-    scaling = "unit"
+    slice_axis: ClassVar[Literal[0, 1, 2] | None] = 0
+    scaling: ClassVar[Literal["unit", "standard"] | None] = "unit"
     layouts = ("ssl4mis-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {
         "ssl4mis-h5": "data/patientXXX_frameYY.h5 and data/slices/patientXXX_frameYY_slice_Z.h5",

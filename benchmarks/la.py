@@ -40,7 +40,7 @@ class LA(Dataset):
     }
     slice_axis = 2
     scaling = "standard"
-    layouts = ("ua_mt-h5", "official")
+    layouts: ClassVar[tuple[str, ...]] = ("ua_mt-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {"ua_mt-h5": UA_MT_SIGN, "official": OFFICIAL_SIGN}
 
     def crop(self, patient: str, grey: Grey, label: Mask) -> Box:

@@ -49,10 +49,6 @@ class Phantom(Dataset):
         "test": tuple(f"phantom{number:03d}" for number in range(29, 45)),
     }
 
-    def recognise(self, root: Path) -> str | None:
-        """None: nothing is read."""
-        return None
-
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         """One source per patient and phase."""
         return [

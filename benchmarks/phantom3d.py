@@ -46,10 +46,6 @@ class Phantom3D(Dataset):
         "test": tuple(f"atrium{number:03d}" for number in range(25, 31)),
     }
 
-    def recognise(self, root: Path) -> str | None:
-        """None: nothing is read."""
-        return None
-
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         """One source per patient."""
         return [

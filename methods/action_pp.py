@@ -106,7 +106,7 @@ class ACTIONPP(ACTION):
         **ACTION.temperatures,
         "anatomical": ("anatomical", "supervised"),
     }
-    counts: ClassVar[tuple[str, ...]] = (*ACTION.counts, "supervised_anchors")
+    counts = (*ACTION.counts, "supervised_anchors")
     params: ActionPPParams
 
     def __init__(self, task: Task, params: ActionPPParams) -> None:

@@ -56,24 +56,11 @@ class BCPParams(StagedParams):
     largest_component: bool = hyper(True, "pseudo labels keep the largest component of each class")
 
 
-class Mixture(NamedTuple):
-    """Images [N, C, *size] and labels [N, *size] of two origins, and M [*size], true where the first one shows."""
-
-    images: Tensor
-    labels: Tensor
-    mask: Tensor
-
-
 class PartLosses(NamedTuple):
     """Losses of the two parts of mixed images, where M is true and where it is not, each [2]."""
 
     dice: Tensor
     ce: Tensor
-
-
-def mix(mask: Tensor, shown: tuple[Tensor, Tensor], below: tuple[Tensor, Tensor]) -> Mixture:
-    """Images and labels of `shown` where the mask [*size] is true, of `below` elsewhere."""
-    return Mixture(torch.where(mask, shown[0], below[0]), torch.where(mask, shown[1], below[1]), mask)
 
 
 def part_losses(logits: Tensor, labels: Tensor, mask: Tensor) -> PartLosses:
@@ -133,7 +120,7 @@ class BCP(Method):
         if stage.name == "labelled":
             count = (len(batch.images) + 1) // 2
             (a, b), (label_a, label_b) = halves(batch.images, count), halves(batch.labels, count)
-            parts = self._part_losses(mix(mask, (a, label_a), (b, label_b)))
+            parts = self._part_losses(mask, (a, label_a), (b, label_b))
             dice, ce = parts.dice.sum(), parts.ce.sum()
             return Loss(0.5 * (dice + ce), {"dice": dice, "ce": ce})
         return self._self_train(batch, mask)
@@ -143,8 +130,8 @@ class BCP(Method):
         count = (min(len(batch.images), len(unlabelled)) + 1) // 2
         (a, b), (label_a, label_b) = halves(batch.images, count), halves(batch.labels, count)
         u, v = halves(unlabelled, count)
-        from_pseudo = self._part_losses(mix(mask, (u, self._pseudo_label(u)), (a, label_a)))
-        from_given = self._part_losses(mix(mask, (b, label_b), (v, self._pseudo_label(v))))
+        from_pseudo = self._part_losses(mask, (u, self._pseudo_label(u)), (a, label_a))
+        from_given = self._part_losses(mask, (b, label_b), (v, self._pseudo_label(v)))
         dice, ce = from_pseudo.dice[1] + from_given.dice[0], from_pseudo.ce[1] + from_given.ce[0]
         pseudo_dice, pseudo_ce = from_pseudo.dice[0] + from_given.dice[1], from_pseudo.ce[0] + from_given.ce[1]
         total = 0.5 * (dice + ce + self.params.pseudo_weight * (pseudo_dice + pseudo_ce))
@@ -172,8 +159,10 @@ class BCP(Method):
         places = torch.rand(1, len(size), device=images.device)
         return ~box_mask(places, torch.stack([places.new_full((1,), side) for side in sides], dim=1), size)[0]
 
-    def _part_losses(self, mixture: Mixture) -> PartLosses:
-        return part_losses(self.student(mixture.images), mixture.labels, mixture.mask)
+    def _part_losses(self, mask: Tensor, shown: tuple[Tensor, Tensor], below: tuple[Tensor, Tensor]) -> PartLosses:
+        """Images and labels of `shown` where the mask [*size] is true, of `below` elsewhere."""
+        images, labels = (torch.where(mask, *pair) for pair in zip(shown, below, strict=True))
+        return part_losses(self.student(images), labels, mask)
 
     @torch.no_grad()
     def _pseudo_label(self, images: Tensor) -> Tensor:

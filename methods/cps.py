@@ -13,18 +13,13 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.progress import Progress
-
-
-def cross_pseudo_supervision(first: Tensor, second: Tensor) -> Tensor:
-    """CE of each of two logits [U, n_classes, *size] against the other's labels, summed -> scalar."""
-    return F.cross_entropy(first, second.argmax(dim=1)) + F.cross_entropy(second, first.argmax(dim=1))
 
 
 class CPS(Method):
@@ -52,7 +47,8 @@ class CPS(Method):
         images = torch.cat((batch.images, *batch.unlabelled))
         first, second = self.first(images), self.second(images)
         own, other = (self.labelled_loss(logits[:n_labelled], batch.labels) for logits in (first, second))
-        pseudo = cross_pseudo_supervision(first[n_labelled:], second[n_labelled:])
+        ours, theirs = first[n_labelled:], second[n_labelled:]
+        pseudo = F.cross_entropy(ours, theirs.argmax(dim=1)) + F.cross_entropy(theirs, ours.argmax(dim=1))
         total = own.total + other.total + progress["consistency_weight"] * pseudo
         terms = {**own.terms, **{f"{name}_2": term for name, term in other.terms.items()}, "pseudo": pseudo}
         return Loss(total, terms)

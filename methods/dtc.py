@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
-from harness.api.losses import dice_loss
+from harness.api.losses import dice_loss, one_hot
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import VNET_DROPOUT, WIDTHS, backbone
 from harness.api.params import hyper
@@ -59,8 +59,7 @@ class DualTask(nn.Module):
 
 def class_distances(labels: Tensor, n_classes: int) -> Tensor:
     """Signed distances of each foreground class: [N, *size] int64 -> [N, n_classes - 1, *size] in [-1, 1]."""
-    values = torch.arange(1, n_classes, device=labels.device)
-    masks = labels.unsqueeze(1) == values.view(-1, *(1,) * (labels.ndim - 1))
+    masks = one_hot(labels, n_classes, first=1)
     return signed_distances(masks.flatten(0, 1)).view(masks.shape)
 
 

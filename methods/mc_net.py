@@ -79,8 +79,8 @@ def mutual_consistency(probabilities: Sequence[Tensor], temperature: float) -> T
 
 def release_dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     """1 - sum(pg) / (sum(p^2) + sum(g^2) + 1e-10), mean over all classes: at best 0.5 for a class that is present."""
-    sums = overlap(probabilities, labels)
-    return (1.0 - sums.intersection / (sums.squares + 1e-10)).mean()
+    intersection, squares = overlap(probabilities, labels)
+    return (1.0 - intersection / (squares + 1e-10)).mean()
 
 
 DICE_FORMS = {"standard": dice_loss, "release": release_dice_loss}

@@ -89,7 +89,9 @@ class UniMatch(Method):
         given = self._labels_in_evaluation_mode(weak)
         features = self.net.encode(torch.cat((batch.images, weak)))
         if self.params.variant == "unimatch":
-            features = [torch.cat((each, self._perturb(each[n_labelled:]))) for each in features]
+            share = self.params.feature_dropout  # of whole channels, each image's own
+            perturbed = [torch.feature_dropout(each[n_labelled:], share, train=True) for each in features]
+            features = [torch.cat(pair) for pair in zip(features, perturbed, strict=True)]
         logits = self.net.decoder(features)
         confidence, labels = logits[n_labelled:][:n_weak].detach().softmax(dim=1).max(dim=1)
         supervised = self.labelled_loss(logits[:n_labelled], batch.labels)
@@ -98,8 +100,8 @@ class UniMatch(Method):
         total = supervised.total + self.params.strong_weight * strong_loss
         sure = confidence >= self.params.confident
         if self.params.variant == "unimatch":
-            perturbed = logits[n_labelled + n_weak :].softmax(dim=1)
-            terms["features"] = masked_dice_loss(perturbed, labels, sure)
+            answers = logits[n_labelled + n_weak :].softmax(dim=1)
+            terms["features"] = masked_dice_loss(answers, labels, sure)
             total = total + self.params.feature_weight * terms["features"]
         return Loss(0.5 * total, {**terms, "mask_share": sure.float().mean()})
 
@@ -117,10 +119,6 @@ class UniMatch(Method):
             for answer, (confidence, labels) in zip(answers, targets, strict=True)
         ]
         return torch.stack(losses).mean()
-
-    def _perturb(self, features: Tensor) -> Tensor:
-        """Whole channels dropped, each image's own: [N, C, *size], what is left scaled up."""
-        return torch.feature_dropout(features, self.params.feature_dropout, train=True)
 
     @torch.no_grad()
     def _labels_in_evaluation_mode(self, images: Tensor) -> tuple[Tensor, Tensor]:

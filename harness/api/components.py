@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.losses import one_hot
+
 
 @torch.no_grad()
 def largest_components(labels: Tensor, n_classes: int) -> Tensor:
@@ -14,8 +16,7 @@ def largest_components(labels: Tensor, n_classes: int) -> Tensor:
     Components as in `scipy.ndimage.label` with full connectivity: 8 neighbours in 2D, 26 in 3D. Of components of one
     size any may be kept.
     """
-    classes = torch.arange(1, n_classes, device=labels.device)
-    masks = labels.unsqueeze(1) == classes.view(1, -1, *(1,) * (labels.ndim - 1))
+    masks = one_hot(labels, n_classes, first=1)
     roots, inside = _roots(masks).flatten(2), masks.flatten(2)
     sizes = F.pad(torch.zeros_like(roots), (1, 0)).scatter_add_(2, roots, inside.long())
     largest = inside & (roots == sizes.argmax(dim=2, keepdim=True))

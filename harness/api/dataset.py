@@ -102,7 +102,7 @@ class NewScan:
 class Dataset(ABC):
     """One dataset: a file in `benchmarks/`, or an entry point of an installed package.
 
-    Required members: `name`, `version`, `dimension`, `classes`, `splits`, `recognise`, `sources`.
+    Required members: `name`, `version`, `dimension`, `classes`, `splits`, `sources`; with layouts `recognise`.
 
     Attributes:
         name: As suites write it.
@@ -137,9 +137,9 @@ class Dataset(ABC):
     scaling: ClassVar[Literal["unit", "standard"] | None] = None
     unlabelled: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def recognise(self, root: Path) -> str | None:
         """Name of the layout in a folder that the user names; None if it is another dataset, and for generated data."""
+        return None
 
     @abstractmethod
     def sources(self, root: Path | None) -> Sequence[CaseSource]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,25 +28,18 @@ LabelledLoss = Callable[[Tensor, Tensor], Loss]
 """Of logits [N, C, *size] and labels [N, *size]."""
 
 
-class Overlap(NamedTuple):
-    """Sums over the whole batch, one value a class, each [n_classes].
-
-    intersection: sum(p g), the probability given to the pixels of the class.
-    squares:      sum(p^2) + sum(g^2).
-    """
-
-    intersection: Tensor
-    squares: Tensor
+def one_hot(labels: Tensor, n_classes: int, first: int = 0) -> Tensor:
+    """Where each class from `first` on is: [N, *size] -> bool [N, n_classes - first, *size]."""
+    classes = torch.arange(first, n_classes, device=labels.device)
+    return labels.unsqueeze(1) == classes.view(-1, *(1,) * (labels.ndim - 1))
 
 
-def overlap(probabilities: Tensor, labels: Tensor) -> Overlap:
-    """Soft overlap of probabilities [N, C, *size] and labels [N, *size], class by class."""
-    n_classes = probabilities.shape[1]
-    values = torch.arange(n_classes, device=labels.device).view(1, n_classes, *(1,) * (labels.ndim - 1))
-    own = labels.unsqueeze(1) == values  # booleans: a float copy costs a quarter more time, gathering is no faster
+def overlap(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of p g, and of p^2 and g^2 together, of probabilities [N, C, *size] and labels [N, *size]; each [C]."""
+    own = one_hot(labels, probabilities.shape[1])  # a float copy costs a quarter more time, gathering is no faster
     axes = (0, *range(2, probabilities.ndim))
     intersection = (probabilities * own).sum(axes)
-    return Overlap(intersection, probabilities.square().sum(axes) + own.sum(axes))
+    return intersection, probabilities.square().sum(axes) + own.sum(axes)
 
 
 def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -57,8 +49,8 @@ def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     over the whole batch, so a class that one image lacks is no special case. A class that the whole batch lacks costs
     nearly 1 as soon as any pixel is given to it.
     """
-    sums = overlap(probabilities, labels)
-    return (1.0 - (2.0 * sums.intersection + SMOOTH) / (sums.squares + SMOOTH)).mean()
+    intersection, squares = overlap(probabilities, labels)
+    return (1.0 - (2.0 * intersection + SMOOTH) / (squares + SMOOTH)).mean()
 
 
 def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor, smooth: float = SMOOTH) -> Tensor:
@@ -68,10 +60,9 @@ def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor, smooth
     `smooth`, which is added to numerator and denominator: with 1e-5 that is a reward for losing the class altogether,
     with 1e-10 it is out of reach.
     """
-    n_classes, axes = probabilities.shape[1], (0, *range(2, probabilities.ndim))
-    values = torch.arange(n_classes, device=labels.device).view(n_classes, *(1,) * (labels.ndim - 1))
+    axes = (0, *range(2, probabilities.ndim))
     counted = mask.expand_as(labels).unsqueeze(1)
-    own = (labels.unsqueeze(1) == values) & counted
+    own = one_hot(labels, probabilities.shape[1]) & counted
     kept = probabilities * counted
     squares = kept.square().sum(axes) + own.sum(axes)
     return (1.0 - (2.0 * (kept * own).sum(axes) + smooth) / (squares + smooth)).mean()
@@ -99,9 +90,7 @@ def nnunet_loss(logits: Tensor, labels: Tensor) -> Loss:
     log_probabilities = logits.log_softmax(dim=1)
     ce = F.nll_loss(log_probabilities, labels)
     probabilities = log_probabilities[:, 1:].exp()
-    n_foreground = probabilities.shape[1]
-    values = torch.arange(1, n_foreground + 1, device=labels.device).view(1, n_foreground, *(1,) * (labels.ndim - 1))
-    own = labels.unsqueeze(1) == values
+    own = one_hot(labels, logits.shape[1], first=1)
     axes = (0, *range(2, probabilities.ndim))
     sums = probabilities.sum(axes) + own.sum(axes)
     dice = (1.0 - (2.0 * (probabilities * own).sum(axes) + SMOOTH) / (sums + SMOOTH)).mean()

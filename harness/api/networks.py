@@ -145,7 +145,7 @@ class UpBlock(nn.Module):
 class UNetDecoder(Decoder):
     """Four `UpBlock`s and a final conv3x3 from the encoder's maps to logits; its first map is the bottleneck."""
 
-    channels: ClassVar[tuple[int, ...]] = WIDTHS[::-1]
+    channels = WIDTHS[::-1]
 
     def __init__(self, n_classes: int, upsampling: Literal["bilinear", "transposed", "nearest"] = "bilinear") -> None:
         super().__init__()
@@ -172,11 +172,6 @@ def level(inputs: int, outputs: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(activated(nn.Conv3d(a, b, kernel_size=3, padding=1)) for a, b in pairwise(widths)))
 
 
-def halving(inputs: int, outputs: int) -> nn.Sequential:
-    """One 2x2x2 convolution of stride 2, BN, ReLU."""
-    return activated(nn.Conv3d(inputs, outputs, kernel_size=2, stride=2))
-
-
 def doubling(inputs: int, outputs: int, upsampling: Literal["transposed", "trilinear", "nearest"]) -> nn.Sequential:
     """Twice the resolution, then BN and ReLU.
 
@@ -199,7 +194,10 @@ class VNetEncoder(Encoder):
         first, *rest = VNET_CONVOLUTIONS
         self.stem = level(channels, WIDTHS[0], first)
         pairs = zip(pairwise(WIDTHS), rest, strict=True)
-        below = [nn.Sequential(halving(fine, coarse), level(coarse, coarse, count)) for (fine, coarse), count in pairs]
+        below = [
+            nn.Sequential(activated(nn.Conv3d(fine, coarse, kernel_size=2, stride=2)), level(coarse, coarse, count))
+            for (fine, coarse), count in pairs
+        ]
         below[-1].append(nn.Dropout3d(VNET_DROPOUT))
         self.levels = nn.ModuleList(below)
 
@@ -210,7 +208,7 @@ class VNetDecoder(Decoder):
     Its maps are the four sums and what the last level makes of the last one.
     """
 
-    channels: ClassVar[tuple[int, ...]] = (*WIDTHS[-2::-1], WIDTHS[0])
+    channels = (*WIDTHS[-2::-1], WIDTHS[0])
 
     def __init__(
         self, n_classes: int, upsampling: Literal["transposed", "trilinear", "nearest"] = "transposed"

@@ -169,13 +169,12 @@ def schedules(suite: AuditedSuite) -> Verdict:
         return not_held(other, "learning rates in history.parquet are no function of progress")
     steps = sum(trace.steps for trace in traces.values())
     lines = [f"learning rates of {steps:,} steps in history.parquet of {counted(len(traces), 'run')} follow progress"]
-    if stairs := group_by_entry(run for run in traces if _has_stairs(run)):
+    stairs = group_by_entry(
+        run for run in traces if any("stairs" in name and value for name, value in run.asked.params.items())
+    )
+    if stairs:
         lines.append(f"staircases, a setting of the literature: {', '.join(stairs)}")
     return held(*lines)
-
-
-def _has_stairs(run: EndedRun) -> bool:
-    return any("stairs" in name and value for name, value in run.asked.params.items())
 
 
 @rule(15)

@@ -33,7 +33,9 @@ def one_device(suite: AuditedSuite) -> Verdict:
     parts = {run: part for run, facts in shown.items() if (part := facts.get("gpu_part"))}
     return combine(
         _one_environment(suite, "device", lambda place: f"{place.device_model} ({place.device_type})"),
-        _one_environment(suite, "software", _software),
+        _one_environment(
+            suite, "software", lambda place: f"torch {place.torch}" + (f", CUDA {place.cuda}" if place.cuda else "")
+        ),
         held_unless(moved, "went on in another environment (ledger.jsonl)"),
         held_unless(
             list(parts), f"trained on a part of a GPU: {', '.join(dict.fromkeys(parts.values()))} (result.json)"
@@ -45,10 +47,6 @@ def one_device(suite: AuditedSuite) -> Verdict:
 def _one_environment(suite: AuditedSuite, what: str, text: Callable[[Environment], str]) -> Verdict:
     environments = {run.id: run.environment for run in suite.runs if run.environment is not None}
     return one_value(suite.named(environments), what, lambda run: text(environments[run.id]), "environments/*.json")
-
-
-def _software(place: Environment) -> str:
-    return f"torch {place.torch}" + (f", CUDA {place.cuda}" if place.cuda else "")
 
 
 def went_on_elsewhere(run: SelectedRun) -> bool:

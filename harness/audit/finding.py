@@ -46,9 +46,9 @@ def not_held_by_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[
     return not_held(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
 
 
-def held_unless(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+def held_unless(runs: Sequence[SelectedRun], head: str) -> Verdict:
     """These runs violate the rule; without any, the rule is held and there is no evidence."""
-    return not_held(runs, head, *lines) if runs else held()
+    return not_held(runs, head) if runs else held()
 
 
 def not_applicable(*evidence: str) -> Verdict:

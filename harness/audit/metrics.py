@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.audit.finding import Verdict, held, not_held
@@ -10,7 +9,6 @@ from harness.audit.records import AuditedSuite
 from harness.audit.rule import counted, rule
 from harness.leaderboard.fitness import unfit_reasons
 from harness.records.ended import Validated
-from harness.records.schema import Validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +77,11 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
     if unfit:
         lines = (f"{run.name}: {reason}" for run, reason in unfit.items())
         return not_held(list(unfit), f"{counted(len(unfit), 'run')} with records that fit no table", *lines)
-    if trials := [run for run in suite.others if run.result is not None and not _possible(run.result.validations)]:
+    if trials := [
+        run
+        for run in suite.others
+        if run.result is not None and not all(validation.possible for validation in run.result.validations)
+    ]:
         names = ", ".join(f"{run.asked.label} (runs/{run.id[:10]})" for run in trials)
         ids = tuple(run.id for run in trials)
         return Verdict("not held", (f"a Dice outside [0, 1] in validations of result.json: {names}",), ids)
@@ -87,7 +89,3 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
     return held(
         f"{rows:,} rows in cases.parquet of each of {counted(len(suite.finished), 'run')}, none missing or twice"
     )
-
-
-def _possible(validations: Sequence[Validation]) -> bool:
-    return all(validation.possible for validation in validations)

@@ -69,10 +69,10 @@ class Rig:
         data = training_images(self.task.dimension)
         return torch.cat((data.example, data.example.flip(-1)))
 
-    def build(self, params: MethodParams | None = None, task: Task | None = None) -> Method:
+    def build(self, params: MethodParams | None = None) -> Method:
         """A new instance, weights of one seed, in training mode."""
         torch.manual_seed(0)
-        return self.kind.build(task or self.task, params or self.kind.Params()).train()
+        return self.kind.build(self.task, params or self.kind.Params()).train()
 
     def state(self, seed: int = 0, count: int = STEPS) -> TrainingState:
         """A fresh state with the defaults, before its first stage is started; count: steps of each stage."""
@@ -146,11 +146,8 @@ def take_step(state: TrainingState, around: Around = nullcontext) -> Step:
 def content(state: TrainingState) -> dict[str, Tensor]:
     """A copy of all that the method's state dict holds."""
     held = state.method.state_dict()
-    return {name: torch.as_tensor(value).detach().clone() for name, value in held.items() if _is_number(value)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Tensor | int | float)
+    numbers = {name: value for name, value in held.items() if isinstance(value, Tensor | int | float)}
+    return {name: torch.as_tensor(value).detach().clone() for name, value in numbers.items()}
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from harness.check.contract import field_place
 from harness.check.outcome import FaultError, NotApplicableError
 from harness.check.places import place_of_error
 from harness.check.rig import BATCH_SIZE, Rig, steps, training_images
-from harness.check.watching import ReadWatch, WorkCounter, WriteWatch, tensors_of
+from harness.check.watching import ReadWatch, WorkCounter, WriteWatch
 from harness.evaluation.predict import inference
 from harness.records.calibration import PRECISION
 from harness.train.build import start_stage
+from harness.train.graph import tensors_of
 
 NO_KERNEL = "with arguments from the 'Meta' backend"
 """What torch says of an operation that has no shapes-only form: nothing is known of it then."""

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from harness.api.method import Batch
 from harness.check.places import Roots, calling_place
+from harness.train.graph import tensors_of
 
 READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
 """Operations whose result, or its shape, is a value that the host has to wait for."""
@@ -81,8 +82,3 @@ class WorkCounter(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         self.numbers += sum(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         return result
-
-
-def tensors_of(batch: Batch) -> tuple[Tensor, ...]:
-    """All of a batch."""
-    return batch.images, batch.labels, *batch.unlabelled

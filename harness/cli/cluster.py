@@ -13,7 +13,7 @@ import click
 from harness.api.errors import AuditError, InterruptedRunError, ServiceError, UsageError
 from harness.cli.options import PATH, records_argument
 from harness.cli.records import print_leaderboard
-from harness.cli.tables import Printed, allocation_table, duration, entry_account_table, print_table
+from harness.cli.tables import Printed, allocation_table, duration, entry_account_table, hours, print_table
 from harness.records.reader import SuiteRecords
 
 if TYPE_CHECKING:
@@ -107,15 +107,14 @@ def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loa
     from harness.slurm.packing import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
-    known = dry_run.plan.calibration
-    step_seconds = known.header.reference_seconds if known is not None else None
+    step_seconds = dry_run.plan.reference_seconds
     expected = expected_seconds(runs, records, loaded, step_seconds)
     entry_of = {training.run.id: training.entry for training in reversed(dry_run.plan.trainings()) if training.run}
     rows: list[Sequence[str]] = []
     for entry in [*dict.fromkeys(entry_of[run.id] for run in runs), "all"]:
         own = [index for index, run in enumerate(runs) if entry in ("all", entry_of[run.id])]
-        budgets = _hours([_budget_seconds(runs[index], step_seconds) for index in own])
-        rows.append((entry, str(len(own)), budgets, _hours([expected[index] for index in own])))
+        budgets = hours([_budget_seconds(runs[index], step_seconds) for index in own])
+        rows.append((entry, str(len(own)), budgets, hours([expected[index] for index in own])))
     return ("entry", "to submit", f"budget in {what}", f"expected {what}"), rows, "lrrr"
 
 
@@ -124,11 +123,6 @@ def _budget_seconds(run: Run, step_seconds: float | None) -> float | None:
     if run.budget.reference_steps is None:
         return run.budget.device_seconds
     return None if step_seconds is None else run.budget.amount * step_seconds
-
-
-def _hours(seconds: Sequence[float | None]) -> str:
-    known = [run_seconds for run_seconds in seconds if run_seconds is not None]
-    return f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
 
 
 def task_table(dry_run: DryRun, drafts: Sequence[Draft]) -> Printed:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.api.errors import AuditError, UsageError
+from harness.api.errors import AuditError, RecordError, UsageError
 from harness.cli.options import PATH, data_option, panels_option, records_argument, runs_option, tracking_option
 from harness.cli.tables import print_table, status_table
-from harness.records.reader import SuiteRecords
-from harness.records.untrusted_text import without_controls
+from harness.records.reader import SuiteRecords, delete, leftovers
+from harness.records.untrusted_text import csv_text, without_controls
 
 if TYPE_CHECKING:
     from harness.audit import Audit
@@ -74,7 +74,6 @@ def print_leaderboard(leaderboard: Leaderboard, form: Form = "text", *, explain:
     from harness.leaderboard.latex import latex
     from harness.leaderboard.render import markdown, show, terminal_text
     from harness.leaderboard.summary import show_summary, summary_text
-    from harness.records.untrusted_text import csv_text
 
     if form != "text":
         texts = {"csv": lambda: csv_text(leaderboard.results), "markdown": lambda: markdown(leaderboard)}
@@ -228,10 +227,8 @@ def verify_command(path: Path) -> None:
 
     Checksums are compared, and what they stand for: ids, names, versions, and files that a result says there are.
     """
-    from harness.api.errors import RecordError
     from harness.records.archive import find_archive_flaws
     from harness.records.archive_members import unpack_archive
-    from harness.records.reader import SuiteRecords
     from harness.records.scored import find_scored_flaws
     from harness.records.temporary import temporary_folder
     from harness.records.verification import find_flaws
@@ -266,8 +263,6 @@ def clean_command(records: SuiteRecords, weights: bool, yes: bool) -> None:
     Runs that failed or are not finished keep their checkpoints. A finished run keeps weights.pt, with which `predict`
     segments new scans, unless --weights is said.
     """
-    from harness.records.reader import delete, leftovers
-
     files = leftovers(records, weights=weights)
     for path, size_bytes in files.items():
         click.echo(f"{size_bytes:>12}  {path}")

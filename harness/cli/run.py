@@ -13,7 +13,7 @@ from harness.cli import options
 from harness.cli.cluster import check_options, report_slurm_run
 from harness.cli.records import print_leaderboard
 from harness.records.reader import SuiteRecords
-from harness.suite.load import load_suite
+from harness.suite.load import HASH, load_suite
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,6 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     from harness.execution.outcome import Outcome
     from harness.execution.process import BUSY, parent_and_allowance
     from harness.execution.session import join_session, open_session
-    from harness.suite.load import HASH
     from harness.train.run import RunSettings
     from harness.train.stop import StopFlag
 

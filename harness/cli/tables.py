@@ -44,6 +44,12 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+def hours(seconds: Sequence[float | None]) -> str:
+    """Of all together."""
+    known = [each for each in seconds if each is not None]
+    return f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
+
+
 def plan_table(dry_run: DryRun, forecast: Forecast) -> Printed:
     """A line per entry, of the search and of the finals of each rung, and a last one for all.
 
@@ -71,10 +77,8 @@ def plan_table(dry_run: DryRun, forecast: Forecast) -> Printed:
 
 
 def _costs(forecast: Forecast, own: Sequence[PlannedTraining]) -> tuple[str, str]:
-    seconds = [forecast.seconds(training) for training in own]
-    known = [each for each in seconds if each is not None]
-    hours = f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
-    return hours, f"{sum(forecast.disk(training).total for training in own) / 1e6:,.0f}"
+    seconds = hours([forecast.seconds(training) for training in own])
+    return seconds, f"{sum(forecast.disk(training).total for training in own) / 1e6:,.0f}"
 
 
 def _steps(plan: Plan, own: Sequence[PlannedTraining]) -> str:

@@ -131,8 +131,8 @@ def typical_rates(records: SuiteRecords) -> dict[Cost, float]:
 
 
 def cost_of(run: Run) -> Cost:
-    """What decides the wall time per step or device second of a run."""
-    return _size(run), _key(run)
+    """What decides the wall time per step or device second of a run; under `steps` hyper-parameters, too."""
+    return _size(run), f"{run.method} {digest(run.params)[:6]}" if run.budget.counts_steps else ""
 
 
 def _finished(records: SuiteRecords) -> Iterator[tuple[Cost, Environment | None, float]]:
@@ -158,11 +158,6 @@ def _source(rates: Mapping[Cost, Sequence[float]], run: Run, device_model: str) 
         f"from {len(known)} finished run{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
         f"{max(known):.3g} wall seconds per {per}; the start of processes is not included"
     )
-
-
-def _key(run: Run) -> str:
-    """Method and hyper-parameters under `steps`, where they decide the cost of a step. Otherwise empty."""
-    return f"{run.method} {digest(run.params)[:6]}" if run.budget.counts_steps else ""
 
 
 def _size(run: Run | Settings) -> Size:

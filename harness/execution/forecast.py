@@ -43,9 +43,9 @@ class Forecast:
         if budget.device_seconds is not None:
             return budget.device_seconds
         if budget.reference_steps is not None:
-            known = self.plan.calibration
-            return None if known is None else budget.amount * known.header.reference_seconds
-        rate = self._step_seconds.get(training.entry)
+            rate = self.plan.reference_seconds
+        else:
+            rate = self._step_seconds.get(training.entry)
         return None if rate is None else budget.amount * rate
 
     def disk(self, training: PlannedTraining) -> DiskUse:

@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import wait
-from types import TracebackType
 from typing import BinaryIO, NoReturn
 
 from harness.api.errors import DiskError
@@ -64,9 +63,7 @@ class ForkServer:
     def __enter__(self) -> ForkServer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._channel.close()
         self._process.kill()  # it may import for seconds; a run that is left over sees that its parent is gone
         self._process.wait()

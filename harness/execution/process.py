@@ -45,10 +45,9 @@ BUSY = 73
 class Order:
     """The arguments of a child process. Holds plain values, so that it can be sent to another node.
 
-    suite:     absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
-    cache:     absolute path of the prepared data.
-    allowance: what a trial of a search may spend, in the budget's currency.
-    devices:   CUDA_VISIBLE_DEVICES of the child. None leaves the variable as it is.
+    suite:   absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
+    cache:   absolute path of the prepared data.
+    devices: CUDA_VISIBLE_DEVICES of the child. None leaves the variable as it is.
     """
 
     run: str

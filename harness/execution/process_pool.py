@@ -27,12 +27,11 @@ DEVICE = re.compile(r"\d+|(GPU|MIG)-\S+")
 class ProcessPool:
     """Child processes that train runs side by side. A run whose process is killed is started once more.
 
-    devices:            one entry for each run at a time: the CUDA devices that it sees. None leaves them as they are.
-    checkpoint_seconds: wall seconds between the checkpoints of a run.
-    stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
-    tick:               called with the runs that run now, several times a second.
-    start:              starts the process of an order.
-    elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
+    devices:   one entry for each run at a time: the CUDA devices that it sees. None leaves them as they are.
+    stop:      once set, the pool starts no more runs and asks those that run for a checkpoint.
+    tick:      called with the runs that run now, several times a second.
+    start:     starts the process of an order.
+    elsewhere: as of `settle`.
     """
 
     session: Session

@@ -38,12 +38,11 @@ Executor = Literal["auto", "inline", "ray"]
 class ExecuteSettings:
     """How runs are executed. Nothing here changes their numbers.
 
-    executor:           inline: this process, one run after the other. ray: child processes on the nodes of a Ray.
-                        auto: child processes of this machine, or of the Ray at `ray_address`.
-    workers:            runs at a time. None takes the number of CUDA devices, or of cores without them.
-    checkpoint_seconds: wall seconds between two checkpoints of a run.
-    ray_address:        HOST:PORT of a Ray to join, or a file that holds it. None starts one on this machine.
-    elsewhere:          whether another machine is to try a run that was killed here, before it counts as failed.
+    executor:    inline: this process, one run after the other. ray: child processes on the nodes of a Ray.
+                 auto: child processes of this machine, or of the Ray at `ray_address`.
+    workers:     runs at a time. None takes the number of CUDA devices, or of cores without them.
+    ray_address: HOST:PORT of a Ray to join, or a file that holds it. None starts one on this machine.
+    elsewhere:   as of `settle`.
     """
 
     executor: Executor = "auto"

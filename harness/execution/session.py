@@ -122,7 +122,6 @@ def open_session(
     """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
     data:    folder of the data set, or of prepared data. None takes HARNESS_DATA.
-    runs:    folder RUNS of all suites.
     rung:    of the suite's ladder, to whose runs the session is limited. None: all.
     source:  folder of another suite's records, whose calibration serves where there is none yet: equal steps are
              equal runs, which `reuse` can take over.
@@ -148,7 +147,7 @@ def open_uncalibrated(
 ) -> Session | None:
     """A suite that must be calibrated before its runs are known: its plan without steps. None: `open_session` opens it.
 
-    Raises what `open_session` does. What it finds of a calibration that the suite names is kept beside the runs.
+    Raises as that. What it finds of a calibration that the suite names is kept beside the runs.
     """
     if loaded.suite.budget.currency != "reference_steps":
         return None
@@ -162,10 +161,10 @@ def open_uncalibrated(
 
 
 def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
-    """The session of a process that a driver has started, without its plan: that process is told ids of runs on record.
+    """The session of a process that a driver has started, without its plan: it is told ids of runs on record.
 
-    To plan a suite takes the longer the more runs it has, and each of them has a process. Nothing is written, so a
-    child of an earlier driver cannot undo the selection of a later one.
+    To plan a suite takes the longer the more runs it has, and each has a process. Nothing is written, so a child of an
+    earlier driver cannot undo the selection of a later one.
     """
     cache = resolve(dataset_of(loaded), data)
     store = SuiteFolder.open(runs / loaded.suite.name)
@@ -234,8 +233,8 @@ def refuse_unknown_millimetres(loaded: LoadedSuite, cache: Cache) -> None:
 def reuse(session: Session, source: Path) -> list[Run]:
     """Copy the records of pending runs that ended well in another suite's folder, log how many, and return these runs.
 
-    Unfinished and failed runs are not copied: they are trained here. A run is also not copied where it was begun here,
-    since its ledger would be lost, or where another process runs it.
+    Unfinished and failed runs are trained here; so is one that was begun here, since its ledger would be lost, or that
+    another process runs.
 
     Raises `UsageError` where there are no records in `source`, and `RecordError` where those of a wanted run are
     damaged: nothing of that run is copied.

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import pandas as pd
-
 from harness.api.errors import RecordError
 from harness.records.accounts import (
     TOLERATED_SECONDS,
@@ -14,6 +12,7 @@ from harness.records.accounts import (
     Allocation,
     AllocationAccount,
     AttemptAccount,
+    Currency,
     EntryAccount,
     Seconds,
 )
@@ -184,21 +183,18 @@ def add_silence(interval: AttemptInterval, allocation: Allocation) -> Seconds:
 
 def account_by_entry(allocations: Sequence[AllocationAccount]) -> list[EntryAccount]:
     """Each entry's own seconds and its share of the time outside of attempts, in proportion to its own seconds."""
-    rows: list[dict[str, object]] = []
+    held: dict[tuple[str, Currency], list[tuple[int, Seconds]]] = {}
     for allocation in allocations:
         parts = [(attempt.entry, 1, attempt.seconds) for attempt in allocation.attempts]
         rest = Seconds.summed([allocation.seconds, *(seconds.scaled(-1.0) for _, _, seconds in parts)])
         parts += [(entry, 0, rest.scaled(share)) for entry, share in compute_shares(allocation, allocations).items()]
         for entry, count, seconds in parts:
-            row = {"entry": entry, "currency": allocation.currency, "attempts": count}
-            rows.append(row | seconds.model_dump())
-    accounts = []
-    sums = pd.DataFrame(rows).groupby(["entry", "currency"], sort=False, as_index=False).sum() if rows else None
-    for whole in [] if sums is None else sums.to_dict("records"):
-        seconds = Seconds(**{name: whole[name] for name in Seconds.model_fields})
-        named = {name: whole[name] for name in ("entry", "currency", "attempts")}
-        accounts.append(EntryAccount.model_validate({**named, "allocated": seconds.total, "seconds": seconds}))
-    return accounts
+            held.setdefault((entry, allocation.currency), []).append((count, seconds))
+    sums = {key: (sum(count for count, _ in own), Seconds.summed(part for _, part in own)) for key, own in held.items()}
+    return [
+        EntryAccount(entry=entry, currency=currency, attempts=count, allocated=seconds.total, seconds=seconds)
+        for (entry, currency), (count, seconds) in sums.items()
+    ]
 
 
 def compute_shares(allocation: AllocationAccount, allocations: Sequence[AllocationAccount]) -> Mapping[str, float]:

@@ -27,10 +27,7 @@ def submit_calibration(
     """Submit the job that measures what steps of a suite cost, unless it waits or runs, and the job that depends on it.
 
     The dependent job plans and submits the runs; the calibration gets what one run gets. Cache and runs folder must be
-    visible from the nodes.
-
-    panels: whether the page will show pictures of test cases; None: where the data are at hand.
-    yes:    whether more than two days of device time were agreed to.
+    visible from the nodes. panels, yes: as of `Submission`.
 
     Raises `UsageError` where Slurm refuses a job or another process submits this suite, `ServiceError` where Slurm does
     not answer.

@@ -51,7 +51,7 @@ MEANINGS = (
 """Part of Slurm's message, in lower case; the field that it concerns, empty for none; what to do."""
 
 
-def minutes(value: object) -> object:
+def minutes(value: object) -> int:
     """Whole minutes, rounded up, from minutes, H:MM:SS or D-HH:MM:SS, which is how Slurm counts."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"give minutes or H:MM:SS, not {value!r}")
@@ -64,7 +64,7 @@ def minutes(value: object) -> object:
     return (days * 24 + hours) * 60 + whole + (seconds > 0)
 
 
-def mebibytes(value: object) -> object:
+def mebibytes(value: object) -> str:
     """16G, 16GB, 1T, 1.5g or 16000, as people write memory; Slurm counts MiB where no unit stands."""
     match = MEMORY.fullmatch(str(value).strip())
     if isinstance(value, bool) or match is None or float(match["amount"]) <= 0:
@@ -261,8 +261,7 @@ def read_partitions(text: str) -> dict[str, int | None]:
         fields = dict(FIELDS.findall(line))
         if "PartitionName" in fields:
             limit = fields.get("MaxTime", "UNLIMITED")
-            whole = None if limit in ("UNLIMITED", "NONE", "") else minutes(limit)
-            limits[fields["PartitionName"]] = whole if isinstance(whole, int) else None
+            limits[fields["PartitionName"]] = None if limit in ("UNLIMITED", "NONE", "") else minutes(limit)
     return limits
 
 

@@ -73,7 +73,7 @@ def submit_missing(
 ) -> SuiteSubmission:
     """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
-    Cache and runs folder must be visible from the nodes. panels, yes: as of `submit_calibration`.
+    Cache and runs folder must be visible from the nodes. panels, yes: as of `Submission`.
 
     dependent: whether the dependent job calls. Of the runs that this version of the suite has submitted before, it
     submits those alone that a node failed, once, on another node, so that a run that keeps dying does not come back by

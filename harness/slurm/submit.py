@@ -63,9 +63,8 @@ class Drafter:
     def arrays(self, runs: Sequence[Run]) -> list[Draft]:
         """Pack runs into as many arrays as their tasks need. Raises `UsageError` if one does not fit the time limit."""
         names, size = self.plan.names, self.loaded.cluster.max_array_size
-        known = self.plan.calibration
-        step_seconds = known.header.reference_seconds if known is not None else None
-        tasks = plan_tasks(runs, [names[run.id] for run in runs], self.records, self.loaded, step_seconds)
+        asked = [names[run.id] for run in runs]
+        tasks = plan_tasks(runs, asked, self.records, self.loaded, self.plan.reference_seconds)
         ids = [[runs[index].id for index in task.runs] for task in tasks]
         parts = [slice(start, start + size) for start in range(0, len(tasks), size)]
         return [self._draft("tasks", number, ids[part], tasks[part]) for number, part in enumerate(parts)]

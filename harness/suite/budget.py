@@ -33,8 +33,9 @@ class SuiteBudget(Strict):
             raise ValueError(f"a ladder is in reference steps and says all there is; leave out {others}")
         if len(amounts) != 1:
             raise ValueError("give exactly one of device_seconds, steps, reference_steps and ladder")
-        if self.ladder is not None and (len(self.ladder) < 2 or self.ladder[0] < 1 or not _ascends(self.ladder)):
-            raise ValueError(f"a ladder has at least two rungs, each longer than the one before, not {[*self.ladder]}")
+        ladder = self.ladder
+        if ladder is not None and (len(ladder) < 2 or ladder[0] < 1 or any(a >= b for a, b in pairwise(ladder))):
+            raise ValueError(f"a ladder has at least two rungs, each longer than the one before, not {[*ladder]}")
         return self
 
     @property
@@ -57,7 +58,3 @@ class SuiteBudget(Strict):
         if self.ladder is None:
             return str(self.at(None))
         return f"{', '.join(map(str, self.ladder))} reference steps"
-
-
-def _ascends(values: tuple[int, ...]) -> bool:
-    return all(low < high for low, high in pairwise(values))

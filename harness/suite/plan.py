@@ -96,6 +96,11 @@ class Plan:
         """Whether the steps of its runs are not known yet, so that these have no ids."""
         return self.budget.currency == "reference_steps" and self.calibration is None
 
+    @property
+    def reference_seconds(self) -> float | None:
+        """Of a reference step, by the calibration; None without one."""
+        return None if self.calibration is None else self.calibration.header.reference_seconds
+
     def _asks_for(self, planned_run: PlannedRun) -> bool:
         return self.rung in (None, planned_run.rung)
 

@@ -19,10 +19,6 @@ class PreparedDataset(Dataset):
     cache: ClassVar[Path]
     checksum: ClassVar[str | None] = None
 
-    def recognise(self, root: Path) -> str | None:
-        """None: it is read from its cache alone."""
-        return None
-
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         """Raise `DataError`: there are none."""
         raise DataError(f"{self.name}: is read from its cache; prepare it with `harness data prepare --from DIR`")

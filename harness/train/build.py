@@ -185,9 +185,9 @@ def on_device(progress: Progress, device: torch.device) -> Progress:
     return progress.with_schedules(schedules)
 
 
-def take_step(state: TrainingState, stage: Stage, plan: BatchPlan) -> None:
-    """A step without clock, history and monitor: of a warm-up, or of a replay."""
-    progress = state.meter.progress()
+def take_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress | None = None) -> None:
+    """A step without clock, history and monitor: of a warm-up, a calibration or a replay."""
+    progress = progress or state.meter.progress()
     set_learning_rate(state.optimiser, state.run.engine, stage, progress)
     training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
     state.meter.count_step()

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.api.errors import HarnessError, InterruptedRunError, RunFailedError
 from harness.api.method import BatchPlan, Stage
+from harness.api.params import rounded
 from harness.api.progress import Progress
 from harness.api.strict import digest, now
 from harness.data.cache import Cache
@@ -36,12 +37,11 @@ from harness.suite.registry import load_method
 from harness.train.build import (
     build_state,
     enter_stages,
-    set_learning_rate,
     start_stage,
+    take_step,
     task_of_run,
     training_cases,
     training_set,
-    training_step,
 )
 from harness.train.checkpoint import TrainingState
 from harness.train.clock import StepClock, clock_of
@@ -219,10 +219,7 @@ def _steps(state: TrainingState) -> Iterator[Step]:
 
 def _step_of(state: TrainingState, stage: Stage, plan: BatchPlan) -> Step:
     def step(share: float) -> None:
-        progress = Progress(share, share, state.meter.stage_steps[state.meter.stage])
-        set_learning_rate(state.optimiser, state.run.engine, stage, progress)
-        training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
-        state.meter.count_step()
+        take_step(state, stage, plan, Progress(share, share, state.meter.stage_steps[state.meter.stage]))
 
     return step
 
@@ -239,15 +236,10 @@ def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int)
         start = [timed(clock, lambda _share: start_stage(state), 0.0) for _ in range(STARTS)]
         yield StageCost(
             name=state.stage.name,
-            pairs=tuple((_rounded(first), _rounded(second)) for first, second in seconds),
-            start=tuple(map(_rounded, start)),
-            events=tuple(map(_rounded, events)),
+            pairs=tuple((rounded(first), rounded(second)) for first, second in seconds),
+            start=tuple(map(rounded, start)),
+            events=tuple(map(rounded, events)),
         )
-
-
-def _rounded(seconds: float) -> float:
-    """To six digits, more than any clock is worth, so that files stay small."""
-    return float(f"{seconds:.6g}")
 
 
 def timed(clock: StepClock, step: Step, share: float) -> float:

@@ -66,7 +66,7 @@ class CapturedStep:
         """Take a step at the rate that the optimiser has; the next one writes over the loss, which is on the device."""
         state = self._state
         batch = state.sampler.next(self._plan)
-        for place, tensor in zip(_tensors(self._batch), _tensors(batch), strict=True):
+        for place, tensor in zip(tensors_of(self._batch), tensors_of(batch), strict=True):
             place.copy_(tensor)
         if progress.schedules.keys() != self._schedules.keys():
             names = f"{sorted(progress.schedules)}, at first {sorted(self._schedules)}"
@@ -118,5 +118,6 @@ def _next_batch_shape(sampler: Sampler, plan: BatchPlan) -> Batch:
     return Batch(batch.images.clone(), batch.labels.clone(), tuple(view.clone() for view in batch.unlabelled))
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+def tensors_of(batch: Batch) -> tuple[Tensor, ...]:
+    """All of a batch."""
     return batch.images, batch.labels, *batch.unlabelled

@@ -64,7 +64,6 @@ class RunSettings:
 
     checkpoint_seconds: wall seconds between checkpoints; one follows each validation too.
     parent: pid of the driver; the run stops when that process is gone.
-    stop: raised by signals; the run then leaves after a checkpoint.
     wait_for_lease_seconds: patience with another process that holds the run; an orphan of a killed driver notices
         within one heartbeat and gives it back.
     allowance: what a trial of a search may spend before it ends for good, in the budget's currency; what

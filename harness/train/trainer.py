@@ -25,8 +25,7 @@ class Trainer:
     attempt:   the ledger, the wall clock by phase and the heartbeat of this attempt.
     validator: measures the current weights, outside the clock.
     stop:      raised by a signal, a dead driver or a lost lease; read between steps.
-    checkpoint_seconds: wall seconds from one checkpoint to the next; one follows each validation too.
-    allowance: what a trial of a search may spend, in the budget's currency; at most its budget.
+    allowance: as of `RunSettings`, at most the budget.
     resumed:   the state comes from a checkpoint, so its stage has started already.
     pacer:     under reference steps: measures what supervised steps cost beside the run's own.
     captured:  the step of the stage that trains, where the suite compiles steps and the stage has taken one.

@@ -13,11 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def confident_share(confidence: Tensor, threshold: float) -> Tensor:
-    """eta: share of pixels with confidence of at least the threshold, [U, *size] -> [U]; its mean is the batch's."""
-    return (confidence >= threshold).flatten(1).to(confidence.dtype).mean(dim=1)
-
-
 def unsupervised_loss(logits: Tensor, labels: Tensor, confidence: Tensor, threshold: float) -> Tensor:
     """L_unsup of a student's logits [U, n_classes, *size], labels and confidence [U, *size] -> scalar.
 
@@ -25,4 +20,5 @@ def unsupervised_loss(logits: Tensor, labels: Tensor, confidence: Tensor, thresh
     """
     ce = F.cross_entropy(logits, labels, reduction="none").flatten(1)
     counted = (ce > 0).sum().clamp(min=1)
-    return (confident_share(confidence, threshold) * ce.sum(dim=1)).sum() / counted
+    share = (confidence >= threshold).flatten(1).to(confidence.dtype).mean(dim=1)
+    return (share * ce.sum(dim=1)).sum() / counted

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from harness.api.params import Dimension, MethodParams, Point, hyper
+from harness.api.params import Dimension, MethodParams, Point, hyper, rounded
 
 
 class TemperatureSchedule(MethodParams):
@@ -131,7 +131,7 @@ def schedules(point: Point, student: TemperatureSchedule) -> dict[str, dict[str,
 
 
 def _schedule(family: str, low: float, high: float, periods: float) -> dict[str, Any]:
-    low = float(f"{low:.6g}")
+    low = rounded(low)
     match family:
         case "cosine":
             return {"family": family, "low": low, "high": high, "periods": periods}

@@ -33,9 +33,6 @@ class Listed(Dataset):
     def __init__(self, *cases: Case) -> None:
         self.cases = cases
 
-    def recognise(self, root: Path) -> str | None:
-        return None
-
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         return [CaseSource(c.id, c.patient, c.split, Path(f"{c.id}.h5"), partial(lambda c: c, c)) for c in self.cases]
 

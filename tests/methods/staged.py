@@ -19,7 +19,7 @@ KINDS: tuple[type[ACTION], ...] = (ACTION, ACTIONPP)
 
 def small(kind: type[A], seed: int = 0, /, **params: object) -> A:
     """A method with few queries and short banks."""
-    return build(kind, seed, {**(SMALL_PP if issubclass(kind, ACTIONPP) else SMALL), **params})
+    return build(kind, seed, **{**(SMALL_PP if issubclass(kind, ACTIONPP) else SMALL), **params})
 
 
 def action_pp(**params: object) -> ACTIONPP:

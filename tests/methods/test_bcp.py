@@ -16,10 +16,6 @@ from tests.methods.tiny import Recorder, batch_for, blobs, build, progress_at, s
 Array = NDArray[np.float64]
 
 
-def bcp(**params: object) -> BCP:
-    return build(BCP, params=params)
-
-
 def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:
     z, y = np.moveaxis(logits, 1, -1)[:, part].reshape(-1, logits.shape[1]), labels[:, part].ravel()
     return dice_of(softmax(z), y, smoothing=1e-10), derived_cross_entropy(z, y)
@@ -46,7 +42,7 @@ def test_losses_of_parts_equal_those_of_the_pixels_taken_out():
 
 
 def test_first_stage_equals_an_independent_derivation():
-    method = bcp()
+    method = build(BCP)
     stage = method.stages[0]
     labels = blobs(5)[1]
     batch = Batch(unlike(5), labels)
@@ -65,7 +61,7 @@ def test_first_stage_equals_an_independent_derivation():
 
 @pytest.mark.parametrize("keep_largest", [True, False])
 def test_self_training_equals_an_independent_derivation(keep_largest):
-    method = bcp(pseudo_weight=0.3, largest_component=keep_largest)
+    method = build(BCP, pseudo_weight=0.3, largest_component=keep_largest)
     stage = method.stages[1]
     with torch.no_grad():  # make the teacher label something of every class
         method.teacher.state_dict()["decoder.head.weight"].mul_(8.0)
@@ -93,7 +89,7 @@ def test_self_training_equals_an_independent_derivation(keep_largest):
 
 
 def test_self_training_starts_from_the_first_stage_and_averages_statistics_too():
-    method = bcp(ema_decay=0.75)
+    method = build(BCP, ema_decay=0.75)
     for stage in method.stages:
         method.start_stage(stage)
         sgd = method.optimiser(stage, OptimiserSettings(learning_rate=0.05))
@@ -115,13 +111,13 @@ def test_self_training_starts_from_the_first_stage_and_averages_statistics_too()
 
 
 def test_the_first_stage_takes_labelled_images_alone():
-    method = bcp()
+    method = build(BCP)
     plans = [method.batches(stage, 24) for stage in method.stages]
     assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]
 
 
 def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side():
-    method = bcp()
+    method = build(BCP)
     for size, sides in (((96, 33), (64, 22)), ((32, 32, 16), (21, 21, 10))):
         mask = method._mask(torch.zeros(2, 1, *size))
         assert mask.shape == size

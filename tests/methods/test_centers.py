@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts.centers import Recipe, class_centers, optimised_centers
+from methods.action_parts.centers import Recipe, _class_centers, class_centers, optimised_centers
 
 
 def cosines(centres: Tensor) -> Tensor:
@@ -38,8 +38,6 @@ def test_symmetric_codes_are_reached(shape: tuple[int, int], best):
 
 @pytest.mark.parametrize(("count", "dimension"), [(4, 16), (6, 3), (9, 3)])
 def test_the_seed_decides_everything(count, dimension):
-    from methods.action_parts.centers import _class_centers
-
     first = class_centers(count, dimension, 11)
     _class_centers.cache_clear()
     torch.manual_seed(99)

@@ -8,12 +8,8 @@ from tests.methods.test_losses import derived_cross_entropy, derived_dice, softm
 from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
-def cps(**params: object) -> CPS:
-    return build(CPS, params=params)
-
-
 def test_step_equals_an_independent_derivation():
-    method = cps(consistency=3.0, ramp_end=0.8)
+    method = build(CPS, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     recorders = Recorder(method.first), Recorder(method.second)
     got = loss_of(method, batch, share=0.6)
@@ -27,7 +23,7 @@ def test_step_equals_an_independent_derivation():
 
 
 def test_the_first_network_is_tested_and_learns_from_the_second():
-    method = cps()
+    method = build(CPS)
     pairs = zip(method.first.parameters(), method.second.parameters(), strict=True)
     assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1), "they differ from the start"
     assert method.predictor is method.first

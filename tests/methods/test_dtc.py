@@ -11,12 +11,8 @@ from tests.methods.test_losses import derived_cross_entropy, derived_dice, softm
 from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
-def dtc(**params: object) -> DTC:
-    return build(DTC, params=params)
-
-
 def test_step_equals_an_independent_derivation():
-    method = dtc(consistency=3.0, ramp_end=0.8, distance_weight=0.7, steepness=40.0)
+    method = build(DTC, consistency=3.0, ramp_end=0.8, distance_weight=0.7, steepness=40.0)
     batch = batch_for(method, 6)
     network = Recorder(method.net)
     got = loss_of(method, batch, share=0.6)

@@ -11,10 +11,6 @@ from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradi
 from tests.methods.tiny import Recorder, batch_for, build, loss_of
 
 
-def mc_net_method(**params: object) -> MCNet:
-    return build(MCNet, params=params)
-
-
 def by_powers(p: np.ndarray, temperature: float) -> np.ndarray:
     """The formula as printed."""
     own, other = p ** (1 / temperature), (1 - p) ** (1 / temperature)
@@ -59,7 +55,7 @@ def test_gradients_are_the_numerical_ones():
     ],
 )
 def test_step_equals_an_independent_derivation(params, factor, constant):
-    method = mc_net_method(**{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
+    method = build(MCNet, **{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
     batch = batch_for(method, 6)
     network = Recorder(method.net)
     got = loss_of(method, batch, share=0.6)

@@ -9,12 +9,8 @@ from tests.methods.test_losses import derived_cross_entropy, derived_dice, softm
 from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
 
 
-def mean_teacher(**params: object) -> MeanTeacher:
-    return build(MeanTeacher, params=params)
-
-
 def test_step_equals_an_independent_derivation():
-    method = mean_teacher(consistency=3.0, ramp_end=0.8)
+    method = build(MeanTeacher, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     got = loss_of(method, batch, share=0.6)
@@ -28,7 +24,7 @@ def test_step_equals_an_independent_derivation():
 
 
 def test_consistency_is_left_out_at_first():
-    method = mean_teacher()
+    method = build(MeanTeacher)
     (stage,) = method.stages
     before, after = (
         method.schedules(stage, Progress(run=0.9, stage=t / 30_000, step=t))["consistency_weight"] for t in (999, 1000)
@@ -38,7 +34,7 @@ def test_consistency_is_left_out_at_first():
 
 
 def test_teacher_is_the_students_average():
-    method = mean_teacher(ema_decay=0.25)
+    method = build(MeanTeacher, ema_decay=0.25)
     sgd, batch = optimiser(method), batch_for(method)
     step(method, sgd, batch, 0)
     old = [p.clone() for p in method.teacher.parameters()]

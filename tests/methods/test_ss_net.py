@@ -10,10 +10,6 @@ from tests.methods.test_losses import derived_dice, softmax
 from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
 
 
-def ss_net(**params: object) -> SSNet:
-    return build(SSNet, params=params)
-
-
 def small_network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Tanh(), nn.Conv2d(4, 3, 1)).double()
@@ -61,7 +57,7 @@ def test_adversarial_forwards_leave_statistics_and_input_gradients_alone():
 
 
 def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
-    method = ss_net(consistency=3.0, ramp_end=0.8, contrast_weight=0.2)
+    method = build(SSNet, consistency=3.0, ramp_end=0.8, contrast_weight=0.2)
     batch = batch_for(method, 6)
     answers: list[Tensor] = []
     method.net.decoder.head.register_forward_hook(lambda _, __, output: answers.append(output.detach()))
@@ -79,7 +75,7 @@ def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
 
 
 def test_memory_holds_correct_foreground_pixels_and_background_none():
-    method = ss_net(memory=8)
+    method = build(SSNet, memory=8)
     _, labels = blobs(2)
     features = torch.rand(4, 16, 32, 32, generator=torch.Generator().manual_seed(0))
     predicted = torch.cat((labels, labels))

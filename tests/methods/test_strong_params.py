@@ -3,7 +3,7 @@ import torch
 
 from harness.api import views
 from methods.supervised import Supervised
-from tests.methods.test_ua_mt import ua_mt
+from methods.ua_mt import UAMT
 from tests.methods.tiny import Recorder, batch_for, build, progress_at, step_loss
 
 
@@ -15,7 +15,7 @@ def _certain(monkeypatch):
 
 @pytest.mark.parametrize("strong", [False, True])
 def test_supervised_sees_all_its_images_strongly(strong):
-    method = build(Supervised, params={"strong": strong})
+    method = build(Supervised, strong=strong)
     batch, net = batch_for(method), Recorder(method.net)
     step_loss(method, batch, method.stages[0], progress_at(0.5))
     same = [torch.equal(seen, given) for seen, given in zip(net.inputs[0], batch.images, strict=True)]
@@ -24,7 +24,7 @@ def test_supervised_sees_all_its_images_strongly(strong):
 
 @pytest.mark.parametrize("strong", [False, True])
 def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong):
-    method = ua_mt(strong=strong, noise=0.0)
+    method = build(UAMT, strong=strong, noise=0.0)
     batch = batch_for(method)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     step_loss(method, batch, method.stages[0], progress_at(0.5))

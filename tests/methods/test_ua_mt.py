@@ -9,11 +9,6 @@ from methods.ua_mt import UAMT, masked_consistency
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
 
-
-def ua_mt(**params: object) -> UAMT:
-    return build(UAMT, params=params)
-
-
 # Two pixels of two classes.
 P = torch.tensor([[[0.7, 0.5], [0.3, 0.5]]], dtype=torch.float64)
 TARGET = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]], dtype=torch.float64)
@@ -38,7 +33,7 @@ def test_consistency_gradients_are_the_numerical_ones():
 
 @pytest.mark.parametrize(("scale", "levels"), [("binary", 2), ("classes", 4)])
 def test_step_equals_an_independent_derivation(scale, levels):
-    method = ua_mt(entropy_scale=scale, passes=4, consistency=3.0, ramp_end=0.8)
+    method = build(UAMT, entropy_scale=scale, passes=4, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     with torch.no_grad():  # make the teacher certain of some pixels, not of all
         method.teacher.state_dict()["decoder.head.weight"].mul_(8.0)
@@ -62,7 +57,7 @@ def test_step_equals_an_independent_derivation(scale, levels):
 
 
 def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass():
-    method = ua_mt()
+    method = build(UAMT)
     batch = batch_for(method, 6)
     teacher = Recorder(method.teacher)
     loss_of(method, batch)
@@ -76,7 +71,7 @@ def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass():
 
 
 def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics():
-    method = ua_mt(ema_decay=0.6)
+    method = build(UAMT, ema_decay=0.6)
     batch, sgd = batch_for(method), optimiser(method)
     expected: list[Tensor] = []
     for t, decay in enumerate([0.0, 0.5, 0.6, 0.6]):

@@ -11,7 +11,7 @@ from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
 def unimatch(**params: object) -> UniMatch:
-    method = build(UniMatch, params=params)
+    method = build(UniMatch, **params)
     with torch.no_grad():  # sure of some pixels, not of all
         method.net.state_dict()["decoder.head.weight"].mul_(12.0)
     return method

@@ -9,10 +9,6 @@ from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradi
 from tests.methods.tiny import TASK, TASK_3D, Recorder, batch_for, build, loss_of, parameters
 
 
-def urpc(**params: object) -> URPC:
-    return build(URPC, params=params)
-
-
 def derived_consistency(p: list[np.ndarray]) -> float:
     """Scale by scale as printed."""
     mean, losses = sum(p) / len(p), []
@@ -23,7 +19,7 @@ def derived_consistency(p: list[np.ndarray]) -> float:
 
 
 def test_step_equals_an_independent_derivation():
-    method = urpc(consistency=3.0, ramp_end=0.8)
+    method = build(URPC, consistency=3.0, ramp_end=0.8)
     batch = batch_for(method, 6)
     network = Recorder(method.net)
     got = loss_of(method, batch, share=0.6)

@@ -15,6 +15,6 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {ACTION: SMALL, ACTIONPP: 
 
 @pytest.mark.parametrize("kind", [*METHODS, *PARAMS], ids=lambda kind: kind.name)
 def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind):
-    predictor = build(kind, 11, PARAMS.get(kind), TASK_3D).predictor
-    assert same_state(predictor, build(Supervised, 11, task=TASK_3D).predictor)
+    predictor = build(kind, 11, TASK_3D, **PARAMS.get(kind, {})).predictor
+    assert same_state(predictor, build(Supervised, 11, TASK_3D).predictor)
     assert parameters(predictor) == 9_448_866

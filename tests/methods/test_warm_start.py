@@ -35,7 +35,7 @@ every_kind = pytest.mark.parametrize("kind", PAPERS, ids=lambda kind: kind.name)
 
 
 def small(kind: type[WarmStart], **params: object) -> WarmStart:
-    return build(kind, 0, {**(SMALL_PP if kind is ActionPPWarm else {}), **params})
+    return build(kind, **{**(SMALL_PP if kind is ActionPPWarm else {}), **params})
 
 
 def labelled(method: WarmStart) -> Batch:
@@ -84,7 +84,7 @@ def test_the_method_goes_on_from_those_weights(kind):
     stage = method.stages[-1]
     method.start_stage(stage)
     assert same_state(method.pseudo_label_network, method.predictor)
-    paper = build(PAPERS[kind], 1, SMALL_PP if kind is ActionPPWarm else {})
+    paper = build(PAPERS[kind], 1, **(SMALL_PP if kind is ActionPPWarm else {}))
     paper.start_stage(paper.stages[-1])
     paper.load_state_dict(method.state_dict())
     batch, losses = batch_for(method), []

@@ -1,6 +1,5 @@
 """Small tasks, batches and steps that the tests of methods share: slices of four classes, patches of two, no scans."""
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -43,10 +42,10 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))
 
 
-def build(kind: type[M], seed: int = 0, params: Mapping[str, object] | None = None, task: Task = TASK) -> M:
+def build(kind: type[M], seed: int = 0, task: Task = TASK, /, **params: object) -> M:
     """A method in train mode whose weights come from `seed`."""
     torch.manual_seed(seed)
-    return kind.build(task, kind.Params.model_validate(params or {})).train()
+    return kind.build(task, kind.Params.model_validate(params)).train()
 
 
 def parameters(net: nn.Module) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -39,16 +39,13 @@ class Squares(Dataset):
     make = staticmethod(squares)
     name = "tiny_squares"
     version = 1
-    dimension = 2
+    dimension: ClassVar[Literal[2, 3]] = 2
     classes = ("background", "bright", "dim")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"p{k}" for k in range(6)),
         "val": ("p6", "p7"),
         "test": ("p8", "p9"),
     }
-
-    def recognise(self, root: Path) -> str | None:
-        return None
 
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         return [

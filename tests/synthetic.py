@@ -203,7 +203,7 @@ def write_tables(store: SuiteFolder) -> tuple[Path, ...]:
     return write_leaderboard(board_of(store), store.leaderboard)
 
 
-def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec) -> None:
+def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec):
     """One run's records, result.json last."""
     failed = key(planned_run) in spec.failed
     folder.create(run)
@@ -219,7 +219,7 @@ def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpe
     folder.write_result(_result(folder, run, planned_run, spec, environment))
 
 
-def edit_record(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_record(path: Path, change: Callable[[dict[str, Any]], object]):
     """Change a JSON record in place, and give it the checksum of its new content."""
     raw = json.loads(path.read_text(encoding="utf-8"))
     raw.pop("sha256")
@@ -227,17 +227,17 @@ def edit_record(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     write_text(path, seal_record(json.dumps(raw)))
 
 
-def write_checksums(folder: RunFolder) -> None:
+def write_checksums(folder: RunFolder):
     """Write the result again, so that it knows what the run's other files hold now."""
     folder.write_result(folder.require_result())
 
 
-def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool) -> None:
+def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool):
     """An interrupted run: killed at 60 % after a checkpoint at 50 %, then resumed. A failed one stops at 10 %."""
     seconds, steps = _full_spent(run)
     share = 0.1 if failed else 1.0
 
-    def line(kind: Kind, attempt: int, base: float, done: float) -> None:
+    def line(kind: Kind, attempt: int, base: float, done: float):
         folder.ledger.append(
             LedgerLine(
                 kind=kind,

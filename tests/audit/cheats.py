@@ -6,19 +6,16 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from harness.api.dataset import Task
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.api.params import Alteration, MethodParams
-from harness.api.progress import Progress
+from harness.api.params import Alteration
 
 
 class Semi(Method):
@@ -26,12 +23,12 @@ class Semi(Method):
 
     name = "cheat_semi"
 
-    def __init__(self, task: Task, params: MethodParams) -> None:
+    def __init__(self, task, params):
         super().__init__(task)
         self.weight = zlib.crc32(self.name.encode()) % 997 / 1e4  # no two methods end with the same weights
         self.net = nn.Sequential(nn.Conv2d(task.channels, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, task.n_classes, 1))
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         images = self.changed(torch.cat((batch.images, *batch.unlabelled)))
         labelled, rest = self.net(images).tensor_split((len(batch.images),))
         loss = functional.cross_entropy(labelled, batch.labels)
@@ -39,11 +36,11 @@ class Semi(Method):
             loss = loss - self.weight * (rest.softmax(1) * rest.log_softmax(1)).mean()
         return Loss(loss)
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images):
         return images
 
     @property
-    def predictor(self) -> nn.Module:
+    def predictor(self):
         return self.net
 
 
@@ -52,7 +49,7 @@ class Floor(Semi):
 
     name = "cheat_floor"
 
-    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+    def batches(self, stage, batch_size):
         return BatchPlan(labelled=batch_size, unlabelled=0)
 
 
@@ -70,11 +67,11 @@ class Open(Semi):
     name = "cheat_open"
     augmentation: tuple[Alteration, ...] = ("altered",)
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images):
         return images + 0.1 * torch.randn_like(images)
 
 
-def cache_folder() -> Path:
+def cache_folder():
     """The prepared cache, which a method is not told."""
     (folder,) = Path(os.environ["HARNESS_CACHE"]).glob("tiny_squares-*")
     return folder
@@ -85,13 +82,13 @@ class Forges(Semi):
 
     name = "cheat_forges"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
         from harness.data.permit import TestPermit
 
         class Permit(TestPermit):
-            def check(self) -> None:
+            def check(self):
                 pass
 
         try:
@@ -106,7 +103,7 @@ class Peeks(Semi):
 
     name = "cheat_peeks"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()
@@ -127,7 +124,7 @@ class ReadsFile(Semi):
 
     name = "cheat_reads_file"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import read_cases
         from harness.records.manifest import read_manifest
@@ -146,10 +143,10 @@ class LongStart(Semi):
     name = "cheat_long_start"
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self):
         return (Stage("first", 0.9), Stage("second", 0.1))
 
-    def start_stage(self, stage: Stage) -> None:
+    def start_stage(self, stage):
         until = time.thread_time() + 0.5
         while stage.name == "second" and time.thread_time() < until:
             pass
@@ -160,7 +157,7 @@ class TrainsAtValidations(Semi):
 
     name = "cheat_trains_at_validations"
 
-    def diagnostics(self) -> Mapping[str, float]:
+    def diagnostics(self):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.mul_(1.001)
@@ -172,7 +169,7 @@ class OtherThread(Semi):
 
     name = "cheat_other_thread"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         work = threading.Thread(target=hashlib.sha256, args=(bytes(24_000_000),))
         work.start()
         loss = super().training_loss(batch, stage, progress)
@@ -185,7 +182,7 @@ class Noisy(Semi):
 
     name = "cheat_noisy"
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images):
         return images + 0.1 * torch.randn_like(images)
 
 
@@ -194,7 +191,7 @@ class LateNoise(Semi):
 
     name = "cheat_late_noise"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         noise = torch.randn_like(batch.images) if progress.stage >= 0.5 else 0.0
         return super().training_loss(Batch(batch.images + noise, batch.labels, batch.unlabelled), stage, progress)
 
@@ -204,7 +201,7 @@ class InPlace(Semi):
 
     name = "cheat_in_place"
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         batch.images.mul_(2 / 3)
         return super().training_loss(batch, stage, progress)
 
@@ -215,7 +212,7 @@ class Pastes(Semi):
     name = "cheat_pastes"
     augmentation: tuple[Alteration, ...] = ("altered",)
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images):
         mixed = images.clone()
         mixed[:, :, :16] = images.roll(-1, dims=0)[:, :, :16]
         return mixed
@@ -233,13 +230,13 @@ class Extra(Semi):
 
     passes = 60
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         with torch.no_grad():
             for _ in range(self.passes * self.works(progress)):
                 self.net(batch.images)
         return super().training_loss(batch, stage, progress)
 
-    def works(self, progress: Progress) -> bool:
+    def works(self, progress):
         raise NotImplementedError
 
 
@@ -249,7 +246,7 @@ class Lazy(Extra):
     name = "cheat_lazy"
     trains: bool | None = None
 
-    def works(self, progress: Progress) -> bool:
+    def works(self, progress):
         if self.trains is None:
             self.trains = progress.stage < 0.1
         return self.trains
@@ -261,5 +258,5 @@ class Grows(Extra):
     name = "cheat_grows"
     passes = 400
 
-    def works(self, progress: Progress) -> bool:
+    def works(self, progress):
         return 0.55 < progress.stage < 0.9

@@ -1,25 +1,22 @@
 """The records of a fair suite, in memory: made-up numbers that hold every rule, to be bent by tests."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from benchmarks.acdc import ACDC
-from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_suite
+from harness.audit.records import AuditedRun, view_suite
 from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine
 from harness.records.reader import SuiteRecords
-from harness.records.schema import DatasetRef, PlannedRun
+from harness.records.schema import DatasetRef
 from tests.synthetic import RunSpec, key, write_records
 
 CHECKSUM = "c" * 64
 
 
-def fair_suite(folder: Path) -> AuditedSuite:
+def fair_suite(folder):
     spec = RunSpec(
         labelled=(7,), subsets=3, seeds=3, phases=("ED",), missed_share=0.1, budget=Budget(steps=20), checksum=CHECKSUM
     )
@@ -29,7 +26,7 @@ def fair_suite(folder: Path) -> AuditedSuite:
     return replace(suite, runs=tuple(map(_fair_run, suite.runs)))
 
 
-def _fair_run(run: SelectedRun) -> SelectedRun:
+def _fair_run(run):
     assert run.result is not None
     cases = cases_of(run)
     names = dict(zip(sorted(set(cases["patient"])), ACDC.splits["test"], strict=True))
@@ -37,40 +34,38 @@ def _fair_run(run: SelectedRun) -> SelectedRun:
     return with_cases(run, cases.assign(patient=cases["patient"].map(names)))
 
 
-def cases_of(run: SelectedRun) -> pd.DataFrame:
+def cases_of(run):
     assert run.cases is not None
     cases: pd.DataFrame = run.cases.to_pandas()
     return cases
 
 
-def with_cases(run: SelectedRun, cases: pd.DataFrame) -> SelectedRun:
+def with_cases(run, cases):
     return replace(run, cases=pa.Table.from_pandas(cases, preserve_index=False))
 
 
-def bend(
-    suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], planned_run: str = "ua_mt/7/0/1"
-) -> AuditedSuite:
+def bend(suite, change, planned_run="ua_mt/7/0/1"):
     runs = tuple(change(run) if str(run.planned_run) == planned_run else run for run in suite.runs)
     assert any(new is not old for new, old in zip(runs, suite.runs, strict=True))
     return replace(suite, runs=runs)
 
 
-def planned(suite: AuditedSuite, keep: Callable[[PlannedRun], bool]) -> AuditedSuite:
+def planned(suite, keep):
     entries = [entry for entry in suite.selection.entries if keep(entry.planned_run)]
     selection = suite.selection.model_copy(update={"entries": entries})
     return replace(suite, selection=selection, runs=tuple(run for run in suite.runs if keep(run.planned_run)))
 
 
-def result(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    def change(run: SelectedRun) -> SelectedRun:
+def result(**update):
+    def change(run):
         assert run.result is not None
         return replace(run, result=run.result.model_copy(update=update))
 
     return change
 
 
-def seen(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    def change(run: SelectedRun) -> SelectedRun:
+def seen(**update):
+    def change(run):
         assert run.result is not None
         assert run.result.observed is not None
         return result(observed=run.result.observed.model_copy(update=update))(run)
@@ -78,24 +73,24 @@ def seen(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
     return change
 
 
-def asked(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
+def asked(**update):
     return lambda run: replace(run, asked=run.asked.model_copy(update=update))
 
 
-def engine(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
+def engine(**update):
     return lambda run: asked(engine=run.asked.engine.model_copy(update=update))(run)
 
 
-def environment(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
-    def change(run: SelectedRun) -> SelectedRun:
+def environment(**update):
+    def change(run):
         assert run.environment is not None
         return replace(run, environment=run.environment.model_copy(update=update))
 
     return change
 
 
-def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], SelectedRun]:
-    def change(run: SelectedRun) -> SelectedRun:
+def rows(column, value, which=0):
+    def change(run):
         cases = cases_of(run)
         cases.loc[which, column] = value
         return with_cases(run, cases)
@@ -103,7 +98,7 @@ def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], Sel
     return change
 
 
-def trial(suite: AuditedSuite, method: str, steps: int, *, tested: bool = False, number: int = 0) -> AuditedRun:
+def trial(suite, method, steps, *, tested=False, number=0):
     run = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
     start = LedgerLine(kind="start", attempt=0, at="2026-11-02T10:00:00Z", environment="e")
     end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})

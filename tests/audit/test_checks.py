@@ -7,8 +7,7 @@ from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES, reporting
 from harness.audit.environment import one_speed
-from harness.audit.finding import Verdict
-from harness.audit.records import AuditedSuite, SelectedRun, rate_error
+from harness.audit.records import SelectedRun, rate_error
 from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine
 from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
@@ -38,15 +37,15 @@ def fair(tmp_path_factory):
     return fair_suite(tmp_path_factory.mktemp("fair"))
 
 
-def verdicts(suite: AuditedSuite) -> dict[int, Verdict]:
+def verdicts(suite):
     return {rule.number: rule.judge(suite) for rule in RULES}
 
 
-def judged(suite: AuditedSuite, number: int) -> Verdict:
+def judged(suite, number):
     return RULES[number - 1].judge(suite)
 
 
-def broken(suite: AuditedSuite) -> set[int]:
+def broken(suite):
     return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
 
 
@@ -60,8 +59,7 @@ def test_a_fair_suite_holds_all_that_applies(fair):
 
 @pytest.mark.parametrize(("count", "wrong"), [(None, set()), (10, set()), (2, {1})])
 def test_validation_patients_who_were_not_drawn_are_strangers(fair, count, wrong):
-    def validated_on_all_ten(run: SelectedRun) -> SelectedRun:
-        assert run.result is not None
+    def validated_on_all_ten(run):
         patients = {"patients": ACDC.splits["val"]}
         validations = [each.model_copy(update=patients) for each in run.result.validations]
         return asked(validation_patients=count)(result(validations=validations)(run))
@@ -70,7 +68,7 @@ def test_validation_patients_who_were_not_drawn_are_strangers(fair, count, wrong
 
 
 def test_variants_are_entries_of_their_own(fair):
-    def named(planned_run: PlannedRun) -> PlannedRun:
+    def named(planned_run):
         return planned_run.model_copy(
             update={"entry": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
         )
@@ -90,7 +88,7 @@ def test_windows_at_other_steps_are_another_test(fair):
     assert judged(bend(suite, engine(window_stride=(9, 9, 2))), 24).status == "not held"
 
 
-def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuite:
+def timed(fair, steps, seconds=300.0):
     ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
     budget = asked(budget=Budget(device_seconds=seconds))
     return replace(fair, runs=tuple(ran(budget(run)) for run in fair.runs))
@@ -109,7 +107,7 @@ def test_runs_of_one_work_ran_at_one_speed(fair):
 
 
 def test_entries_on_hosts_of_their_own_cannot_be_compared(fair):
-    def on(run: SelectedRun, host: str) -> SelectedRun:
+    def on(run, host):
         return result(shown={"host": host})(run)
 
     suite, runs = timed(fair, 1000), timed(fair, 1000).runs
@@ -121,40 +119,37 @@ def test_entries_on_hosts_of_their_own_cannot_be_compared(fair):
     assert one_speed(linked.finished).status == "held"
 
 
-def first(missed: bool, run: SelectedRun) -> int:
+def first(missed, run):
     cases = cases_of(run)
     return int(cases.index[cases["missed"] == missed][0])
 
 
-def line(kind: str, **more: object) -> LedgerLine:
+def line(kind, **more):
     return LedgerLine.model_validate(
         {"kind": kind, "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **more}
     )
 
 
-def ledger(*lines: LedgerLine) -> Change:
+def ledger(*lines):
     return lambda run: replace(run, ledger=(*run.ledger, *lines))
 
 
-def trace(**update: object) -> Change:
-    def change(run: SelectedRun) -> SelectedRun:
-        assert run.trace is not None
-        return replace(run, trace=replace(run.trace, **update))  # type: ignore[arg-type]
+def trace(**update):
+    def change(run):
+        return replace(run, trace=replace(run.trace, **update))
 
     return change
 
 
-def spent(**update: float) -> Change:
-    def change(run: SelectedRun) -> SelectedRun:
-        assert run.result is not None
+def spent(**update):
+    def change(run):
         return result(spent=run.result.spent.model_copy(update=update))(run)
 
     return change
 
 
-def validated(value: object, field: str = "dice") -> Change:
-    def change(run: SelectedRun) -> SelectedRun:
-        assert run.result is not None
+def validated(value, field="dice"):
+    def change(run):
         first, *rest = run.result.validations
         return result(validations=[first.model_copy(update={field: value}), *rest])(run)
 
@@ -239,7 +234,6 @@ def test_the_reference_by_another_name_is_no_copy(annotated, status, fair, monke
 
 def test_copied_weights_are_found(fair):
     (original,) = [run for run in fair.runs if str(run.planned_run) == "mc_net/7/0/1"]
-    assert original.result is not None
     sha256 = original.result.weights_sha256
     bent = bend(fair, lambda run: replace(result(weights_sha256=sha256)(run), final_sha256=sha256))
     assert broken(bent) == {28}
@@ -265,7 +259,7 @@ def test_what_was_planned_is_even_and_has_its_references(name, fair):
     assert words in " ".join(judged(suite, number).evidence)
 
 
-def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
+def strong(entry, fair):
     bend = engine(augmentation="nnunet", loss="nnunet")
     sampled = seen(sampled="nnunet")
     return replace(fair, runs=tuple(sampled(bend(run)) if run.entry == entry else run for run in fair.runs))
@@ -280,7 +274,7 @@ def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair):
         assert (found[19].status, found[23].status) == ("not held", "not held"), entry
 
 
-def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
+def search(fair, steps):
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
     names = [Trial(entry=run.asked.method, study=0, point=k, varied={}, run=run.id) for k, run in enumerate(trials)]
     trials_of_search = Trials(suite_hash=fair.selection.suite_hash, trials=names)
@@ -291,7 +285,6 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair):
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [20] * 7 + [3]})
     assert broken(even) == {7}
     last = even.others[-1]
-    assert last.result is not None
     budget = last.asked.model_copy(update={"budget": Budget(steps=20)})
     failed = replace(last, asked=budget, result=last.result.model_copy(update={"status": "failed"}))
     diverged = replace(even, others=(*even.others[:-1], failed))
@@ -314,7 +307,7 @@ def test_a_search_that_touched_the_test_split_is_a_violation(fair):
     [("cpu", 0.29, False), ("cpu", 0.31, True), ("cpu", -0.31, True), ("cuda", 2.9, False), ("cuda", 3.1, True)],
 )
 def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(device_type, seconds, violation, fair):
-    def change(run: SelectedRun) -> SelectedRun:
+    def change(run):
         run = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(run))
         return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(run))
 
@@ -360,7 +353,7 @@ def test_a_table_that_hides_a_failure_is_a_violation(count, status, fair, tmp_pa
 
 
 def test_a_failure_that_was_tried_again_is_named(fair):
-    def again(run: SelectedRun) -> SelectedRun:
+    def again(run):
         before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
         later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
         return spent(attempts=2)(replace(run, ledger=(*before, *later)))
@@ -369,7 +362,7 @@ def test_a_failure_that_was_tried_again_is_named(fair):
 
 
 def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair):
-    def rate(run: SelectedRun) -> SelectedRun:
+    def rate(run):
         return engine(optimiser=run.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(run)
 
     mine = {run.id: run.planned_run.seed % 2 for run in fair.runs if run.entry == "ua_mt"}

@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.audit.finding import Verdict
 from harness.audit.metrics import MILLIMETRES, whole_volumes
-from harness.audit.records import AuditedSuite, SelectedRun
 from harness.leaderboard.inputs import read_input
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
@@ -20,14 +18,12 @@ def spaced(tmp_path_factory):
     return replace(suite, runs=tuple(map(in_mm, suite.runs)))
 
 
-def in_mm(run: SelectedRun) -> SelectedRun:
+def in_mm(run):
     cases = cases_of(run)
     return with_cases(run, cases.assign(**{name: cases[name.replace("_mm", "_voxel")] * 1.5 for name in MILLIMETRES}))
 
 
-def without(
-    run: SelectedRun, volumes: int, classes: int = 3, columns: tuple[str, ...] = tuple(MILLIMETRES)
-) -> SelectedRun:
+def without(run, volumes, classes=3, columns=tuple(MILLIMETRES)):
     cases = cases_of(run)
     names = sorted(set(cases["case"]))[:volumes], sorted(set(cases["class_name"]))[:classes]
     gone = cases["case"].isin(names[0]) & cases["class_name"].isin(names[1])
@@ -35,7 +31,7 @@ def without(
     return with_cases(run, cases)
 
 
-def judged(suite: AuditedSuite, volumes: int) -> Verdict:
+def judged(suite, volumes):
     return whole_volumes.judge(replace(suite, runs=tuple(without(run, volumes) for run in suite.runs)))
 
 

@@ -1,20 +1,16 @@
 import re
 import shutil
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.audit import Finding, audit
-from harness.data.cache import Cache
+from harness.audit import audit
 from harness.execution.inline import run_inline
-from harness.records.calibration import Calibration, EntryCost, StageCost
+from harness.records.calibration import Calibration, EntryCost
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
 from harness.train import calibrate as calibrating
 from harness.train.run import RunSettings
-from harness.train.stop import StopFlag
 from tests.synthetic import edit_record
 
 pytestmark = pytest.mark.slow
@@ -22,7 +18,7 @@ pytestmark = pytest.mark.slow
 HONEST, CHEATS = {"supervised_full"}, {"cheat_lazy", "cheat_grows"}
 
 
-def in_this_process(unit: Run, runs: Sequence[Run], cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
+def in_this_process(unit, runs, cache, _stop):
     return calibrating.measure(unit, runs, cache.folder, calibrating.PAIRS // calibrating.PROCESSES)
 
 
@@ -43,12 +39,12 @@ def paced(make_tiny):
     return tiny
 
 
-def rule_35(store: Path) -> Finding:
+def rule_35(store):
     (finding,) = [finding for finding in audit(SuiteRecords.open(store)).findings if finding.number == 35]
     return finding
 
 
-def entries_of(store: Path, runs: Sequence[str]) -> set[str]:
+def entries_of(store, runs):
     return {entry.planned_run.entry for entry in SuiteFolder.open(store).selection().entries if entry.run in runs}
 
 
@@ -68,7 +64,7 @@ def copied(paced, tmp_path):
     return SuiteFolder.open(Path(shutil.copytree(paced.store, tmp_path / "tiny")))
 
 
-def dearer(cost: EntryCost) -> EntryCost:
+def dearer(cost):
     stages = [
         stage.model_copy(update={"pairs": tuple((reference, 5 * own) for reference, own in stage.pairs)})
         for stage in cost.stages

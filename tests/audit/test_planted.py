@@ -4,13 +4,11 @@ import re
 import pytest
 
 from harness.api.errors import AuditError
-from harness.audit import Audit, Finding, audit
+from harness.audit import Audit, audit
 from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings
 from tests.support import call_cli
-from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +28,7 @@ CAUGHT = {
 """Method -> number of the rule that catches it."""
 
 
-def train(tiny: Tiny) -> SuiteFolder:
+def train(tiny):
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
     assert {outcome.status for outcome in outcomes} == {"ok"}
@@ -49,11 +47,11 @@ def audited_suite(cheated):
     return audit(SuiteRecords.open(cheated.store))
 
 
-def finding(audited: Audit, number: int) -> Finding:
+def finding(audited, number):
     return next(finding for finding in audited.findings if finding.number == number)
 
 
-def planned_run(method: str) -> str:
+def planned_run(method):
     return f"{method}/all/0/0" if method == "cheat_ceiling" else f"{method}/2/0/0"
 
 

@@ -9,11 +9,11 @@ RULES_PART, PRACTICES_PART = PAGE.split("## Unfair practices")
 PRACTICES = 33
 
 
-def plain(text: str) -> str:
+def plain(text):
     return " ".join(text.split())
 
 
-def items() -> list[tuple[int, str]]:
+def items():
     found = re.split(r"^(\d+)\. ", RULES_PART, flags=re.MULTILINE)[1:]
     return [(int(number), plain(text.split("\n## ")[0])) for number, text in zip(found[::2], found[1::2], strict=True)]
 

@@ -36,7 +36,7 @@ def chromium(binary: str, profile: Path) -> Iterator[WebDriver]:
         driver.quit()
 
 
-def show(driver: WebDriver, file: Path, size: tuple[int, int] = DESKTOP) -> None:
+def show(driver: WebDriver, file: Path, size: tuple[int, int] = DESKTOP):
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -28,7 +28,7 @@ COUNTS = Path(__file__).with_name("counts.json")
 GROUPS = {"kills": try_kills, "damage": try_damage, "inputs": try_input, "around": try_around, "crowd": try_crowd}
 
 
-def set_up(work: Path) -> None:
+def set_up(work: Path):
     """The plug-in with the hook, importable in every process; nothing of the user's own environment."""
     site = work / "site"
     if not site.exists():

@@ -44,7 +44,7 @@ def try_around(seed: int, root: Path) -> tuple[list[str], list[str]]:
     return [kind], [*done.faults(), *([] if whole else [f"does not go on: {again}"])]
 
 
-def _limited(most_bytes: int, line: list[str]) -> None:
+def _limited(most_bytes: int, line: list[str]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     main(line)
 

@@ -33,7 +33,7 @@ def tell(verb: str, root: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout + packed, done.stderr
 
 
-def _make(root: Path) -> None:
+def _make(root: Path):
     """Sound records with an index and an archive, and what each verb says of them."""
     write_whole(root)
     for path in root.rglob("*"):
@@ -45,7 +45,7 @@ def _make(root: Path) -> None:
     (root.parent.parent / "told.json").write_text(json.dumps(told))
 
 
-def _try(random: Random, root: Path, sound: Path) -> None:
+def _try(random: Random, root: Path, sound: Path):
     told = json.loads((sound.parent / "told.json").read_text())
     files = [path.relative_to(sound) for path in sorted(sound.rglob("*")) if path.is_file()]
     files = [path for path in files if path.parts[0] == "synthetic" or path.name == "records.tar.gz"]

@@ -43,7 +43,7 @@ class Moment:
     signal: str
     fired: str
 
-    def fire(self) -> None:
+    def fire(self):
         """Send the signal, unless that happened."""
         with suppress(FileExistsError, ProcessLookupError):
             Path(self.fired).touch(exist_ok=False)
@@ -51,7 +51,7 @@ class Moment:
             (os.killpg if self.target == "group" else os.kill)(pid, signal.Signals[self.signal])
 
 
-def arm() -> None:
+def arm():
     """Wrap the function of the phase that the environment names."""
     if MOMENT in os.environ:
         moment = Moment(**json.loads(os.environ[MOMENT]))

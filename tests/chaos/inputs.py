@@ -58,6 +58,6 @@ def try_input(seed: int, root: Path) -> tuple[list[str], list[str]]:
     return [kind], [f"{line}: {fault}" for fault in fork(partial(_limited, line), root, {}).faults()]
 
 
-def _limited(line: list[str]) -> None:
+def _limited(line: list[str]):
     resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # then the system ends it, which is a fault
     main(line)

@@ -38,7 +38,7 @@ def start(root: Path, executor: str, suite: Path, env: Mapping[str, str], *optio
     return done if done and done.code else call("slurm-task", record, "0", cwd=root, env=env)
 
 
-def _submit(suite: Path, runs: Path) -> None:
+def _submit(suite: Path, runs: Path):
     """Put all runs on record as one task, as the submitter does."""
     session = open_session(load_suite(str(suite)), None, runs)
     own = {"suite": session.plan.loaded.suite.hash, "cache": str(session.cache.folder), "checkpoint_seconds": 0.05}

@@ -19,7 +19,7 @@ CODES = frozenset({0, 64, 65, 69, 70, 71, 73, 74, 75, 76, 77, 130})
 """docs/reference/exit-codes.md."""
 
 
-def preload() -> None:
+def preload():
     """Import what commands use, but do not use it: what forks has no threads."""
     for name in ("harness.audit", "harness.execution.inline", "harness.report.page", "harness.search.run", "mlflow"):
         import_module(name)

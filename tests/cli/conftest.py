@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +25,15 @@ class FinishedRun:
     stderr: str
 
     @property
-    def suite(self) -> Path:
+    def suite(self):
         return self.folder / "tiny.yaml"
 
     @property
-    def runs(self) -> Path:
+    def runs(self):
         return self.folder / "runs"
 
 
-def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+def shared(factory, name, build):
     base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = base / name
@@ -48,10 +47,8 @@ def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], o
     return folder
 
 
-def run_once(
-    factory: pytest.TempPathFactory, cache: Path, name: str, write: Callable[[Path], object], *options: str
-) -> FinishedRun:
-    def build(folder: Path) -> None:
+def run_once(factory, cache, name, write, *options):
+    def build(folder):
         write(folder)
         run = ("run", "--suite", "tiny.yaml", "--executor", "inline", *options)
         done = run_cli(*run, cwd=folder, env={"HARNESS_CACHE": str(cache), "HARNESS_DATA": None})

@@ -68,7 +68,7 @@ def refuse(
     return done.stderr
 
 
-def write_scan(path: Path, image: np.ndarray, label: np.ndarray) -> None:
+def write_scan(path: Path, image: np.ndarray, label: np.ndarray):
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         file["image"], file["label"] = image, label
@@ -109,7 +109,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
-def remount(folder: Path, options: str) -> None:
+def remount(folder: Path, options: str):
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True, capture_output=True)
 
 

@@ -3,9 +3,6 @@ import io
 import json
 import tarfile
 import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +18,7 @@ SPEC = RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=2, 
 RUN = f"s/runs/{'a' * 64}"
 
 
-def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **more: object) -> bytes:
+def member(name, size=0, kind=tarfile.REGTYPE, **more):
     info = tarfile.TarInfo(name)
     info.size, info.type = size, kind
     for field, value in more.items():
@@ -29,7 +26,7 @@ def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **more: obje
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def pax(records: dict[str, str], name: str = "s/selection.json") -> bytes:
+def pax(records, name="s/selection.json"):
     info = tarfile.TarInfo(name)
     info.pax_headers = records
     return info.tobuf(tarfile.PAX_FORMAT)
@@ -79,7 +76,7 @@ def test_a_hostile_archive_is_refused_and_costs_nothing(name, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def forged(archive: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+def forged(archive, name, change):
     with tarfile.open(archive) as old:
         members = [(info, (old.extractfile(info) or io.BytesIO()).read()) for info in old]
     with tarfile.open(archive, "w:gz") as new:

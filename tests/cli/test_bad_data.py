@@ -13,31 +13,31 @@ TWIN = "data/slices/patient098_frame01_slice_1.h5"
 MISLABELLED = "data/patient011_frame02.h5"
 
 
-def truncate(root: Path) -> None:
+def truncate(root):
     path = root / TRUNCATED
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
 
 
-def mis_shape(root: Path) -> None:
+def mis_shape(root):
     write_scan(root / MIS_SHAPED, np.zeros((16, 16), np.float32), np.zeros((16, 15), np.uint8))
 
 
-def mislabel(root: Path) -> None:
+def mislabel(root):
     image, label = np.random.default_rng(1).random((1, 16, 16), dtype=np.float32), np.zeros((1, 16, 16), np.uint8)
     label[0, 3, 4] = 7
     write_scan(root / MISLABELLED, image, label)
 
 
-def misplace(root: Path) -> None:
+def misplace(root):
     path = root / "test.list"
     content = path.read_text()
     path.unlink()
     path.write_text(content + "patient099\n")
 
 
-def train_on_a_test_scan(root: Path) -> None:
+def train_on_a_test_scan(root):
     with h5py.File(root / "data" / "patient011_frame01.h5") as file:
         image, label = file["image"][0], file["label"][0]
     write_scan(root / TWIN, image * np.float32(0.999), label)

@@ -1,7 +1,6 @@
 import io
 import shutil
 import subprocess
-from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ SHIPPED = REPO / "benchmarks" / "results" / "acdc_bench" / "records.tar.xz"
 EVERYONE = ("supervised", "bcp", "unimatch", "supervised_full")
 
 
-def contribute(repository: Path, name: str, entries: Collection[str], change: Callable[[SuiteFolder], None]) -> Path:
+def contribute(repository, name, entries, change):
     """Some entries of the shipped records at 500 reference steps, seed 0, changed, as NAME's export."""
     root, *_ = import_records(SHIPPED, repository.parent / name)
     store = SuiteFolder(root)
@@ -39,7 +38,7 @@ def contribute(repository: Path, name: str, entries: Collection[str], change: Ca
     return file
 
 
-def better_bcp(store: SuiteFolder) -> None:
+def better_bcp(store):
     (run,) = [entry.run for entry in store.selection().entries if entry.planned_run.entry == "bcp"]
     table = store.by_id(run).path / "cases.parquet"
     cases = pd.read_parquet(table)
@@ -48,11 +47,11 @@ def better_bcp(store: SuiteFolder) -> None:
     write_checksums(store.by_id(run))
 
 
-def nothing(_store: SuiteFolder) -> None:
+def nothing(_store):
     """As shipped."""
 
 
-def git(folder: Path, *command: str) -> None:
+def git(folder, *command):
     who = ("-c", "user.name=a", "-c", "user.email=a@b")
     subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
 

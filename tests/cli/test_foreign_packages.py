@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ def foreign(tmp_path):
     return tmp_path
 
 
-def run_in(folder: Path, *command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run_in(folder, *command, **env):
     return subprocess.run(
         [str(part) for part in command],
         cwd=folder,
@@ -29,7 +28,7 @@ def run_in(folder: Path, *command: str | Path, **env: str) -> subprocess.Complet
     )
 
 
-def assert_ours(listed: subprocess.CompletedProcess[str]) -> None:
+def assert_ours(listed):
     assert listed.returncode == 0, listed.stderr
     lines = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
     assert lines["ua_mt"][3:6] == ["1,813,764", "1,813,764", "methods/ua_mt.py"]

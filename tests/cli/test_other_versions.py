@@ -1,14 +1,13 @@
 import io
 import json
 import tarfile
-from pathlib import Path
 
 from tests.cli.ground import refuse, write_suite
 
 NAMED = ("0.1.0",)
 
 
-def last_line(stderr: str) -> str:
+def last_line(stderr):
     lines = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, stderr
     return lines[0]
@@ -20,7 +19,7 @@ def test_a_suite(tmp_path):
     assert "which reads it" in last_line(said)
 
 
-def old_records(root: Path) -> Path:
+def old_records(root):
     """A suite's folder as the first version left it."""
     folder = root / "tiny"
     (folder / "suites").mkdir(parents=True)

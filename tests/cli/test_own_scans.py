@@ -31,7 +31,7 @@ def test_the_way_of_the_how_to(tmp_path):
         suite = suite.replace(text, smaller)
     (tmp_path / "atria.yaml").write_text(suite)
 
-    def call(line: str, code: int = 0) -> str:
+    def call(line, code=0):
         env = {"HARNESS_CACHE": str(tmp_path / "cache"), "HARNESS_DATA": None}
         done = call_cli(*shlex.split(line), cwd=tmp_path, env=env)
         assert done.returncode == code, done.stderr

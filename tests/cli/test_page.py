@@ -1,18 +1,16 @@
 import json
 import re
-from pathlib import Path
-from typing import Any
 
 from tests.support import call_cli
 
 
-def panels(page: Path) -> list[dict[str, Any]]:
+def panels(page):
     found = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     assert found is not None
     return [panel for group in json.loads(found[1])["panels"]["groups"] for panel in group["panels"]]
 
 
-def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
+def leaderboard(runs, cache, *more):
     done = call_cli("leaderboard", runs / "tiny", *more, env={"HARNESS_CACHE": str(cache)}, code=0)
     page = runs / "tiny" / "leaderboard" / "index.html"
     assert f"page: {page}" in done.stderr

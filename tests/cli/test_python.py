@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,7 +17,7 @@ def cache(session_cache, monkeypatch):
     monkeypatch.delenv("HARNESS_DATA", raising=False)
 
 
-def run_example(name: str, *args: str | Path, cwd: Path) -> str:
+def run_example(name, *args, cwd):
     command = [sys.executable, str(REPO / "examples" / name), *map(str, args)]
     done = subprocess.run(command, cwd=cwd, env=command_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

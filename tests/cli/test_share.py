@@ -2,9 +2,7 @@ import io
 import re
 import shutil
 import tarfile
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,7 +138,7 @@ def test_environments_may_differ_in_what_is_only_shown(archive, tmp_path):
     assert snapshot(there.root / "environments") == before
 
 
-def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]) -> None:
+def repack(archive, change):
     with tarfile.open(archive) as old:
         members = [(member, (old.extractfile(member) or io.BytesIO()).read()) for member in old]
     with tarfile.open(archive, "w:gz") as new:
@@ -157,7 +155,7 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive, tmp_path):
     with pytest.raises(RecordError, match="get the file again"):
         import_records(archive, tmp_path / "there")
 
-    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    def change(member, content):
         return member, content[:100] if member.name.endswith("cases.parquet") else content
 
     archive.write_bytes(whole)
@@ -179,7 +177,7 @@ def test_a_suite_is_validated_like_ones_own(suite, finished, tmp_path):
     archive = tmp_path / "records.tar.gz"
     export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
 
-    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    def change(member, content):
         if not member.name.endswith(".yaml"):
             return member, content
         text = make(content[: content.rindex(b"# sha256 of the lines above: ")])
@@ -194,7 +192,7 @@ def test_records_of_a_run_under_another_id_are_refused(archive, tmp_path):
     other = write_records(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
     stranger = next(other.folders()).id
 
-    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    def change(member, content):
         member.name = member.name.replace(stranger, "f" * 64)
         return member, content
 

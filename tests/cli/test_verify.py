@@ -38,7 +38,7 @@ def whole(tmp_path_factory):
     return write_whole(tmp_path_factory.mktemp("whole") / "synthetic")
 
 
-def write_whole(root: Path) -> Path:
+def write_whole(root):
     for folder in write_records(root, SPEC).folders():
         if (folder.path / "cases.parquet").exists():
             folder.write_predictions({"case": np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4})
@@ -51,7 +51,7 @@ def suite(whole, tmp_path):
     return Path(shutil.copytree(whole, tmp_path / "runs" / "synthetic"))
 
 
-def flip(path: Path, at: int) -> None:
+def flip(path, at):
     content = bytearray(path.read_bytes())
     content[at % len(content)] ^= 0x10
     path.write_bytes(content)
@@ -97,7 +97,7 @@ def test_a_verb_that_reads_it_refuses_it_by_name(kind, verb, suite, tmp_path):
     assert not (tmp_path / "records.tar.gz").exists()
 
 
-def is_read(path: Path) -> bool:
+def is_read(path):
     """Whether boards read the run that the file is of: a final run that ended well."""
     folder = RunFolder(path.parent if path.parent.parent.name == "runs" else path.parent.parent)
     return not (folder.path / "run.json").exists() or (folder.path / "cases.parquet").exists()

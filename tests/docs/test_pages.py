@@ -29,11 +29,11 @@ NAMED = re.compile(rf"(?<![\w./-])(?:{ROOTS})/[\w./-]*\.(?:{SUFFIXES})(?![\w/])"
 MOST_README_LINES = 120
 
 
-def text_of(page: Path) -> str:
+def text_of(page):
     return (REPO / page).read_text(encoding="utf-8")
 
 
-def command_lines(text: str) -> list[str]:
+def command_lines(text):
     code, fenced = [], False
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if line.strip().startswith("```"):
@@ -44,11 +44,11 @@ def command_lines(text: str) -> list[str]:
     return [line for line in code if line.startswith(starts)]
 
 
-def mentions(text: str) -> list[str]:
+def mentions(text):
     return re.findall(r"`((?:harness|make|python -m harness) [a-z][^`]*)`", " ".join(text.split()))
 
 
-def problem_of(line: str, *, whole: bool = True) -> str:
+def problem_of(line, *, whole=True):
     words = shlex.split(line.replace("...", "x"))
     if words[0] == "make":
         unknown = [word for word in words[1:] if "=" not in word and word not in TARGETS]
@@ -62,7 +62,7 @@ def problem_of(line: str, *, whole: bool = True) -> str:
     return click_problem(words[1:], whole)
 
 
-def click_problem(words: list[str], whole: bool) -> str:
+def click_problem(words, whole):
     try:
         command, context, rest = resolve(words)
         values, extra, _ = command.make_parser(context).parse_args(args=rest)
@@ -79,7 +79,7 @@ def click_problem(words: list[str], whole: bool) -> str:
     return f"more than it takes: {extra}" if extra else ""
 
 
-def resolve(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
+def resolve(words):
     command: click.Command = cli
     context = click.Context(cli, info_name="harness")
     while isinstance(command, click.Group):
@@ -93,7 +93,7 @@ def resolve(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
     return command, context, words
 
 
-def unknown_suite(name: str) -> str:
+def unknown_suite(name):
     own = not name.islower() or name.endswith((".yaml", ".yml")) or name.startswith(("my", "mine"))
     return "" if own or (SUITES / f"{name}.yaml").is_file() else name
 

@@ -1,9 +1,6 @@
 import json
 import re
 import signal
-import subprocess
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -12,25 +9,21 @@ import torch
 from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.audit import audit
 from harness.cli.tables import plan_table
-from harness.data.cache import Cache
 from harness.execution import calibration as finding_calibrations
 from harness.execution.device_time import confirm, device_time
-from harness.execution.dry_run import DryRun, make_dry_run
+from harness.execution.dry_run import make_dry_run
 from harness.execution.forecast import Forecast
 from harness.execution.session import open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Run
-from harness.suite.load import LoadedSuite, load_suite
-from harness.suite.plan import PlannedTraining
+from harness.suite.load import load_suite
 from harness.train import calibrate as calibrating
 from harness.train.calibrate import PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
-from harness.train.stop import StopFlag
 from tests.support import LIMIT_SECONDS, call_cli, wait_until
 from tests.synthetic import edit_record
-from tests.train.tiny import StopAfter, Tiny, train
+from tests.train.tiny import StopAfter, train
 
 COSTS = {
     "tiny_staged": {"first": 1.0, "second": 2.0, "third": 4.0},
@@ -50,14 +43,12 @@ class Machine:
     many entries are measured until a signal arrives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.factor = 1.0
         self.asked: list[list[str]] = []
         self.left = 1000
 
-    def __call__(
-        self, _unit: Run, runs: Sequence[Run], _cache: Cache, _stop: StopFlag
-    ) -> Iterator[tuple[StageCost, ...]]:
+    def __call__(self, _unit, runs, _cache, _stop):
         self.asked.append([])
         for run in runs:
             if not self.left:
@@ -66,7 +57,7 @@ class Machine:
             self.asked[-1].append(run.method)
             yield tuple(self._stages(run.method))
 
-    def _stages(self, method: str) -> Iterator[StageCost]:
+    def _stages(self, method):
         for name, ratio in COSTS[method].items():
             cost = ratio * (self.factor if method == "tiny_staged" else 1.0)
             yield StageCost(name=name, pairs=((0.01, 0.01 * cost),) * (PAIRS // PROCESSES), start=(0.02,))
@@ -79,13 +70,12 @@ def machine(monkeypatch):
     return machine
 
 
-def steps_of(tiny: Tiny, planned_run: str) -> dict[str, int]:
+def steps_of(tiny, planned_run):
     stages = tiny.folder(planned_run).run.budget.stages
-    assert stages is not None
     return {stage.name: stage.steps for stage in stages}
 
 
-def calibrations(tiny: Tiny) -> list[Path]:
+def calibrations(tiny):
     return sorted((tiny.store / "calibrations").glob("*.json"))
 
 
@@ -102,7 +92,6 @@ def test_measured_once_and_written_into_every_run(make_tiny, machine):
     assert steps_of(tiny, "supervised_full/all/0/0") == {"train": 398}
     (path,) = calibrations(tiny)
     reference = tiny.folder(STAGED).run.calibration
-    assert reference is not None
     assert reference.header == path.stem
     assert str(reference.entry) in path.read_text()
     machine.factor = 3.0
@@ -200,7 +189,7 @@ def test_a_named_calibration_of_other_settings_is_refused(make_tiny, machine):
         assert name in str(caught.value)
 
 
-def call(tiny: Tiny, verb: str, *options: str | Path, code: int) -> subprocess.CompletedProcess[str]:
+def call(tiny, verb, *options, code):
     return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
@@ -270,7 +259,7 @@ def test_a_ladder_on_the_command_line(make_tiny, machine):
     assert ("80 reference steps: test metrics" in text, "40 reference steps" in text) == (True, False)
 
 
-def _ended(tiny: Tiny) -> list[PlannedTraining]:
+def _ended(tiny):
     session = tiny.session()
     return [each for each in session.plan.trainings() if each.run is not None and session.folder(each.run).done]
 
@@ -288,7 +277,7 @@ def test_sigterm_ends_a_calibration_with_75(make_tiny):
     assert calibrations(tiny) == []
 
 
-def planned(loaded: LoadedSuite, tiny: Tiny) -> tuple[DryRun, Forecast]:
+def planned(loaded, tiny):
     dry_run = make_dry_run(loaded, None, tiny.runs)
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 
@@ -399,6 +388,6 @@ def test_a_process_measures_every_stage_in_pairs(make_tiny, machine):
     assert all(second > first for first, second in action_pp[2].pairs), "its last stage costs more than a plain step"
 
 
-def _opened(path: Path) -> str:
+def _opened(path):
     content = json.loads(path.read_text())
     return json.dumps({name: value for name, value in content.items() if name != "sha256"})

@@ -1,13 +1,13 @@
 import pytest
 
 from harness.cli.plan import disk_line
-from harness.execution.dry_run import DryRun, make_dry_run
+from harness.execution.dry_run import make_dry_run
 from harness.execution.forecast import RECORD_BYTES, Forecast, estimate
 from harness.suite.load import load_suite
-from tests.train.tiny import Tiny, train
+from tests.train.tiny import train
 
 
-def forecast(tiny: Tiny) -> tuple[DryRun, Forecast]:
+def forecast(tiny):
     dry_run = make_dry_run(load_suite(str(tiny.suite)), None, tiny.runs)
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 

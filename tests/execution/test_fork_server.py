@@ -9,8 +9,7 @@ import pytest
 
 from harness.execution import fork_server
 from harness.execution.fork_server import ForkServer
-from harness.execution.outcome import Outcome
-from harness.execution.process import Order, RunProcess
+from harness.execution.process import Order
 from tests.support import LIMIT_SECONDS, command_environment, wait_until
 
 pytestmark = pytest.mark.slow
@@ -47,7 +46,7 @@ Server(socket.socket(fileno=int(sys.argv[1])), act).serve()
 """
 
 
-def server_command(_verb: str, channel: str) -> list[str]:
+def server_command(_verb, channel):
     return [sys.executable, "-c", SERVER, channel]
 
 
@@ -59,14 +58,14 @@ def server(monkeypatch):
         yield server
 
 
-def order_of(tmp_path: Path, run: str, devices: str | None = None) -> Order:
+def order_of(tmp_path, run, devices=None):
     folder = tmp_path / "suite" / "runs" / run
     folder.mkdir(parents=True)
     suite = tmp_path / "suite" / "suites" / "s.yaml"
     return Order(run, str(suite), str(tmp_path / "cache"), 30.0, os.getpid(), devices=devices)
 
 
-def outcome_of(run: RunProcess) -> Outcome:
+def outcome_of(run):
     outcome = run.wait(LIMIT_SECONDS)
     assert outcome is not None, "it runs for ever"
     return outcome
@@ -150,13 +149,13 @@ def test_a_server_leaves_when_its_driver_is_killed(tmp_path):
             os.kill(child, signal.SIGKILL)
 
 
-def state_of(pid: int) -> str:
+def state_of(pid):
     return status_fields(pid)[0]
 
 
-def parent_of(pid: int) -> int:
+def parent_of(pid):
     return int(status_fields(pid)[1])
 
 
-def status_fields(pid: int) -> list[str]:
+def status_fields(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -12,7 +12,7 @@ import pytest
 from harness.records.suite_folder import SuiteFolder
 from tests.support import LIMIT_SECONDS, require, wait_until
 from tests.train.test_run import assert_same_numbers
-from tests.train.tiny import Tiny, processes_with, train
+from tests.train.tiny import processes_with, train
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -24,7 +24,7 @@ def _ray():
     require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
 
 
-def descendants(pid: int) -> set[int]:
+def descendants(pid):
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -41,18 +41,18 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def terminate_group(leader: int) -> None:
+def terminate_group(leader):
     for pid in descendants(leader) | {leader}:
         with suppress(ProcessLookupError):
             if os.getpgid(pid) == os.getpgid(leader):
                 os.kill(pid, signal.SIGTERM)
 
 
-def alive(pids: set[int]) -> set[int]:
+def alive(pids):
     return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
 
 
-def training(tiny: Tiny) -> bool:
+def training(tiny):
     held = [folder for folder in SuiteFolder(tiny.store).folders() if folder.lease.held()]
     return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
 

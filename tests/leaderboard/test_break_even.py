@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,7 +26,7 @@ FEW = RunSpec(**{**vars(SPEC), "methods": {"supervised": 0.0, "fades": 1.0}, "ru
                  "ladder": (500, 2000)})  # fmt: skip
 
 
-def frame_of(folder: Path, **changes: object) -> pd.DataFrame:
+def frame_of(folder, **changes):
     inputs = read_input(SuiteRecords(write_records(folder / "s", RunSpec(**{**vars(FEW), **changes}))))
     return build_break_even(inputs, build_results(inputs))
 
@@ -37,7 +36,7 @@ def board(tmp_path_factory):
     return board_of(write_records(tmp_path_factory.mktemp("runs") / "s", SPEC))
 
 
-def verdicts(frame: pd.DataFrame) -> dict[str, tuple[int | None, str]]:
+def verdicts(frame):
     rows = frame[frame["checkpoint"] == "last"].drop_duplicates("entry")
     return {
         entry: (None if pd.isna(rung) else int(rung), verdict)

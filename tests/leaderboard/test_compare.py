@@ -5,13 +5,12 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import DataError, UsageError
-from harness.leaderboard.compare import BoardDifference, compare_boards
+from harness.leaderboard.compare import compare_boards
 from harness.leaderboard.inputs import read_input
 from harness.leaderboard.sources import opened
 from harness.records.archive import export_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import DatasetRef
-from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, key, write_records
 
 METHODS = {"supervised": 0.0, "ua_mt": 0.15, "supervised_full": 0.0}
@@ -19,12 +18,12 @@ SPEC = RunSpec(methods=METHODS, labelled=(3,), seeds=3, patients=8, validations=
 BETTER = replace(SPEC, methods={**SPEC.methods, "ua_mt": 1.5})
 
 
-def compared(a: SuiteFolder, b: SuiteFolder, metric: str = "dice") -> BoardDifference:
+def compared(a, b, metric="dice"):
     inputs = [read_input(SuiteRecords(store)) for store in (a, b)]
     return compare_boards(inputs[0], inputs[1], ("A", "B"), metric)
 
 
-def by_patient(store: SuiteFolder, spec: RunSpec, method: str, seeds: range, metric: str) -> pd.Series:
+def by_patient(store, spec, method, seeds, metric):
     runs = [spec.run(run).id for run in spec.planned_runs if run.entry == method and run.seed in seeds]
     tables = [pd.read_parquet(store.root / "runs" / run / "cases.parquet") for run in runs]
     return pd.concat(tables).query("checkpoint == 'last'").groupby("patient")[metric].mean()

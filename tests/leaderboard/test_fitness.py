@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,7 +6,6 @@ import pytest
 
 from harness.leaderboard.render import markdown
 from harness.records.run_folder import RunFolder
-from harness.records.suite_folder import SuiteFolder
 from tests.support import cases_of
 from tests.synthetic import PlannedRunKey, RunSpec, board_of, key, write_records
 
@@ -19,29 +17,29 @@ Frame = pd.DataFrame
 Change = Callable[[RunFolder], None]
 
 
-def folder_of(store: SuiteFolder, planned_key: PlannedRunKey = ODD) -> RunFolder:
+def folder_of(store, planned_key=ODD):
     (planned_run,) = [planned_run for planned_run in SPEC.planned_runs if key(planned_run) == planned_key]
     return store.by_id(SPEC.run(planned_run).id)
 
 
-def cases(change: Callable[[Frame], Frame]) -> Change:
-    def rewrite(folder: RunFolder) -> None:
+def cases(change):
+    def rewrite(folder):
         folder.write_cases(change(cases_of(folder)))
         folder.write_result(folder.require_result())
 
     return rewrite
 
 
-def value(column: str, new: Any, row: int = 3) -> Change:
-    def change(frame: Frame) -> Frame:
+def value(column, new, row=3):
+    def change(frame):
         frame.loc[row, column] = new
         return frame
 
     return cases(change)
 
 
-def dice(changed: object, place: int = 0, field: str = "dice") -> Change:
-    def rewrite(folder: RunFolder) -> None:
+def dice(changed, place=0, field="dice"):
+    def rewrite(folder):
         result = folder.require_result()
         validations = list(result.validations)
         validations[place] = validations[place].model_copy(update={field: changed})

@@ -1,13 +1,10 @@
-from pathlib import Path
-
 from harness.api.strict import digest
-from harness.leaderboard.inputs import LeaderboardInput, read_input
+from harness.leaderboard.inputs import read_input
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.leaderboard.render import markdown
 from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, EntryKey, Fingerprint, StageCost
 from harness.records.reader import SuiteRecords
 from harness.records.schema import CalibrationRef, Pace, Preprocessing
-from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, edit_record, write_records
 
 RATIO = 2.0
@@ -27,7 +24,7 @@ SPEC = RunSpec(
 )  # fmt: skip
 
 
-def records_with(root: Path, factors: dict[int, float], samples: int = 15, device: str = DEVICE) -> SuiteRecords:
+def records_with(root, factors, samples=15, device=DEVICE):
     store = write_records(root / "s", SPEC)
     store.write_calibration(Calibration(header=HEADER, entries=(COST,)))
     for planned in SPEC.planned_runs:
@@ -38,7 +35,7 @@ def records_with(root: Path, factors: dict[int, float], samples: int = 15, devic
     return SuiteRecords(store)
 
 
-def rewrite(store: SuiteFolder, run: str, calibration: CalibrationRef, pace: Pace) -> None:
+def rewrite(store, run, calibration, pace):
     folder = store.by_id(run)
     edit_record(folder.path / "run.json", lambda raw: raw.update(calibration=calibration.model_dump()))
     result = folder.require_result()
@@ -46,7 +43,7 @@ def rewrite(store: SuiteFolder, run: str, calibration: CalibrationRef, pace: Pac
     folder.write_result(result.model_copy(update={"validations": [validation.model_copy(update={"pace": pace})]}))
 
 
-def statuses(inputs: LeaderboardInput) -> set[tuple[str, str]]:
+def statuses(inputs):
     return {
         (entry, status)
         for comparison in inputs.comparisons

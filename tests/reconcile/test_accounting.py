@@ -54,7 +54,7 @@ def test_other_output_is_refused(line):
         parse([line.split("|")])
 
 
-def fake(folder: Path, name: str, text: str) -> None:
+def fake(folder, name, text):
     (folder / f"{name}.txt").write_text(text)
     script = folder / name
     script.write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\ncat {folder}/{name}.txt\n')

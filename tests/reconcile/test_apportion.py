@@ -1,7 +1,6 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,7 +34,7 @@ MINUTE = Allocation(
 """Of a job with one GPU, from START on."""
 
 
-def changed(**changes: Any) -> Allocation:
+def changed(**changes):
     """That minute with other fields. start: in seconds of the job."""
     if "start" in changes:
         changes["started_at"] = datetime.fromtimestamp(START + changes.pop("start"), UTC).isoformat()
@@ -44,7 +43,7 @@ def changed(**changes: Any) -> Allocation:
     return MINUTE.model_copy(update=changes)
 
 
-def interval(begin: float, last: float, run: str = "u", entry: str = "ua_mt", **changes: Any) -> AttemptInterval:
+def interval(begin, last, run="u", entry="ua_mt", **changes):
     """An attempt that trained all the time from `begin` to `last`, in seconds of the job, and said that it ended."""
     process = ProcessInfo(host="node1", pid=1, process_started_at=None, gpu_uuid=None, job="7")
     seconds = Seconds(useful=last - begin)
@@ -54,7 +53,7 @@ def interval(begin: float, last: float, run: str = "u", entry: str = "ua_mt", **
     return replace(whole, **changes)
 
 
-def ledger_line(**changes: Any) -> LedgerLine:
+def ledger_line(**changes):
     return LedgerLine.model_validate(
         {"kind": "end", "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **changes}
     )
@@ -180,7 +179,7 @@ moments = st.integers(-50, 700).map(lambda tenths: tenths / 10)
 
 
 @st.composite
-def lives_of(draw: st.DrawFn) -> list[AttemptInterval]:
+def lives_of(draw):
     found = []
     for number in range(draw(st.integers(0, 6))):
         begin, last = sorted((draw(moments), draw(moments)))

@@ -1,12 +1,11 @@
 import shutil
 from dataclasses import replace
-from subprocess import CompletedProcess
 
 import pytest
 
-from harness.audit import Finding, audit
+from harness.audit import audit
 from harness.leaderboard.render import terminal_text
-from harness.records.accounts import Reconciliation, Seconds
+from harness.records.accounts import Seconds
 from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
@@ -34,23 +33,17 @@ def ran(original, tmp_path):
     return found
 
 
-def reconcile(ran: Accounted, *more: str, code: int = 0, **env: str) -> CompletedProcess[str]:
+def reconcile(ran, *more, code=0, **env):
     return call_cli("reconcile", ran.store.root, *more, env={**ran.environment, **env}, code=code)
 
 
-def found_by(ran: Accounted) -> Reconciliation:
-    found = ran.store.reconciliation()
-    assert found is not None
-    return found
-
-
-def verdict(ran: Accounted) -> Finding:
+def verdict(ran):
     return next(finding for finding in audit(SuiteRecords(ran.store)).findings if finding.number == 34)
 
 
 def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran):
     done = reconcile(ran, "--allocations")
-    found = found_by(ran)
+    found = ran.store.reconciliation()
     assert len(found.allocations) == len(ran.jobs) == 8
     assert all(one.seconds == RUN for one in found.allocations)
     assert all((one.allocated, one.gres, one.violation) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
@@ -78,7 +71,7 @@ def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_sl
 def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran):
     ran.answer(elapsed=1000)
     reconcile(ran)
-    assert {one.seconds.idle for one in found_by(ran).allocations} == {615.0}
+    assert {one.seconds.idle for one in ran.store.reconciliation().allocations} == {615.0}
     ran.answer(elapsed=300)
     done = reconcile(ran, code=76)
     assert "job 100 (COMPLETED, n1): -84.0 GPU-seconds unexplained, 8.0 tolerated" in done.stderr

@@ -29,7 +29,7 @@ def no_file_above(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def kill(child: BaseProcess) -> None:
+def kill(child: BaseProcess):
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()

@@ -1,13 +1,12 @@
 import io
 import tracemalloc
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.api.errors import RecordError
-from harness.records.artifacts import MAX_BYTES, Array, read_arrays, write_arrays
+from harness.records.artifacts import MAX_BYTES, read_arrays, write_arrays
 from harness.records.run_folder import RunFolder
 
 ARRAYS = {
@@ -17,7 +16,7 @@ ARRAYS = {
 }
 
 
-def read(path: Path) -> dict[str, Array]:
+def read(path):
     return read_arrays(path.read_bytes(), path, MAX_BYTES)
 
 

@@ -26,12 +26,12 @@ from harness.records.schema import Pace, Preprocessing
 KEY = EntryKey(method="two_stages", method_version=1, params={"passes": 8}, engine={}, stages=("first", "last"))
 
 
-def stage(name: str, ratio: float, start: float = 0.0, events: float = 0.0, reference: float = 0.5) -> StageCost:
+def stage(name, ratio, start=0.0, events=0.0, reference=0.5):
     pairs = ((reference * 0.9, ratio * reference * 0.9), (reference * 1.1, ratio * reference * 1.1))
     return StageCost(name=name, pairs=pairs, start=(start * reference,), events=(events * reference,) if events else ())
 
 
-def steps(budget: Budget) -> list[int]:
+def steps(budget):
     return [each.steps for each in budget.stages or ()]
 
 
@@ -115,7 +115,7 @@ HEADER = CalibrationHeader(
 DEVICE = digest(HEADER.fingerprint.model_dump(mode="json"))
 
 
-def paces(costs: list[float], device: str = DEVICE) -> list[Pace]:
+def paces(costs, device=DEVICE):
     """Three supervised steps of 0.3 s at each of several validations, beside steps of so many times that."""
     return [Pace(stage="train", reference=(0.3,) * 3, own=(0.3 * cost,) * 3, device=device) for cost in costs]
 

@@ -9,7 +9,7 @@ from harness.api.errors import RecordError
 from harness.records.artifacts import CAPTION, MAX_BYTES, Figure, read_figures, write_figures
 
 
-def png(caption: str = "", size: tuple[int, int] = (4, 3), padding: int = 0) -> bytes:
+def png(caption="", size=(4, 3), padding=0):
     texts = PngImagePlugin.PngInfo()
     if caption:
         texts.add_text(CAPTION, caption)
@@ -32,7 +32,7 @@ def test_they_come_back_by_name_with_their_captions(tmp_path):
     assert len(read_figures(tmp_path / "figures")) == 2
 
 
-def bomb() -> bytes:
+def bomb():
     """A short file that declares 30,000 x 30,000 pixels."""
     good = png()
     header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)

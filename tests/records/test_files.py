@@ -20,11 +20,11 @@ class Note(Strict):
     text: str
 
 
-def content(number: int) -> str:
+def content(number):
     return f"{number}\n" + chr(ord("a") + number % 26) * 300_000
 
 
-def write_forever(path: Path) -> None:
+def write_forever(path):
     for number in count():
         write_text(path, content(number))
 
@@ -50,7 +50,7 @@ def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "record.txt"
     write_text(path, "old")
 
-    def fail(temporary: Path) -> None:
+    def fail(temporary):
         temporary.write_text("half of the n")
         raise KeyError("in the middle")
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path):
     write_text(path, "old")
     require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
 
-    def write(_: Path) -> None:
+    def write(_):
         Path("/dev/full").write_text("x" * 100_000)
 
     with pytest.raises(DiskError, match=r"cannot write .*record\.txt: No space left.*run the same command again"):

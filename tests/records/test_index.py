@@ -21,8 +21,6 @@ from tests.synthetic import RunSpec, edit_record, write_records
 SPEC = RunSpec(labelled=(3,), seeds=1, patients=3, validations=2, history_steps=2)
 ALWAYS_OLD = -(10**15)
 
-Answer = dict[str, dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
@@ -35,7 +33,7 @@ def store(written, tmp_path, monkeypatch):
     return SuiteFolder.open(Path(shutil.copytree(written, tmp_path / "s")))
 
 
-def answer(store: SuiteFolder) -> Answer:
+def answer(store):
     """All that both indexes say, by run."""
     records = SuiteRecords(store)
     ended = {row["run"]: row for row in records.ended.table.to_pylist()}
@@ -44,16 +42,16 @@ def answer(store: SuiteFolder) -> Answer:
     return {run: {name: value for name, value in row.items() if name != "stamp"} for run, row in sorted(rows.items())}
 
 
-def answer_of_records(store: SuiteFolder) -> Answer:
+def answer_of_records(store):
     shutil.rmtree(store.root / "index", ignore_errors=True)
     return answer(store)
 
 
-def first(store: SuiteFolder) -> RunFolder:
+def first(store):
     return next(store.folders())
 
 
-def in_place(path: Path, change: Callable[[Path], object]) -> None:
+def in_place(path, change):
     before, copy = path.stat(), path.with_name("copy")
     shutil.copy(path, copy)
     change(copy)
@@ -62,7 +60,7 @@ def in_place(path: Path, change: Callable[[Path], object]) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def with_steps(steps: int) -> Callable[[Path], None]:
+def with_steps(steps):
     return lambda path: edit_record(path, lambda raw: raw["spent"].update(useful_steps=steps))
 
 
@@ -95,8 +93,8 @@ def test_a_damaged_record_is_named_although_an_index_knows_better(store, name):
         answer(store)
 
 
-def flipped(place: float) -> Callable[[bytes], bytes]:
-    def change(content: bytes) -> bytes:
+def flipped(place):
+    def change(content):
         at = int(place * (len(content) - 1))
         return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 

@@ -2,8 +2,6 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from tests.records.processes import FORK, forked, kill
 from tests.support import LIMIT_SECONDS
 
 
-def write_lease(path: Path, owner: Owner, age_seconds: float = 0.0) -> None:
+def write_lease(path, owner, age_seconds=0.0):
     aside = path.with_name(f"aside-{os.getpid()}")
     aside.write_text(owner.model_dump_json())
     then = time.time() - age_seconds
@@ -21,19 +19,19 @@ def write_lease(path: Path, owner: Owner, age_seconds: float = 0.0) -> None:
     aside.replace(path)
 
 
-def foreign(age_seconds: float, path: Path) -> Owner:
+def foreign(age_seconds, path):
     owner = Owner(host="another-node", pid=os.getpid(), start_ticks=12345, job="77")
     write_lease(path, owner, age_seconds)
     return owner
 
 
-def hold(path: Path, ready: Any) -> None:
+def hold(path, ready):
     Lease(path).claim()
     ready.set()
     time.sleep(60)
 
 
-def kill_later(pid: int) -> None:
+def kill_later(pid):
     time.sleep(0.6)
     os.kill(pid, signal.SIGKILL)
 
@@ -134,7 +132,7 @@ def test_a_heartbeat_ends_the_silence(path):
     assert time.time() - lease.path.stat().st_mtime < 30
 
 
-def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:
+def exclude(path, rounds, violations, entered):
     inside = path.with_name("inside")
     for number in range(rounds):
         lease = Lease(path)

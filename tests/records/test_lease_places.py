@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ def quick(monkeypatch):
 
 
 @contextmanager
-def beating(path: Path, date: float) -> Iterator[None]:
+def beating(path, date):
     end = threading.Event()
 
-    def beat() -> None:
+    def beat():
         for number in range(10**6):
             os.utime(path, (0, date + number * 1e-3))
             if end.wait(0.1):
@@ -86,7 +86,7 @@ def test_the_date_of_a_heartbeat_decides_nothing(ahead, path, quick):
     assert time.monotonic() - began >= 0.5
 
 
-def claim(path: Path, claimed: Any) -> None:
+def claim(path, claimed):
     Lease(path).claim(patience_seconds=0.1)
     claimed.set()
 
@@ -155,7 +155,7 @@ def test_a_takeover_whose_maker_was_killed_expires(path, tmp_path, quick):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def link_to_lease(path: Path) -> None:
+def link_to_lease(path):
     path.with_name("x").write_text(VALID)
     path.symlink_to("x")
 

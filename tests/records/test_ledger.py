@@ -1,7 +1,6 @@
 import json
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -16,9 +15,7 @@ from tests.records.processes import no_file_above
 AT = "2026-11-02T10:00:00.000Z"
 
 
-def line(
-    kind: str, attempt: int = 0, spent: tuple[float, int] = (0, 0), base: tuple[float, int] = (0, 0), **more: object
-) -> LedgerLine:
+def line(kind, attempt=0, spent=(0, 0), base=(0, 0), **more):
     return LedgerLine.model_validate(
         {
             "kind": kind,
@@ -90,31 +87,31 @@ class Model:
     attempt: int = -1
     base: list[int] = field(default_factory=list)
 
-    def cost(self, steps: list[int] | set[int]) -> float:
+    def cost(self, steps):
         return sum(self.costs[step] for step in steps)
 
-    def start(self) -> None:
+    def start(self):
         self.attempt += 1
         self.base = list(self.saved) if self.saved_environment == self.environment else []
         self.alive = list(self.base)
         self.write("start")
 
-    def write(self, kind: str) -> None:
+    def write(self, kind):
         own = self.alive[len(self.base) :]
         base = (self.cost(self.base), len(self.base))
         self.ledger.append(line(kind, self.attempt, (self.cost(own), len(own)), base))
         self.known |= set(self.alive)
         self.known_alive = list(self.alive)
 
-    def step(self, cost: float) -> None:
+    def step(self, cost):
         self.costs.append(cost)
         self.alive.append(len(self.costs) - 1)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self):
         self.write("checkpoint")
         self.saved, self.saved_environment = list(self.alive), self.environment
 
-    def live(self, event: float | str) -> None:
+    def live(self, event):
         if isinstance(event, float):
             self.step(event)
         elif event == "beat":
@@ -133,7 +130,7 @@ class Model:
             self.start()
 
 
-def born(path: Path, history: list[float | str] | None = None) -> Model:
+def born(path, history=None):
     path.unlink(missing_ok=True)
     model = Model(Ledger(path))
     model.start()
@@ -271,7 +268,7 @@ def test_any_note_stays_within_its_line(note, tmp_path):
 def test_two_threads_append_without_tearing_each_other(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
 
-    def write(attempt: int) -> None:
+    def write(attempt):
         for k in range(60):
             ledger.append(line("heartbeat", attempt, (k, k), note="x" * (37 * attempt)))
 

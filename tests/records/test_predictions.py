@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from harness.api.dataset import LabelMap
 from harness.records.run_folder import RunFolder
 
 
@@ -16,7 +15,7 @@ def folder(tmp_path):
     return RunFolder(tmp_path)
 
 
-def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> None:
+def assert_equal(found, wanted):
     assert found.keys() == wanted.keys()
     for case, values in wanted.items():
         assert found[case].dtype == np.uint8

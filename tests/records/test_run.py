@@ -11,7 +11,7 @@ from tests.synthetic import edit_record
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 
 
-def run_of(seed: int) -> Run:
+def run_of(seed):
     return Run(
         method="m",
         method_version=1,
@@ -26,7 +26,7 @@ def run_of(seed: int) -> Run:
     )
 
 
-def environment(device: str = "cpu one", **shown: str) -> Environment:
+def environment(device="cpu one", **shown):
     return Environment(
         device_model=device,
         device_type="cpu",
@@ -39,7 +39,7 @@ def environment(device: str = "cpu one", **shown: str) -> Environment:
     )
 
 
-def result_of(run: Run, fingerprint: str = "") -> Result:
+def result_of(run, fingerprint=""):
     return Result(run=run.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
 
 

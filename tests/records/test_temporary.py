@@ -1,13 +1,12 @@
 import os
 import signal
 import stat
-from pathlib import Path
 
 from harness.records.temporary import temporary_folder
 from tests.records.processes import forked
 
 
-def die_inside(home: Path) -> None:
+def die_inside(home):
     with temporary_folder("x-", home) as folder:
         (folder / "half").touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,7 @@ class Written:
     html: str
 
     @property
-    def data(self) -> Any:
+    def data(self):
         match = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html, re.DOTALL)
         assert match is not None
         return json.loads(match[1])

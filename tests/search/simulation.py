@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine, summarise
-from harness.records.schema import DatasetRef, Engine, Failure, Infeasible, Preprocessing, Run, Spent, Trial, Validation
+from harness.records.schema import DatasetRef, Engine, Failure, Infeasible, Preprocessing, Run, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.trials import PlannedTrial
 from harness.train.meter import Meter
@@ -19,7 +19,7 @@ SPACE = 50
 """Different points that a sampler can come to, unless a test says otherwise."""
 
 
-def run_of(point: int, budget: Budget) -> Run:
+def run_of(point, budget):
     return Run(
         role="search",
         method="made_up",
@@ -41,10 +41,10 @@ class FakeLedger:
 
     kept: list[LedgerLine] = field(default_factory=list)
 
-    def lines(self) -> list[LedgerLine]:
+    def lines(self):
         return list(self.kept)
 
-    def spent(self) -> Spent:
+    def spent(self):
         return summarise(self.kept)
 
 
@@ -54,7 +54,7 @@ class FakeLease:
 
     owned: bool = False
 
-    def held(self) -> bool:
+    def held(self):
         return self.owned
 
 
@@ -77,7 +77,7 @@ class FakeRun:
     base: tuple[float, int] = (0.0, 0)
     allowance: float = 0.0
 
-    def validations(self) -> list[Validation]:
+    def validations(self):
         spent = self.ledger.spent()
         used = spent.useful_steps if self.planned.run.budget.steps else spent.useful_device_seconds
         share = used / self.planned.run.budget.amount
@@ -87,10 +87,10 @@ class FakeRun:
             if share >= k / 2
         ]
 
-    def result(self) -> FakeRun | None:
+    def result(self):
         return self if self.done else None
 
-    def write(self, kind: Kind) -> None:
+    def write(self, kind):
         seconds, steps = self.meter.seconds - self.base[0], self.meter.steps - self.base[1]
         self.ledger.kept.append(
             LedgerLine(
@@ -100,7 +100,7 @@ class FakeRun:
             )
         )  # fmt: skip
 
-    def start(self, allowance: float) -> None:
+    def start(self, allowance):
         self.attempt += 1
         self.meter = Meter(self.planned.run.budget, [1.0])
         if self.saved:
@@ -112,11 +112,11 @@ class FakeRun:
         lost = spent.lost_steps if self.planned.run.budget.steps else spent.lost_device_seconds
         self.allowance = allowance - lost
 
-    def save(self) -> None:
+    def save(self):
         self.write("checkpoint")
         self.saved = self.meter.state_dict()
 
-    def step(self) -> None:
+    def step(self):
         if self.barren:
             self.failure = Failure(kind="error", reason="made up")
             self.end("failed")
@@ -132,12 +132,12 @@ class FakeRun:
             self.meter.charge(next(self.costs))
             self.write("heartbeat")
 
-    def end(self, status: str) -> None:
+    def end(self, status):
         self.save()
         self.write("end")
         self.done, self.status, self.lease.owned = True, status, False
 
-    def die(self) -> None:
+    def die(self):
         self.lease.owned = False
 
 
@@ -158,16 +158,16 @@ class FakeStore:
     infeasible_points: frozenset[int] = frozenset()
     refused: list[Infeasible] = field(default_factory=list)
 
-    def by_id(self, run: str) -> FakeRun:
+    def by_id(self, run):
         return self.runs[run]
 
-    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial | Infeasible:
+    def plan(self, number, point):
         place = 0 if point is None else int(str(point["point"]))
         if place in self.infeasible_points:
             return Infeasible(entry="made_up", study=0, point=number, varied={"point": place}, reason="made up")
         return self.trial_at(number, place)
 
-    def trial_at(self, number: int, place: int) -> PlannedTrial:
+    def trial_at(self, number, place):
         run = run_of(place, self.budget)
         trial = Trial(entry="made_up", study=0, point=number, varied={"point": place}, run=run.id)
         planned = PlannedTrial(trial, run)
@@ -175,7 +175,7 @@ class FakeStore:
         self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), barren, fails))
         return planned
 
-    def record(self, planned: PlannedTrial | Infeasible) -> None:
+    def record(self, planned):
         if isinstance(planned, Infeasible):
             self.refused.append(planned)
             return
@@ -183,7 +183,7 @@ class FakeStore:
         self.named.append(planned)
 
     @property
-    def spent(self) -> float:
+    def spent(self):
         total = 0.0
         for one in self.runs.values():
             own = one.ledger.spent()
@@ -202,18 +202,18 @@ class Points:
     told: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
-    def ask(self, name: str) -> dict[str, object] | None:
+    def ask(self, name):
         number = self.asked
         self.asked += 1
         if number < self.recorded or not self.script:
             return None
         return {"point": self.script[(number - self.recorded) % len(self.script)]}
 
-    def tell(self, name: str, dice: float | None, failed: bool) -> None:
+    def tell(self, name, dice, failed):
         assert name not in self.told, "told once"
         self.told[name] = dice, failed
 
-    def refuse(self, name: str) -> None:
+    def refuse(self, name):
         self.refused.append(name)
 
 
@@ -230,13 +230,13 @@ class Driver:
     names: int = 0
     last: str = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         if not self.store.named:
             self.store.record(self.store.plan(0, None))  # the plan names the default before anything runs
         self.sampler = Points(len(self.store.named), self.script)
         self.adaptive = Adaptive(self.store, self.total, self.store.named, self.sampler, self.store)  # type: ignore[arg-type]
 
-    def fill(self) -> bool:
+    def fill(self):
         while len(self.running) < self.workers:
             name = str(self.names)
             proposal = self.adaptive.next(name)
@@ -251,26 +251,26 @@ class Driver:
                 run.start(proposal.allowance)
         return True
 
-    def turn(self) -> None:
+    def turn(self):
         for name, run in list(self.running.items()):
             if not run.done:
                 run.step()
             if run.done:
                 self.ended(name)
 
-    def ended(self, name: str) -> None:
+    def ended(self, name):
         run = self.running.pop(name)
         validations = run.validations()
         self.adaptive.ended(name, validations[-1].mean_dice if validations else None, run.status == "failed")
 
-    def crash(self) -> None:
+    def crash(self):
         for run in self.running.values():
             run.die()
 
-    def again(self) -> Driver:
+    def again(self):
         return Driver(self.store, self.total, self.workers, self.script)
 
-    def finish(self, turns: int = 100_000) -> Driver:
+    def finish(self, turns=100_000):
         for _ in range(turns):
             if not self.fill():
                 return self

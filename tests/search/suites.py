@@ -79,7 +79,7 @@ ACTION_PP = (
 Status = Literal["ok", "failed", "ended_early"]
 
 
-def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
+def end(folder: RunFolder, dice: float | None = None, status: Status = "ok"):
     folder.write_result(result_of(folder.id, dice, status))
 
 

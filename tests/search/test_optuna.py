@@ -24,17 +24,17 @@ SPACE = {
 POINT = {"rate": 0.1, "share": 0.5, "engine.optimiser.learning_rate": 0.3, "kind": "b"}
 
 
-def trial(number: int, **varied: Any) -> Trial:
+def trial(number, **varied):
     return Trial(entry="row", study=0, point=number, varied={**POINT, **varied}, run=f"{number:064x}")
 
 
-def sampler(recorded: list[Trial], seed: int = 0, space: dict[str, Dimension] | None = None) -> Any:
+def sampler(recorded, seed=0, space=None):
     from harness.search.optuna import TPESampler
 
     return TPESampler(SPACE if space is None else space, recorded, seed)
 
 
-def asked(recorded: list[Trial], count: int, seed: int = 0) -> list[dict[str, Any]]:
+def asked(recorded, count, seed=0):
     tpe, points = sampler(recorded, seed), []
     for number in range(count):
         point = tpe.ask(str(number))
@@ -75,7 +75,7 @@ def test_failed_trials_and_those_without_a_validation_are_told_as_failures():
 def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0():
     """The best rates lie below those that diverge, a third of the space. Forgotten, they are proposed again."""
 
-    def diverging(seed: int, dice: float | None) -> int:
+    def diverging(seed, dice):
         tpe, count = sampler([trial(0, rate=0.02)], seed, {"rate": Dimension(scale="log", values=(0.001, 1.0))}), 0
         for number in range(21):
             rate = tpe.ask(str(number))["rate"]

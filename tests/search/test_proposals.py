@@ -1,5 +1,4 @@
 import math
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -15,13 +14,13 @@ POINTS = st.lists(st.integers(0, SPACE), min_size=1, max_size=40)
 COSTS = st.lists(st.floats(0.2, 3.0), min_size=1, max_size=12)
 
 
-def in_steps(total: int, workers: int, script: Sequence[int]) -> tuple[FakeStore, Driver]:
+def in_steps(total, workers, script):
     """A search of so many steps, 10 a trial."""
     store = FakeStore(Budget(steps=10), [1.0])
     return store, Driver(store, total, workers, script)
 
 
-def play(driver: Driver, events: list[str]) -> Driver:
+def play(driver, events):
     """Drive a search through events, then to its end; what it may have spent is checked at every turn."""
     for event in events:
         if not driver.fill():
@@ -41,18 +40,18 @@ def play(driver: Driver, events: list[str]) -> Driver:
     return driver
 
 
-def check(driver: Driver) -> None:
+def check(driver):
     """Spent so far, and what whole trials that run have reserved, lie within the budget and a step of each worker."""
     assert driver.store.spent <= driver.total + slack(driver)
 
 
-def proposed(driver: Driver, name: str) -> Proposal:
+def proposed(driver, name):
     proposal = driver.adaptive.next(name)
     assert isinstance(proposal, Proposal), proposal
     return proposal
 
 
-def slack(driver: Driver) -> float:
+def slack(driver):
     return 1e-9 if driver.store.budget.steps else driver.workers * max(driver.store.costs) + 1e-6
 
 

@@ -1,5 +1,3 @@
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from harness.records.suite_folder import SuiteFolder
 from harness.search.proposals import MOST_BARREN
 from harness.suite.costs import task_of
 from harness.suite.load import load_suite
-from harness.suite.plan import Plan, configurations, dataset_of, make_plan, unprepared
+from harness.suite.plan import configurations, dataset_of, make_plan, unprepared
 from harness.suite.trials import draw_sobol_points
 from harness.train.stop import StopFlag
 from tests.search.simulation import Driver, FakeStore
@@ -38,7 +36,7 @@ FINALS: dict[str, Any] = {"reference_steps": 1000}
 METHODS: dict[str, Any] = {"methods": {"supervised": None, "bcp": {"search": WIDE}}}
 
 
-def calibration_of(plan: Plan, ratios: Mapping[str, float]) -> Calibration:
+def calibration_of(plan, ratios):
     suite, dataset = plan.loaded.suite, dataset_of(plan.loaded)
     task = task_of(dataset, suite.preprocessing.size)
     header = CalibrationHeader(
@@ -58,22 +56,20 @@ def calibration_of(plan: Plan, ratios: Mapping[str, float]) -> Calibration:
     return Calibration(header=header, entries=tuple(entries))
 
 
-def priced(
-    folder: Path, ratios: Mapping[str, float] = COSTS, finals: Mapping[str, Any] = FINALS, **search: Any
-) -> Plan:
+def priced(folder, ratios=COSTS, finals=FINALS, **search):
     fields: dict[str, Any] = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE, **search}
     plan = plan_of(folder, {**METHODS, "budget": finals}, **fields)
     return plan.on_data(plan.data, calibration_of(plan, ratios))
 
 
-def refused(folder: Path, ratios: Mapping[str, float] = COSTS, **search: Any) -> str:
+def refused(folder, ratios=COSTS, **search):
     with pytest.raises(UsageError) as caught:
         priced(folder, ratios, **search)
     assert caught.value.exit_code == 64
     return str(caught.value)
 
 
-def cost(budget: Budget, ratios: Mapping[str, float]) -> float:
+def cost(budget, ratios):
     return sum(ratios[stage.name] * stage.steps + START for stage in budget.stages or ())
 
 
@@ -162,7 +158,6 @@ def searched(make_tiny):
 @pytest.mark.slow
 def test_records_of_a_search_show_equal_spending(searched):
     records = searched.inputs.comparisons[0].records
-    assert records.trials is not None
     spent = dict.fromkeys(("tiny_staged", "tiny_floor"), 0.0)
     for trial in records.trials.trials:
         steps = records.run(trial.run).folder.require_result().stage_steps

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 
 from tests.search.suites import refusal
@@ -7,7 +5,7 @@ from tests.search.suites import refusal
 RANGE = {"scale": "log", "values": [0.1, 1]}
 
 
-def ua_mt(name: str, dimension: object) -> dict[str, Any]:
+def ua_mt(name, dimension):
     return {"methods": {"ua_mt": {"search": {name: dimension}}}}
 
 

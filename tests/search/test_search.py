@@ -12,7 +12,7 @@ from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import files_of, folder_of, make_search, search_inline, store_of, trials_of
 from tests.support import cases_of
-from tests.train.tiny import StopAfter, Tiny, lines_of
+from tests.train.tiny import StopAfter, lines_of
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +132,7 @@ def test_other_data_mean_another_search(make_tiny, monkeypatch):
     assert [str(name) for name, _ in status.runs] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
 
 
-def _on_other_data(tiny: Tiny) -> Any:
+def _on_other_data(tiny):
     from harness.suite.plan import make_plan
 
     session = tiny.session()
@@ -160,7 +160,7 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny):
     assert session.plan.finals == ()
 
 
-def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:
+def run_trial(tiny, settings, name=TRIALS[0]):
     session = tiny.session()
     return train_run(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
 
@@ -168,7 +168,7 @@ def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:
 class RetireAfter(StopAfter):
     """SIGUSR2 after so many steps, as the handler would raise the flag."""
 
-    def set(self, reason: str) -> None:
+    def set(self, reason):
         self.retired = self.retired or not self.reason
         super().set(reason)
 

@@ -1,5 +1,3 @@
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -9,10 +7,8 @@ from hypothesis import strategies as st
 
 from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
-from harness.records.suite_folder import Selection, SuiteFolder, candidates_digest
+from harness.records.suite_folder import SuiteFolder, candidates_digest
 from harness.search.run import decide
-from harness.suite.plan import Plan
-from harness.suite.trials import PlannedTrial
 from tests.search.suites import Status, end, plan_of, result_of, store_of, trials_of
 from tests.synthetic import edit_record
 
@@ -25,19 +21,19 @@ ENDINGS = st.tuples(
 )
 
 
-def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, SuiteFolder]:
+def decided(plan, root, endings):
     store = store_of(root, plan)
     for planned in plan.trials:
         end(store.by_id(planned.run.id), *endings(planned))
     return *decide(plan, plan.trials, store), store
 
 
-def chosen(selection: Selection) -> dict[tuple[str, int], int]:
+def chosen(selection):
     candidates = selection.candidates or []
     return {(one.trial.entry, one.trial.study): one.trial.point for one in candidates if one.chosen}
 
 
-def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
+def scores(*dice):
     return lambda planned: (dice[planned.trial.point], "ok")
 
 
@@ -108,7 +104,7 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
     assert all(entry.engine is not None and entry.engine.validations == 5 for entry in selection.entries)
 
 
-def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPermit:
+def _permit(store, selection, tmp_path):
     store.write_selection(selection)
     (tmp_path / "final.json").write_text("{}")
     return TestPermit(store.selection_path, selection.entries[0].run, tmp_path / "final.json")

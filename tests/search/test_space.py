@@ -10,7 +10,7 @@ SHARES = st.floats(0.0, 1.0, exclude_max=True)
 NUMBERS = st.floats(1e-6, 1e6)
 
 
-def ranges(scale: str) -> st.SearchStrategy[Dimension]:
+def ranges(scale):
     pairs = st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] < pair[1])
     return pairs.map(lambda pair: Dimension.model_validate({"scale": scale, "values": pair}))
 

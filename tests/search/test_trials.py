@@ -1,17 +1,16 @@
 from collections import Counter
 from typing import Any
 
-from harness.suite.plan import Plan
 from tests.search.suites import SUITE, entry, plan_of, trials_of
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
 
 
-def points(plan: Plan, row: str, study: int = 0) -> list[dict[str, Any]]:
+def points(plan, row, study=0):
     return [one.trial.varied for one in trials_of(plan, row, study)]
 
 
-def runs(plan: Plan, row: str) -> list[str]:
+def runs(plan, row):
     return [one.run.id for one in plan.trials if one.trial.entry == row]
 
 

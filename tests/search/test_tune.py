@@ -2,17 +2,15 @@ import importlib.util
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pytest
 
-from harness.records.schema import Result, Trial
 from harness.search.proposals import TOLERANCE
 from tests.execution.test_ray import alive, descendants
 from tests.search.tiny_search import make_search, store_of, trials_of
 from tests.support import LIMIT_SECONDS, require, wait_until
-from tests.train.tiny import Tiny, processes_with
+from tests.train.tiny import processes_with
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -23,7 +21,7 @@ def _ray():
     require("ray", installed, "Ray Tune or Optuna is not installed")
 
 
-def result_of(tiny: Tiny, trial: Trial) -> Result:
+def result_of(tiny, trial):
     return store_of(tiny).by_id(trial.run).require_result()
 
 
@@ -36,23 +34,23 @@ KILLS = (
 ROWS = ("tiny_staged", "tiny_mortal")
 
 
-def spent_seconds(tiny: Tiny, row: str) -> float:
+def spent_seconds(tiny, row):
     points = store_of(tiny).trials()
     own = [one.run for one in points.trials if one.entry == row] if points else []
     ledgers = [store_of(tiny).by_id(run).ledger.spent() for run in own]
     return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
 
 
-def spent_by_all(tiny: Tiny) -> float:
+def spent_by_all(tiny):
     return sum(spent_seconds(tiny, row) for row in ROWS)
 
 
-def names(tiny: Tiny) -> list[str]:
+def names(tiny):
     points = store_of(tiny).trials()
     return [f"{one} {one.run}" for one in points.trials] if points else []
 
 
-def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
+def start_until_it_trains(tiny):
     before = spent_by_all(tiny)
     process = tiny.start("run", *RAY)
     wait_until(lambda: spent_by_all(tiny) > before, "it trains", process=process)

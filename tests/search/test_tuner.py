@@ -1,8 +1,6 @@
 import importlib.util
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import pytest
 
@@ -12,8 +10,6 @@ from harness.execution.outcome import Outcome
 from harness.execution.process import make_order
 from harness.execution.ray import Cluster
 from harness.execution.run import Display
-from harness.execution.session import Session
-from harness.records.run_folder import RunFolder
 from harness.search.proposals import Listed
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
@@ -34,25 +30,25 @@ def session(make_tiny):
     return make_search(make_tiny, {"tiny_short": {}}).session()
 
 
-def trainable_of(session: Session) -> Any:
+def trainable_of(session):
     from harness.search.tuner import RunTrainable
 
     (planned,) = session.plan.trials
     return RunTrainable(asdict(make_order(session, planned.run, 1000.0)))
 
 
-def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
+def as_tune_tells(result):
     from ray.tune.utils import flatten_dict
 
     return dict(flatten_dict(dict(result)))
 
 
 class Recording(Listed):
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session):
         super().__init__(session.plan.trials)
         self.told: list[Told] = []
 
-    def ended(self, name: str, dice: float | None, failed: bool) -> None:
+    def ended(self, name, dice, failed):
         self.told.append((name, dice, failed))
 
 
@@ -67,7 +63,7 @@ def searcher(session):
     return search, proposals, stop
 
 
-def half_trained(session: Session) -> RunFolder:
+def half_trained(session):
     """8 of 12 steps and the first validation, then interrupted."""
     folder = session.folder(session.plan.trials[0].run)
     with pytest.raises(InterruptedRunError):
@@ -104,8 +100,8 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(sessi
     assert folder.result() == result
 
 
-def report_of(status: str, **more: Any) -> dict[str, Any]:
-    outcome = Outcome("u", status, "why", 1)  # type: ignore[arg-type]
+def report_of(status, **more):
+    outcome = Outcome("u", status, "why", 1)
     return as_tune_tells({"validation": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
 
 

@@ -36,7 +36,7 @@ def make_search(
     return make_tiny(methods, **{"budget": {"steps": 16}, "search": fields, **more})
 
 
-def edit(tiny: Tiny, **changes: Any) -> None:
+def edit(tiny: Tiny, **changes: Any):
     content = {**yaml.safe_load(tiny.suite.read_text()), **changes}
     kept = {name: value for name, value in content.items() if value is not None}
     tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False))

@@ -29,7 +29,7 @@ class Accounted:
     def environment(self) -> Mapping[str, str]:
         return {"PATH": f"{self.commands}:/usr/bin:/bin"}
 
-    def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED) -> None:
+    def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED):
         """Let sacct say what was allocated for each job and how long."""
         start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in (START, START + elapsed))
         lines = [f"{job}|{job}|COMPLETED|{start}|{end}|{elapsed}|{tres}|n1" for job in self.jobs.values()]
@@ -50,7 +50,7 @@ def write_accounted(root: Path) -> Accounted:
     return found
 
 
-def put_in_job(folder: RunFolder, job: str) -> None:
+def put_in_job(folder: RunFolder, job: str):
     result = folder.require_result()
     spent = result.spent
     process = ProcessInfo(

@@ -59,13 +59,13 @@ class Cluster:
         )
         return self.state(job)
 
-    def clear(self) -> None:
+    def clear(self):
         if self.run("squeue", "-h").strip():
             self.run("scancel", "--user", str(os.geteuid()))
         wait_until(lambda: not self.run("squeue", "-h").strip(), "the queue is empty")
 
 
-def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
+def minislurm(*arguments: str | Path, namespaces: bool = False):
     # daemons inherit the script's output and would keep a pipe open for ever
     with tempfile.TemporaryFile("w+") as said:
         done = subprocess.run(

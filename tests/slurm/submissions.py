@@ -46,7 +46,7 @@ def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = 
     )
 
 
-def stand_in(folder: Path, command: str, script: str) -> None:
+def stand_in(folder: Path, command: str, script: str):
     folder.mkdir(exist_ok=True)
     path = folder / command
     path.write_text(f"#!/bin/bash\n{script}\n")
@@ -61,7 +61,7 @@ COUNTED = 'cd "${0%/*}/.."; echo "$@" >> sent; wc -l < sent'
 """An sbatch that gives ids from 1 and notes its options in `sent` beside its folder."""
 
 
-def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatch):
     commands = folder / "commands"
     stand_in(commands, "sbatch", COUNTED)
     for command, file in (("squeue", "queue"), ("sacct", "ends")):

@@ -40,7 +40,7 @@ class Sweep:
         state = self.cluster.wait_for_state(self.job)
         return f"{state} {self.field('ExitCode').partition(':')[0]}"
 
-    def warn(self) -> None:
+    def warn(self):
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.job)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.record import Submissions
 from harness.slurm.script import Batch
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
 from tests.support import LIMIT_SECONDS
@@ -28,7 +28,7 @@ ARRAY = (["u1", "u2"], ["u3"])
 STARTED = "Reason=None StartTime=2026-11-25T01:00:00"
 
 
-def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
+def batch_of(tmp_path, name, one):
     for folder in ("venv", "h.sif"):
         (tmp_path / folder).mkdir(exist_ok=True)
     root = json.dumps(str(tmp_path), ensure_ascii=False)[1:-1]
@@ -36,12 +36,12 @@ def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
     return Batch(Submissions(tmp_path / "runs" / "tiny"), one, loaded.cluster)
 
 
-def text_of(place: Batch, kind: str) -> str:
+def text_of(place, kind):
     texts = {"array": place.array_text, "calibrate": place.calibration_text, "finish": place.dependent_text}
     return texts[kind]()
 
 
-def generalised(text: str, tmp_path: Path) -> str:
+def generalised(text, tmp_path):
     """Without this test's folder, and every line ending without blanks."""
     return "\n".join(line.rstrip() for line in text.replace(str(tmp_path.resolve()), "ROOT").splitlines()) + "\n"
 
@@ -80,9 +80,7 @@ def test_a_folder_is_written_as_its_name_or_refused(name, tmp_path):
     assert str(logs / "tiny-tasks-1.json") in (tmp_path / name / "called").read_text()
 
 
-def run_batch(
-    tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "", kind: str = "array"
-) -> tuple[int, str]:
+def run_batch(tmp_path, python, job, *, restarts=0, hit="", kind="array"):
     """Run the batch file with a stand-in for Python: its exit code, and what it asked of scontrol.
 
     job: what `scontrol show job` prints; hit: a signal for the batch shell once Python runs.

@@ -1,24 +1,20 @@
 import logging
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.api.errors import UsageError
 from harness.cli.cluster import report_slurm_run
-from harness.data.cache import Cache
 from harness.pipeline import submit_suite
 from harness.records.calibration import StageCost
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Run
 from harness.records.status import read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.calibration import run_calibration_job
-from harness.slurm.record import Submission, Submissions
-from harness.slurm.run import SuiteSubmission, run_dependent_job, superseded
+from harness.slurm.record import Submissions
+from harness.slurm.run import run_dependent_job, superseded
 from harness.slurm.view import SuiteWatch
 from harness.train import calibrate as calibrating
-from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite
 from tests.slurm.submissions import stand_in_slurm, write_cluster
 
@@ -27,7 +23,7 @@ RECORDED = Submissions(Path("runs/tiny"))
 COST = StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,))
 
 
-def measured(_unit: Run, runs: Sequence[Run], _cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
+def measured(_unit, runs, _cache, _stop):
     """In the place of a fresh process: each step costs half a supervised one of 0.01 s, and the start nothing."""
     for _ in runs:
         yield (COST,)
@@ -43,23 +39,23 @@ def ground(tmp_path, monkeypatch):
     return tmp_path
 
 
-def submit(**options: object) -> SuiteSubmission:
-    return submit_suite("tiny.yaml", cluster="mini.yaml", **options)  # type: ignore[arg-type]
+def submit(**options):
+    return submit_suite("tiny.yaml", cluster="mini.yaml", **options)
 
 
-def submissions(kind: str) -> list[Submission]:
+def submissions(kind):
     return [each for each in RECORDED if each.kind == kind]
 
 
-def record(submission: Submission) -> Path:
+def record(submission):
     return RECORDED.path(submission)
 
 
-def sent() -> list[str]:
+def sent():
     return Path("sent").read_text().splitlines()
 
 
-def queue_of(*waiting: Submission) -> None:
+def queue_of(*waiting):
     Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None|\n" for job in waiting))
 
 

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -8,7 +7,7 @@ from harness.slurm.client import Command, SlurmRefusedError, ask, ask_table, rea
 from tests.slurm.submissions import path_with, stand_in
 
 
-def failure(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds: float = 20.0) -> HarnessError:
+def failure(folder, monkeypatch, script, seconds=20.0):
     stand_in(folder, "sbatch", script)
     monkeypatch.setenv("PATH", path_with(folder))
     with pytest.raises(HarnessError) as caught:

@@ -1,5 +1,4 @@
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -18,13 +17,13 @@ from tests.support import wait_until
 pytestmark = pytest.mark.slurm
 
 
-def cluster_text(tmp_path: Path, python: str, more: str) -> str:
+def cluster_text(tmp_path, python, more):
     (tmp_path / "venv").mkdir()
     stand_in(tmp_path / "venv" / "bin", "python", python)
     return f"time: 5\nmemory: 100M\nvenv: {tmp_path}/venv\n{more}"
 
 
-def are_over(job: str, tasks: int = 4) -> bool:
+def are_over(job, tasks=4):
     return [end.at < 1e12 for end in ask_ends([job])] == [True] * tasks
 
 

@@ -1,6 +1,5 @@
 import heapq
 import math
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,6 @@ from harness.slurm.packing import (
     OVERHEAD,
     RUN_START_SECONDS,
     TASK_START_SECONDS,
-    PlannedTask,
     expected_seconds,
     pack_tasks,
     plan_tasks,
@@ -23,7 +21,7 @@ from tests.search.suites import plan_of
 from tests.slurm.submissions import cluster_of
 
 
-def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
+def walltime(one, seconds, lanes):
     """What a task takes whose runs start in their order, each on the first lane that is free."""
     free = [0.0] * lanes
     for index in one.runs:

@@ -1,6 +1,5 @@
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -8,7 +7,7 @@ from harness.api.errors import ServiceError
 from harness.records.owner import Owner
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
-from harness.records.status import RunStatus, SuiteStatus, read_status
+from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.nodes import End
 from harness.slurm.queue import QueueState, Task, ask_queue, ask_running_jobs, free_leases, map_runs_to_tasks
@@ -41,12 +40,12 @@ def commands(tmp_path, monkeypatch):
     return folder
 
 
-def watched(store: SuiteFolder, watch: SuiteWatch | None = None) -> tuple[SuiteStatus, list[str]]:
+def watched(store, watch=None):
     records = SuiteRecords(store)
     return (watch or SuiteWatch()).merge(read_status(records), records)
 
 
-def asked(tmp_path: Path) -> list[str]:
+def asked(tmp_path):
     path = tmp_path / "asked"
     return path.read_text().splitlines() if path.exists() else []
 
@@ -179,7 +178,7 @@ def test_a_controller_that_does_not_answer_leaves_what_was_known(commands):
     assert "Unable to contact slurm controller" in seen.trouble
 
 
-def leave_lease(folder: Path, **owner: str) -> Owner:
+def leave_lease(folder, **owner):
     folder.mkdir(parents=True, exist_ok=True)
     left = Owner.model_validate({"host": "another-node", "pid": os.getpid(), "start_ticks": 1, **owner})
     (folder / "lease").write_text(left.model_dump_json())

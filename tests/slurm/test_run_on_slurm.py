@@ -1,6 +1,5 @@
 import json
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from harness.api.errors import UsageError
 from harness.data.prepare import resolve
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cluster import check_partitions
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
 from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
@@ -35,33 +34,33 @@ class Ground:
     slurm: Cluster
     env: Mapping[str, str | None]
 
-    def harness(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def harness(self, *args, code=0):
         on = ("--suite", "tiny.yaml") if args[0] in ("run", "plan") else ("runs/tiny",)
         done = run_cli(args[0], *on, *args[1:], cwd=self.folder, env=self.env)
         assert done.returncode == code, done.stdout + done.stderr + self.logs()
         return done
 
-    def submit(self, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def submit(self, code=0):
         options = ("--executor", "slurm", "--cluster", "mini.yaml", "--no-track", "--checkpoint-seconds", "0.5")
         return self.harness("run", *options, code=code)
 
-    def accounted(self) -> bool:
+    def accounted(self):
         """Whether sacct knows all attempts; every second must be explained."""
         self.harness("reconcile")
         found = self.store.reconciliation()
         return found is not None and not found.unreconciled
 
     @property
-    def store(self) -> SuiteFolder:
+    def store(self):
         return SuiteFolder(self.folder / "runs" / "tiny")
 
-    def submissions(self, kind: str) -> list[Submission]:
+    def submissions(self, kind):
         return [one for one in Submissions(self.store.root) if one.kind == kind]
 
-    def logs(self) -> str:
+    def logs(self):
         return "\n".join(path.read_text() for path in sorted((self.store.root / "slurm").glob("*.log")))
 
-    def until(self, what: Callable[[], bool]) -> None:
+    def until(self, what):
         wait_until(what, self.logs)
 
 
@@ -71,7 +70,7 @@ def ground(slurm, tmp_path, session_cache):
     return Ground(tmp_path, slurm, {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None})
 
 
-def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
+def numbers(store):
     """Planned run -> the weights, and what the test split said."""
     found = {}
     for entry in store.selection().entries:
@@ -80,7 +79,7 @@ def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
     return found
 
 
-def timeless(store: SuiteFolder) -> pd.DataFrame:
+def timeless(store):
     table = pd.read_csv(store.leaderboard / "leaderboard.csv")
     return table.drop(columns=[name for name in map(str, table) if name.startswith(DIFFERENT)])
 
@@ -120,7 +119,6 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     assert len(ground.submissions("tasks")) == 2
     ground.until(ground.accounted)
     found = ground.store.reconciliation()
-    assert found is not None
     attempts = sum(run.ledger.spent().attempts for run in runs)
     assert sum(len(one.attempts) for one in found.allocations) == attempts >= 5, "one was stopped and started again"
     for one in found.allocations:

@@ -10,11 +10,10 @@ from harness.api.errors import HarnessError, RecordError, ServiceError, UsageErr
 from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.execution.session import Session
 from harness.records.files import write_text
 from harness.slurm.cluster import check_partitions
-from harness.slurm.record import Submission, Submissions
-from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing
+from harness.slurm.record import Submissions
+from harness.slurm.run import run_dependent_job, submit_missing
 from harness.slurm.submit import free_slots, submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end
@@ -44,29 +43,29 @@ class Ground:
     folder: Path
     cache: Cache
 
-    def session(self, **changes: object) -> Session:
+    def session(self, **changes):
         return session_of(self.folder, self.cache, **changes)
 
-    def submit(self, session: Session, text: str = CLUSTER, *, dependent: bool = False) -> SuiteSubmission:
+    def submit(self, session, text=CLUSTER, *, dependent=False):
         return submit_missing(session, cluster_of(self.folder, text), 30.0, None, dependent=dependent)
 
-    def sbatch(self, script: str = COUNTED) -> None:
+    def sbatch(self, script=COUNTED):
         stand_in(self.folder / "commands", "sbatch", script)
 
     @property
-    def sent(self) -> list[str]:
+    def sent(self):
         path = self.folder / "sent"
         return path.read_text().splitlines() if path.exists() else []
 
     @property
-    def submissions(self) -> Submissions:
+    def submissions(self):
         return Submissions(self.folder / "runs" / "small")
 
     @property
-    def arrays(self) -> list[Submission]:
+    def arrays(self):
         return [each for each in self.submissions if each.tasks]
 
-    def queue(self, *states: str) -> None:
+    def queue(self, *states):
         array = self.arrays[0]
         lines = [
             f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None|" for index, state in enumerate(states)
@@ -191,7 +190,7 @@ def test_a_dependent_job_that_was_refused_is_submitted_alone(ground):
     assert (ground.submit(session).queued, len(ground.sent)) == (4, 2)
 
 
-def written(session: Session, text: str) -> Path:
+def written(session, text):
     submissions, suite = Submissions(session.store.root), session.plan.loaded
     session.store.keep_suite(suite.text, suite.suite.hash)
     values = {"suite": suite.suite.hash, "cluster": digest(text), "cache": str(session.cache.folder)}

@@ -3,12 +3,11 @@ import sys
 
 import pytest
 
-from harness.records.schema import Spent
 from harness.records.suite_folder import SuiteFolder
 from tests.search.tiny_search import make_search, search_inline
-from tests.slurm.sweeps import Sweep, python_that, submit, training
+from tests.slurm.sweeps import python_that, submit, training
 from tests.support import require, wait_until
-from tests.train.tiny import Tiny, processes_with
+from tests.train.tiny import processes_with
 
 pytestmark = pytest.mark.slurm
 
@@ -19,11 +18,11 @@ def _ray():
     require("ray", installed, "Ray Tune or Optuna is not installed")
 
 
-def spent_by_all(tiny: Tiny) -> list[Spent]:
+def spent_by_all(tiny):
     return [folder.ledger.spent() for folder in SuiteFolder(tiny.store).folders()]
 
 
-def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
+def wait_until_it_is_queued_again(sweep, restarts):
     """Nothing of it runs any more, anywhere, and no run has lost a step."""
     sweep.cluster.wait_for_state(sweep.job, "PENDING")
     assert sweep.field("Restarts") == str(restarts), sweep.output

@@ -6,7 +6,6 @@ import pytest
 from tests.slurm.submissions import path_with, stand_in
 from tests.slurm.sweeps import SWEEP, environment_of, python_that, submit
 from tests.support import LIMIT_SECONDS, wait_until
-from tests.train.tiny import Tiny
 
 SHORT = ("--gres=gpu:1", "--cpus-per-task=1")
 
@@ -16,7 +15,7 @@ def tiny(make_tiny):
     return make_tiny({"tiny_short": {}}, budget={"steps": 4})
 
 
-def run_sweep(tiny: Tiny, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_sweep(tiny, changes):
     environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
     return subprocess.run(
         ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,

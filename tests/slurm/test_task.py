@@ -1,15 +1,13 @@
 import os
 import signal
 from functools import partial
-from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from harness.execution.outcome import MAX_STARTS
-from harness.execution.session import Session, open_session
-from harness.records.run_folder import RunFolder
-from harness.slurm.record import Submission, Submissions
+from harness.execution.session import open_session
+from harness.slurm.record import Submissions
 from harness.slurm.run import run_task
 from harness.suite.load import load_suite
 from harness.train.stop import StopFlag
@@ -20,7 +18,7 @@ from tests.support import wait_until
 pytestmark = pytest.mark.slow
 
 
-def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
+def submitted(tmp_path, steps):
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
     session = open_session(load_suite(str(suite)), None, tmp_path / "runs")
     submission = tasks_of([run.id for run in session.plan.runs]).model_copy(
@@ -30,7 +28,7 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
     return session, submission
 
 
-def checkpoints(folder: RunFolder, attempt: int) -> bool:
+def checkpoints(folder, attempt):
     return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
 
 
@@ -39,11 +37,10 @@ def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path):
     record = Submissions(session.store.root).path(submission)
     first, second = (session.folder(run) for run in session.plan.runs)
 
-    def kill() -> None:
+    def kill():
         for attempt in range(MAX_STARTS):
             wait_until(partial(checkpoints, first, attempt), "the first run trains")
             holder = first.lease.holder()
-            assert holder is not None
             os.kill(holder.pid, signal.SIGKILL)
 
     killer = Thread(target=kill)

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
-from harness.api import Batch, BatchPlan, Loss, Method, MethodParams, Progress, Stage, Task
+from harness.api import BatchPlan, Loss, Method, MethodParams, Stage, Task
 from harness.api.errors import UsageError
 from harness.suite.contract import build_whole, refuse_broken_methods
 from harness.suite.load import load_suite
@@ -24,31 +24,31 @@ class Sound(Method):
     name = "sound"
     outputs = 4
 
-    def __init__(self, task: Task, params: MethodParams) -> None:
+    def __init__(self, task, params):
         super().__init__(task)
         self.net = nn.Conv2d(1, self.outputs, 3, padding=1)
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         return Loss(self.net(batch.images).mean())
 
     @property
-    def predictor(self) -> nn.Module:
+    def predictor(self):
         return self.net
 
 
 class Repeating(nn.Module):
     """Gives its image once a class; reading: and needs a value, so that its shapes cannot be known without one."""
 
-    def __init__(self, outputs: int, *, reading: bool = False) -> None:
+    def __init__(self, outputs, *, reading=False):
         super().__init__()
         self.outputs, self.reading = outputs, reading
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         assert not self.reading or images.sum().item() == 0
         return images.expand(-1, self.outputs, *images.shape[2:])
 
 
-def leave(*_: object) -> None:
+def leave(*_):
     raise SystemExit(3)
 
 

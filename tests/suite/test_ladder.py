@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import pytest
 
 from harness.api.errors import UsageError
-from harness.suite.load import LoadedSuite, load_suite
-from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
+from harness.suite.load import load_suite
+from harness.suite.plan import dataset_of, make_plan, unprepared
 
 SUITE = """\
 name: {name}
@@ -17,13 +15,13 @@ budget: {budget}
 """
 
 
-def load(folder: Path, budget: str, name: str = "steps_up") -> LoadedSuite:
+def load(folder, budget, name="steps_up"):
     path = folder / f"{name}.yaml"
     path.write_text(SUITE.format(name=name, budget=budget))
     return load_suite(path)
 
 
-def plan_of(loaded: LoadedSuite) -> Plan:
+def plan_of(loaded):
     return make_plan(loaded, unprepared(dataset_of(loaded)))
 
 

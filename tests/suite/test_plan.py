@@ -1,7 +1,5 @@
 import hashlib
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ import yaml
 from harness.api.errors import UsageError
 from harness.records.schema import DatasetRef, Run
 from harness.suite.load import SUITES, load_suite
-from harness.suite.plan import Plan, make_plan, unprepared
+from harness.suite.plan import make_plan, unprepared
 from harness.suite.registry import load_dataset
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
@@ -26,19 +24,19 @@ SUITE: dict[str, Any] = {
 }
 
 
-def plan_of(folder: Path, changes: dict[str, Any] | None = None, data: DatasetRef = DATA) -> Plan:
+def plan_of(folder, changes=None, data=DATA):
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump({**SUITE, **(changes or {})}, sort_keys=False))
     return make_plan(load_suite(str(path)), data)
 
 
-def refusal(folder: Path, changes: dict[str, Any]) -> str:
+def refusal(folder, changes):
     with pytest.raises(UsageError) as caught:
         plan_of(folder, changes)
     return str(caught.value)
 
 
-def ua_mt(name: str, value: object) -> dict[str, Any]:
+def ua_mt(name, value):
     return {"methods": {"ua_mt": {"params": {name: value}}}}
 
 
@@ -55,7 +53,7 @@ def test_the_demo_has_the_baseline_and_the_reference_that_the_audit_asks_for():
     assert {"supervised", "supervised_full"} <= load_suite("demo").suite.methods.keys()
 
 
-def ids(plan: Plan) -> set[str]:
+def ids(plan):
     return {run.id for run in plan.runs}
 
 
@@ -85,7 +83,7 @@ def test_a_run_holds_all_that_determines_its_numbers(tmp_path):
 def test_an_id_is_the_digest_of_the_canonical_record(tmp_path):
     for run in plan_of(tmp_path).runs:
 
-        def without_none(value: Any) -> Any:
+        def without_none(value):
             if isinstance(value, dict):
                 return {k: without_none(v) for k, v in value.items() if v is not None}
             return value
@@ -95,7 +93,7 @@ def test_an_id_is_the_digest_of_the_canonical_record(tmp_path):
         assert run.id == hashlib.sha256(text.encode()).hexdigest()
 
 
-def golden() -> Run:
+def golden():
     return Run.model_validate(
         {
             "method": "ua_mt",
@@ -170,7 +168,7 @@ def test_settings_of_one_method_change_that_method_alone(settings, same, tmp_pat
     before = plan_of(tmp_path)
     after = plan_of(tmp_path, {"methods": {**SUITE["methods"], "ua_mt": settings}})
 
-    def of(plan: Plan, chosen: Callable[[str], bool]) -> list[str]:
+    def of(plan, chosen):
         return [run.id for run in plan.runs if chosen(run.method)]
 
     assert of(after, lambda name: name != "ua_mt") == of(before, lambda name: name != "ua_mt")

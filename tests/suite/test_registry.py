@@ -1,5 +1,4 @@
 import time
-from pathlib import Path
 
 import pytest
 
@@ -45,7 +44,7 @@ def site(tmp_path, monkeypatch):
     return folder
 
 
-def package(site: Path, module: str, text: str, methods: str = "", datasets: str = "", name: str = "extra") -> None:
+def package(site, module, text, methods="", datasets="", name="extra"):
     (site / f"{module}.py").write_text(text)
     groups = {"harness.methods": methods, "harness.datasets": datasets}
     points = "".join(f"[{group}]\n{lines}\n" for group, lines in groups.items() if lines)

@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
 from harness.api.errors import UsageError
-from harness.suite.load import SUITES, LoadedSuite, find_suite, load_suite
+from harness.suite.load import SUITES, find_suite, load_suite
 
 GOOD = """\
 # A comment.
@@ -30,17 +28,17 @@ engine:
 UA_MT = "methods.ua_mt.engine"
 
 
-def write(folder: Path, text: str) -> str:
+def write(folder, text):
     path = folder / "small.yaml"
     path.write_text(text)
     return str(path)
 
 
-def load(folder: Path, text: str) -> LoadedSuite:
+def load(folder, text):
     return load_suite(write(folder, text))
 
 
-def refusal(folder: Path, text: str) -> str:
+def refusal(folder, text):
     with pytest.raises(UsageError) as caught:
         load(folder, text)
     assert caught.value.exit_code == 64

@@ -2,7 +2,6 @@ import json
 import math
 import time
 import tracemalloc
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -54,7 +53,7 @@ def test_what_is_no_document_of_plain_values(name):
     assert "\n" not in str(refused.value)
 
 
-def laughs(levels: int, width: int) -> str:
+def laughs(levels, width):
     lines = ["a0: &a0 [lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
     return "\n".join(lines)
@@ -155,7 +154,7 @@ NOT_NUMBERS: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
-def written(folder: Path, text: str) -> Path:
+def written(folder, text):
     path = folder / "tiny.yaml"
     path.write_text(text)
     return path

@@ -1,16 +1,12 @@
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Run
-from harness.records.suite_folder import SuiteFolder
-from harness.tracking.content import RunContent, run_content
+from harness.tracking.content import run_content
 from harness.tracking.parents import entry_content
 from harness.tracking.series import Span, case_metrics, history_points
-from harness.tracking.tracked import TrackedRun, TrackedSuite
+from harness.tracking.tracked import TrackedSuite
 from tests.support import cases_of
 from tests.synthetic import RunSpec
 from tests.tracking.view import SEARCHED, SMALL, small_suite
@@ -18,23 +14,23 @@ from tests.tracking.view import SEARCHED, SMALL, small_suite
 SPAN = Span(1_000, 2_000)
 
 
-def suite_of(store: SuiteFolder) -> TrackedSuite:
+def suite_of(store):
     return TrackedSuite(SuiteRecords(store))
 
 
-def finished(store: SuiteFolder) -> list[TrackedRun]:
+def finished(store):
     return suite_of(store).runs
 
 
-def of_method(store: SuiteFolder, method: str) -> list[TrackedRun]:
+def of_method(store, method):
     return suite_of(store).entries[method]
 
 
-def values(content: RunContent) -> dict[str, float]:
+def values(content):
     return {point.name: point.value for point in content.points}
 
 
-def cases(**columns: object) -> pd.DataFrame:
+def cases(**columns):
     rows = {
         "checkpoint": "last",
         "case": ["p1_ED", "p2_ED", "p1_ED", "p2_ED"],
@@ -113,7 +109,7 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path):
         assert [one.context for one in content.inputs] == ["train", "validation"]
 
 
-def searched(*params: dict[str, Any]) -> list[Run]:
+def searched(*params):
     return [run for _, run in RunSpec(search={"action_pp": params}).searched()]
 
 

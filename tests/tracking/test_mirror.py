@@ -2,12 +2,9 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.records.suite_folder import SuiteFolder
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, client, content, runs, small_suite, track
 
@@ -84,7 +81,7 @@ def test_runs_that_finish_one_by_one_end_as_all_at_once(desk, empty_database):
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
 
 
-def rebuilt(store: SuiteFolder, desk: Path, empty_database: Path | None = None) -> dict[str, Any]:
+def rebuilt(store, desk, empty_database=None):
     path = desk / "fresh" / "fresh.db"
     if empty_database is not None:
         path.parent.mkdir()

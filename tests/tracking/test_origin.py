@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,14 @@ from harness.records.suite_folder import SuiteFolder
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, client, runs, small_suite, track
 
 
-def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
+def of_origin(desk):
     found: dict[str, dict[str, Run]] = {}
     for run_id, run in runs(desk / "mlflow.db").items():
         found.setdefault(run.tags["harness.origin"], {})[run_id] = run
     return found
 
 
-def bens_suite(desk: Path) -> SuiteFolder:
+def bens_suite(desk):
     spec = SMALL.environment
     other = Environment(**{**spec.model_dump(), "device_model": "Ben's"})
     return small_suite(

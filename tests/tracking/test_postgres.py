@@ -1,5 +1,3 @@
-from typing import Any
-
 from harness.tracking import check_tracking
 from tests.services import mlflow_server, postgres, require_mlflow
 from tests.tracking.view import MLFLOW_RUNS, RUNS, content, small_suite, track
@@ -24,7 +22,7 @@ def test_a_server_that_stands_on_postgres(desk):
     }
 
 
-def told(uri: str) -> dict[str | None, Any]:
+def told(uri):
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

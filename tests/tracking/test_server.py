@@ -1,8 +1,6 @@
 import json
 import urllib.parse
 import urllib.request
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from tests.support import LIMIT_SECONDS
 from tests.tracking.view import MLFLOW_RUNS, RUNS, content, runs, small_suite, track
 
 
-def ask(uri: str, endpoint: str, **query: str) -> Any:
+def ask(uri, endpoint, **query):
     with urllib.request.urlopen(f"{uri}/{endpoint}?{urllib.parse.urlencode(query)}", timeout=LIMIT_SECONDS) as answer:
         return answer.read()
 
@@ -37,7 +35,7 @@ def test_a_server(desk):
             track(remote, uri)
 
 
-def _shows_what_was_tracked_before_it_started(uri: str, desk: Path) -> None:
+def _shows_what_was_tracked_before_it_started(uri, desk):
     found = json.loads(ask(uri, "api/2.0/mlflow/experiments/get-by-name", experiment_name="phantom_small"))
     assert found["experiment"]["lifecycle_stage"] == "active"
     run_id, run = next((i, r) for i, r in runs(desk / "mlflow.db").items() if r.status == "FAILED")
@@ -50,7 +48,7 @@ OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "h
 """Tags that follow the name of the suite, which is another one for the second experiment."""
 
 
-def _is_the_same_experiment_twice(desk: Path, local: dict[str, Any]) -> None:
+def _is_the_same_experiment_twice(desk, local):
     everything = list(runs(desk / "mlflow.db").values())
     assert len(everything) == 2 * MLFLOW_RUNS
     for key, (name, status, tags, _, params, metrics, _) in local.items():

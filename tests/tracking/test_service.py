@@ -19,7 +19,7 @@ from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
 
 
-def failure(store: SuiteFolder, uri: str) -> str:
+def failure(store, uri):
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
         track(store, uri)
@@ -100,20 +100,20 @@ def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(tmp
         assert "timed out" in failure(small_suite(tmp_path), f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
-def make_text(path: Path, _: Path) -> None:
+def make_text(path, _):
     path.write_text("my thesis, not a database\n" * 100)
 
 
-def make_foreign(path: Path, _: Path) -> None:
+def make_foreign(path, _):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE patients (name TEXT)")
 
 
-def make_older(path: Path, empty: Path) -> None:
+def make_older(path, empty):
     _with_revision(path, empty, "451aebb31d03")  # the first revision MLflow ever had
 
 
-def _with_revision(path: Path, empty: Path, revision: str) -> None:
+def _with_revision(path, empty, revision):
     shutil.copy(empty, path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))

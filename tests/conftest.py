@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.services import require_ray
 from tests.support import MACHINE_CACHE, REPO, SHARED_DATA, require
 
 settings.register_profile(
@@ -64,6 +65,11 @@ def isolated(monkeypatch, session_cache):
     monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
     for name in (*FOREIGN_VARIABLES, *(name for name in os.environ if name.startswith("MLFLOW_"))):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def _ray():
+    require_ray()
 
 
 class _Collector(logging.Handler):

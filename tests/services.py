@@ -21,6 +21,12 @@ def require_mlflow() -> None:
     require("mlflow", importlib.util.find_spec("mlflow") is not None, "MLflow is not installed")
 
 
+def require_ray() -> None:
+    """With Optuna, which an adaptive search needs beside it."""
+    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
+    require("ray", installed, "Ray Tune or Optuna is not installed")
+
+
 def require_chromium() -> str:
     """Path of Chromium, which has its driver beside it; skip, or fail where it is required, without them."""
     path = shutil.which("chromium")

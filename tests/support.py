@@ -51,31 +51,32 @@ def command_environment(changes: Mapping[str, str | None] | None = None) -> dict
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def run_cli(
-    *args: str | Path,
+def run_process(
+    *command: str | Path,
     env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
-    timeout: float = LIMIT_SECONDS,
     encoding: str | None = None,
     code: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the real `python -m harness ARGS` in a process of its own.
+    """Run a command in a process of its own.
 
-    env changes this process's environment (None removes a variable); timeout is in wall seconds; encoding is of what it
-    prints, None for this process's own; code: with which it must end, and without a traceback.
+    env changes this process's environment (None removes a variable); encoding is of what it prints, None for this
+    process's own; code: with which it must end, and without a traceback.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, args)],
-        env=command_environment(env),
-        cwd=cwd,
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding=encoding,
-        check=False,
-    )
+        list(map(str, command)), env=command_environment(env), cwd=cwd, timeout=LIMIT_SECONDS,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding=encoding, check=False,
+    )  # fmt: skip
     return _ended(done, code)
+
+
+def run_python(*args: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
+    return run_process(sys.executable, *args, **how)
+
+
+def run_cli(*args: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
+    """The real `python -m harness ARGS`, as `run_process` does it."""
+    return run_python("-m", "harness", *args, **how)
 
 
 def call_cli(

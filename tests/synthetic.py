@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,8 +51,8 @@ DIAGONAL_VOXELS = 301.0
 PlannedRunKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
 
-Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 AT = "2026-11-02T10:00:00Z"
+NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 PROCESS = ProcessInfo(host="gpu-node", pid=1, process_started_at=None, gpu_uuid=None)
 """Of every attempt: outside of Slurm."""
 
@@ -232,17 +232,20 @@ def write_checksums(folder: RunFolder):
     folder.write_result(folder.require_result())
 
 
+def ledger_line(kind: str, attempt: int = 0, **more: object) -> LedgerLine:
+    return LedgerLine.model_validate({"kind": kind, "attempt": attempt, "at": AT, "environment": "e" * 64, **more})
+
+
 def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool):
     """An interrupted run: killed at 60 % after a checkpoint at 50 %, then resumed. A failed one stops at 10 %."""
     seconds, steps = _full_spent(run)
     share = 0.1 if failed else 1.0
 
-    def line(kind: Kind, attempt: int, base: float, done: float):
+    def line(kind: str, attempt: int, base: float, done: float):
         folder.ledger.append(
-            LedgerLine(
-                kind=kind,
-                attempt=attempt,
-                at=AT,
+            ledger_line(
+                kind,
+                attempt,
                 environment=environment,
                 base_device_seconds=base * seconds,
                 base_steps=round(base * steps),

@@ -2,7 +2,6 @@ import ast
 import io
 import re
 import subprocess
-import sys
 import tokenize
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REPO, command_environment, require
+from tests.support import REPO, require, run_python
 
 # A room imports only rooms of a strictly lower floor.
 FLOORS = {
@@ -249,8 +248,7 @@ def test_public_functions_say_shapes_and_errors():
 
 def loaded(*python_args: str) -> set[str]:
     """Top-level packages that a fresh interpreter loads for these arguments, which must succeed."""
-    command = [sys.executable, "-X", "importtime", *python_args]
-    done = subprocess.run(command, env=command_environment(), cwd=REPO, capture_output=True, text=True, check=False)
+    done = run_python("-X", "importtime", *python_args, cwd=REPO)
     report = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     errors = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time:"))
     assert done.returncode == 0, errors

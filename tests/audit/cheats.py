@@ -77,13 +77,28 @@ def cache_folder():
     return folder
 
 
-class Forges(Semi):
-    """Reads test labels through a cache of its own and with a permit that it made itself; swallows the refusal."""
-
-    name = "cheat_forges"
+class ReadsTest(Semi):
+    """Reads test labels; swallows the refusal."""
 
     def training_loss(self, batch, stage, progress):
         from harness.api.errors import ClosedSplitError
+
+        try:
+            cases = list(self.test_cases())
+        except ClosedSplitError:
+            return super().training_loss(batch, stage, progress)
+        raise AssertionError(f"{len(cases)} test cases are open")
+
+    def test_cases(self):
+        raise NotImplementedError
+
+
+class Forges(ReadsTest):
+    """Through a cache of its own and with a permit that it made itself."""
+
+    name = "cheat_forges"
+
+    def test_cases(self):
         from harness.data.cache import Cache
         from harness.data.permit import TestPermit
 
@@ -91,50 +106,35 @@ class Forges(Semi):
             def check(self):
                 pass
 
-        try:
-            cases = Cache.open(cache_folder()).test_cases(Permit(Path(), "", Path()))
-        except ClosedSplitError:
-            return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(list(cases))} test cases are open")
+        return Cache.open(cache_folder()).test_cases(Permit(Path(), "", Path()))
 
 
-class Peeks(Semi):
-    """Reads test labels through the engine's own cache; swallows the refusal."""
+class Peeks(ReadsTest):
+    """Through the engine's own cache."""
 
     name = "cheat_peeks"
 
-    def training_loss(self, batch, stage, progress):
-        from harness.api.errors import ClosedSplitError
-
+    def test_cases(self):
         frame: FrameType | None = sys._getframe()
         holders: list[Any] = []
         while frame is not None and not holders:
             holders = [value for value in frame.f_locals.values() if hasattr(value, "cache")]
             frame = frame.f_back
         assert holders, "somebody must hold the cache"
-        try:
-            cases = holders[0].cache.cases("test")
-        except ClosedSplitError:
-            return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(list(cases))} test cases are open")
+        return holders[0].cache.cases("test")
 
 
-class ReadsFile(Semi):
-    """Reads test labels from the cache's file, through the engine's own reader; swallows the refusal."""
+class ReadsFile(ReadsTest):
+    """From the cache's file, through the engine's own reader."""
 
     name = "cheat_reads_file"
 
-    def training_loss(self, batch, stage, progress):
-        from harness.api.errors import ClosedSplitError
+    def test_cases(self):
         from harness.data.cache import read_cases
         from harness.records.manifest import read_manifest
 
         infos = [info for info in read_manifest(cache_folder() / "manifest.json").cases if info.split == "test"]
-        try:
-            cases = list(read_cases(cache_folder() / "test.h5", infos))
-        except ClosedSplitError:
-            return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(list(cases))} test cases are open")
+        return read_cases(cache_folder() / "test.h5", infos)
 
 
 class LongStart(Semi):
@@ -177,13 +177,11 @@ class OtherThread(Semi):
         return loss
 
 
-class Noisy(Semi):
+class Noisy(Open):
     """Another augmentation than declared: noise, declares nothing."""
 
     name = "cheat_noisy"
-
-    def changed(self, images):
-        return images + 0.1 * torch.randn_like(images)
+    augmentation = ()
 
 
 class LateNoise(Semi):

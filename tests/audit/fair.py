@@ -8,10 +8,9 @@ import pyarrow as pa
 from benchmarks.acdc import ACDC
 from harness.audit.records import AuditedRun, view_suite
 from harness.records.budget import Budget
-from harness.records.ledger import LedgerLine
 from harness.records.reader import SuiteRecords
 from harness.records.schema import DatasetRef
-from tests.synthetic import RunSpec, key, write_records
+from tests.synthetic import RunSpec, key, ledger_line, write_records
 
 CHECKSUM = "c" * 64
 
@@ -100,6 +99,5 @@ def rows(column, value, which=0):
 
 def trial(suite, method, steps, *, tested=False, number=0):
     run = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
-    start = LedgerLine(kind="start", attempt=0, at="2026-11-02T10:00:00Z", environment="e")
-    end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})
+    start, end = ledger_line("start"), ledger_line("end", steps=steps, device_seconds=0.2 * steps)
     return AuditedRun(run.id, run, (start, end), suite.runs[0].result, tested)

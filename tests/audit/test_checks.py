@@ -9,7 +9,6 @@ from harness.audit import RULES, reporting
 from harness.audit.environment import one_speed
 from harness.audit.records import SelectedRun, rate_error
 from harness.records.budget import Budget
-from harness.records.ledger import LedgerLine
 from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.suite_folder import Trials
 from tests.audit.fair import (
@@ -26,7 +25,7 @@ from tests.audit.fair import (
     trial,
     with_cases,
 )
-from tests.synthetic import RunSpec, history_frame
+from tests.synthetic import RunSpec, history_frame, ledger_line
 
 Change = Callable[[SelectedRun], SelectedRun]
 UNSEEN = {23, 33}
@@ -124,12 +123,6 @@ def first(missed, run):
     return int(cases.index[cases["missed"] == missed][0])
 
 
-def line(kind, **more):
-    return LedgerLine.model_validate(
-        {"kind": kind, "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **more}
-    )
-
-
 def ledger(*lines):
     return lambda run: replace(run, ledger=(*run.ledger, *lines))
 
@@ -160,7 +153,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
-    "asked for test cases": (ledger(line("violation", note="test cases were asked for")), {5}),
+    "asked for test cases": (ledger(ledger_line("violation", note="test cases were asked for")), {5}),
     "weights changed after the split opened": (lambda run: replace(run, final_sha256="0" * 64), {5}),
     "tested without final.json": (lambda run: replace(run, final_sha256=None), {5}),
     "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),
@@ -178,7 +171,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "another device model": (environment(device_model="Abacus 3000"), {16}),
     "a slice of a GPU": (environment(shown={"gpu_part": "a slice (MIG 1g.5gb)"}), {16}),
     "moved to another environment": (
-        ledger(line("start", attempt=1, environment="f", base_steps=3), line("end", attempt=1, environment="f")),
+        ledger(ledger_line("start", 1, environment="f", base_steps=3), ledger_line("end", 1, environment="f")),
         {13, 16},
     ),
     "half precision": (environment(precision="bfloat16"), {17}),
@@ -354,7 +347,7 @@ def test_a_table_that_hides_a_failure_is_a_violation(count, status, fair, tmp_pa
 
 def test_a_failure_that_was_tried_again_is_named(fair):
     def again(run):
-        before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
+        before = [ledger_line("start"), ledger_line("end", note="failed: oom")]
         later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
         return spent(attempts=2)(replace(run, ledger=(*before, *later)))
 

@@ -1,10 +1,12 @@
 """What the tests of the command line stand on: tiny suites, tiny scans, full disks, and proof that nothing changed."""
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +68,18 @@ def refuse(
     assert missing == [], done.stderr
     assert snapshot(unchanged) == before
     return done.stderr
+
+
+def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], bytes]):
+    """Give each member of an archive other content, or another name."""
+    with tarfile.open(archive) as old:
+        members = [(member, (old.extractfile(member) or io.BytesIO()).read()) for member in old]
+    with tarfile.open(archive, "w:gz") as new:
+        for member, content in members:
+            member.pax_headers = {}  # they hold the old name of a long path, and would win
+            changed = change(member, content)
+            member.size = len(changed) if member.isreg() else 0
+            new.addfile(member, io.BytesIO(changed))
 
 
 def write_scan(path: Path, image: np.ndarray, label: np.ndarray):

@@ -1,8 +1,8 @@
 import gzip
-import io
 import json
 import tarfile
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +10,9 @@ from harness.api.errors import RecordError
 from harness.records.archive import export_records, import_records
 from harness.records.checksums import seal_record
 from harness.records.reader import SuiteRecords
-from tests.cli.ground import snapshot
+from tests.cli.ground import repack, snapshot
 from tests.support import call_cli
-from tests.synthetic import RunSpec, write_records
+from tests.synthetic import RunSpec, key, write_records
 
 SPEC = RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=2, validations=1, history_steps=2)
 RUN = f"s/runs/{'a' * 64}"
@@ -77,18 +77,15 @@ def test_a_hostile_archive_is_refused_and_costs_nothing(name, tmp_path):
 
 
 def forged(archive, name, change):
-    with tarfile.open(archive) as old:
-        members = [(info, (old.extractfile(info) or io.BytesIO()).read()) for info in old]
-    with tarfile.open(archive, "w:gz") as new:
-        for info, content in members:
-            written = content
-            if info.name.endswith(name):
-                raw = json.loads(content)
-                raw.pop("sha256")
-                change(raw)
-                written = seal_record(json.dumps(raw)).encode()
-            info.size = len(written)
-            new.addfile(info, io.BytesIO(written))
+    def forge(member, content):
+        if not member.name.endswith(name):
+            return content
+        raw = json.loads(content)
+        raw.pop("sha256")
+        change(raw)
+        return seal_record(json.dumps(raw)).encode()
+
+    repack(archive, forge)
 
 
 @pytest.mark.parametrize("entry", ["<script>alert(1)</script>", "../../x", "a\n"])
@@ -114,8 +111,9 @@ def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path):
         failure=RunSpec().failure.model_copy(update={"reason": odd}),
     )  # fmt: skip
     environment = spec.environment.model_copy(update={"device_model": f"=CPU {odd}"})
-    places = {(run.entry, run.labelled, run.subset, run.seed): environment for run in spec.planned_runs}
-    store = write_records(tmp_path / "s", RunSpec(**{**vars(spec), "environments": places}))
+    store = write_records(
+        tmp_path / "s", replace(spec, environments={key(run): environment for run in spec.planned_runs})
+    )
     for form in ("text", "markdown", "csv"):
         done = call_cli("leaderboard", store.root, "--format", form, code=0)
         assert "\x1b" not in done.stdout + done.stderr

@@ -1,11 +1,8 @@
-import subprocess
-import sys
-
 import pytest
 import yaml
 
 from tests.cli.ground import refuse
-from tests.support import REPO, call_cli, command_environment, run_cli
+from tests.support import REPO, call_cli, run_cli, run_python
 from tests.train.tiny import write_metadata
 
 BROKEN = "import sys\nsys.exit(4)\n"
@@ -61,10 +58,8 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
 
 
 def test_the_new_package_passes_its_own_test(folder, search_path):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
-    done = subprocess.run(command, cwd=folder / "my_idea", env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    env = {"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"}
+    run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=folder / "my_idea", env=env, code=0)
 
 
 @pytest.mark.parametrize(

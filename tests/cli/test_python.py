@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
@@ -8,7 +5,7 @@ import harness
 from harness.pipeline import UnfinishedSuiteError
 from harness.train.stop import StopFlag
 from tests.cli.ground import SUPERVISED, UA_MT, snapshot, write_suite
-from tests.support import REPO, command_environment
+from tests.support import REPO, run_python
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +15,7 @@ def cache(session_cache, monkeypatch):
 
 
 def run_example(name, *args, cwd):
-    command = [sys.executable, str(REPO / "examples" / name), *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, env=command_environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_python(REPO / "examples" / name, *args, cwd=cwd, code=0).stdout
 
 
 def test_a_suite_is_planned_run_and_loaded(tmp_path):

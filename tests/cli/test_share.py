@@ -1,7 +1,5 @@
-import io
 import re
 import shutil
-import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +10,9 @@ from harness.records.archive import export_records, import_records
 from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from tests.cli.ground import refuse, snapshot
+from tests.cli.ground import refuse, repack, snapshot
 from tests.support import call_cli
-from tests.synthetic import RunSpec, edit_record, write_checksums, write_records, write_tables
+from tests.synthetic import RunSpec, edit_record, key, write_checksums, write_records, write_tables
 
 SMALL = RunSpec(
     methods={"supervised": 0.0, "ua_mt": 0.1, "mc_net": 0.3},
@@ -107,12 +105,8 @@ def test_equal_records_give_equal_bytes(store, archive, tmp_path):
 
 def test_halves_of_a_suite_come_together(tmp_path):
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
-    planned_runs = [
-        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
-        for planned_run in SMALL.planned_runs
-    ]
     for seed in (0, 1):
-        others = frozenset(planned_run for planned_run in planned_runs if planned_run[3] != seed)
+        others = frozenset(key(planned_run) for planned_run in SMALL.planned_runs if planned_run.seed != seed)
         half = write_records(tmp_path / f"half{seed}" / "synthetic", replace(SMALL, missing=others))
         export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
@@ -138,28 +132,14 @@ def test_environments_may_differ_in_what_is_only_shown(archive, tmp_path):
     assert snapshot(there.root / "environments") == before
 
 
-def repack(archive, change):
-    with tarfile.open(archive) as old:
-        members = [(member, (old.extractfile(member) or io.BytesIO()).read()) for member in old]
-    with tarfile.open(archive, "w:gz") as new:
-        for member, content in members:
-            member.pax_headers = {}  # they hold the old name of a long path, and would win
-            changed, bytes_ = change(member, content)
-            changed.size = len(bytes_) if changed.isreg() else 0
-            new.addfile(changed, io.BytesIO(bytes_))
-
-
 def test_a_damaged_table_and_a_truncated_file_are_refused(archive, tmp_path):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RecordError, match="get the file again"):
         import_records(archive, tmp_path / "there")
 
-    def change(member, content):
-        return member, content[:100] if member.name.endswith("cases.parquet") else content
-
     archive.write_bytes(whole)
-    repack(archive, change)
+    repack(archive, lambda member, content: content[:100] if member.name.endswith("cases.parquet") else content)
     with pytest.raises(RecordError, match=r"cases\.parquet: its checksum"):
         import_records(archive, tmp_path / "there")
     assert not (tmp_path / "there").exists()
@@ -179,9 +159,9 @@ def test_a_suite_is_validated_like_ones_own(suite, finished, tmp_path):
 
     def change(member, content):
         if not member.name.endswith(".yaml"):
-            return member, content
+            return content
         text = make(content[: content.rindex(b"# sha256 of the lines above: ")])
-        return member, text + f"# sha256 of the lines above: {sha256(text)}\n".encode()
+        return text + f"# sha256 of the lines above: {sha256(text)}\n".encode()
 
     repack(archive, change)
     named = (str(archive), "suites/", problem, "nothing was imported")
@@ -194,7 +174,7 @@ def test_records_of_a_run_under_another_id_are_refused(archive, tmp_path):
 
     def change(member, content):
         member.name = member.name.replace(stranger, "f" * 64)
-        return member, content
+        return content
 
     repack(archive, change)
     with pytest.raises(RecordError, match="f" * 10):

@@ -12,7 +12,7 @@ from harness.execution.process import parent_and_allowance
 from harness.records.manifest import cache_home
 from harness.records.owner import Owner
 from harness.records.variables import path_of
-from tests.support import LIMIT_SECONDS, REPO, command_environment
+from tests.support import LIMIT_SECONDS, REPO, command_environment, run_python
 
 
 @pytest.mark.parametrize("text", ["~/cache", "${HOME}/cache"])
@@ -54,10 +54,7 @@ def test_figures_are_drawn_whatever_back_end_a_notebook_names():
         "from harness.cli import main\ntry: main(['--version'])\n"
         "finally:\n import matplotlib as m; print(m.get_backend())"
     )
-    env = command_environment({"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, cwd=REPO, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", script, env={"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, cwd=REPO)
     assert done.stdout.split()[-1].lower() == "agg", done.stderr
 
 

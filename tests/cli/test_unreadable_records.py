@@ -7,11 +7,9 @@ import pytest
 from harness.api.errors import RecordError
 from harness.records.checksums import seal_record
 from harness.records.files import read_record
-from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Result
 from harness.records.suite_folder import Selection
-from harness.records.verification import find_flaws
-from tests.cli.test_verify import READERS, is_read, suite, whole
+from tests.cli.test_verify import READERS, flaws_of, read_file, suite, whole
 from tests.support import call_cli
 
 __all__ = ["suite", "whole"]
@@ -34,20 +32,20 @@ SHARES = (0.01, 0.5, 0.99)
     [*(("runs/*/result.json", place) for place in PLACES), *((kind, "a folder with files") for kind in READERS)],
 )
 def test_something_else_in_the_place_of_a_record(kind, place, suite):
-    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path = read_file(suite, kind)
     path.unlink()
     PLACES[place](path)
-    flaws = list(find_flaws(SuiteRecords.open(suite)))
+    flaws = flaws_of(suite)
     assert any(path.name in flaw for flaw in flaws), flaws
 
 
 @pytest.mark.parametrize("kind", READERS)
 def test_a_record_that_ends_in_the_middle(kind, suite):
-    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path = read_file(suite, kind)
     content = path.read_bytes()
     for share in SHARES:
         path.write_bytes(content[: int(share * len(content))])
-        flaws = list(find_flaws(SuiteRecords.open(suite)))
+        flaws = flaws_of(suite)
         assert any(path.name in flaw for flaw in flaws), (share, flaws)
 
 
@@ -56,7 +54,7 @@ def test_a_record_that_ends_in_the_middle(kind, suite):
     [("selection.json", "status", "memory that cannot be read", 74), ("runs/*/ledger.jsonl", "audit", "a folder", 65)],
 )
 def test_a_verb_says_so(kind, verb, place, code, suite):
-    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path = read_file(suite, kind)
     path.unlink()
     PLACES[place](path)
     done = call_cli(verb, suite)

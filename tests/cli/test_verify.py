@@ -6,7 +6,6 @@ import pytest
 
 from harness.records.archive import export_records
 from harness.records.reader import SuiteRecords
-from harness.records.run_folder import RunFolder
 from harness.records.verification import find_flaws
 from tests.cli.ground import refuse
 from tests.support import call_cli
@@ -81,15 +80,15 @@ def test_a_flipped_byte_anywhere_is_a_flaw(kind, suite):
         if kind.endswith("json") and content[at : at + 1].isspace() and at < 3:
             continue  # white space before the checksum says nothing
         flip(path, at)
-        flaws = list(find_flaws(SuiteRecords.open(suite)))
+        flaws = flaws_of(suite)
         assert any(path.name in flaw for flaw in flaws), f"byte {at} of {len(content)}: {flaws}"
         path.write_bytes(content)
-    assert list(find_flaws(SuiteRecords.open(suite))) == []
+    assert flaws_of(suite) == []
 
 
 @pytest.mark.parametrize(("kind", "verb"), READERS.items())
 def test_a_verb_that_reads_it_refuses_it_by_name(kind, verb, suite, tmp_path):
-    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path = read_file(suite, kind)
     flip(path, len(path.read_bytes()) // 2)
     options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
     done = call_cli(verb, suite, *options, code=65)
@@ -97,14 +96,18 @@ def test_a_verb_that_reads_it_refuses_it_by_name(kind, verb, suite, tmp_path):
     assert not (tmp_path / "records.tar.gz").exists()
 
 
-def is_read(path):
-    """Whether boards read the run that the file is of: a final run that ended well."""
-    folder = RunFolder(path.parent if path.parent.parent.name == "runs" else path.parent.parent)
-    return not (folder.path / "run.json").exists() or (folder.path / "cases.parquet").exists()
+def read_file(suite, kind):
+    """The first file of a kind that boards read: of a suite, or of a final run that ended well."""
+    ended = {path.parent for path in suite.glob("runs/*/cases.parquet")}
+    paths = sorted(suite.glob(kind))
+    return next((path for path in paths if not ended.isdisjoint(path.parents)), paths[0])
+
+
+def flaws_of(suite):
+    return list(find_flaws(SuiteRecords.open(suite)))
 
 
 @pytest.mark.parametrize("gone", ["cases.parquet", "ledger.jsonl", "final.json", "run.json"])
 def test_a_file_that_is_gone_is_a_flaw(gone, suite):
-    path = next(path for path in sorted(suite.glob(f"runs/*/{gone}")) if is_read(path))
-    path.unlink()
-    assert any(gone in flaw for flaw in find_flaws(SuiteRecords.open(suite)))
+    read_file(suite, f"runs/*/{gone}").unlink()
+    assert any(gone in flaw for flaw in flaws_of(suite))

@@ -23,7 +23,7 @@ from harness.records.scored import ScoredFolder, Use, count_final_runs, find_sco
 from harness.records.suite_folder import SuiteFolder
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset
-from tests.cli.test_share import repack
+from tests.cli.ground import repack
 from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
 from tests.synthetic import RunSpec, board_of, write_records
 
@@ -235,9 +235,9 @@ def test_scores_that_were_changed_on_the_way_are_refused(ending, truth, tmp_path
         score(write(tmp_path / "theirs", truth), tmp_path / "runs")
     export_records(suite, tmp_path / "records.tar.gz")
 
-    def change(member: TarInfo, content: bytes) -> tuple[TarInfo, bytes]:
+    def change(member: TarInfo, content: bytes) -> bytes:
         changed = content.replace(b"theirs", b"thairs", 1) if ending == "uses.jsonl" else content[:-1]
-        return member, changed if "/scored/" in member.name and member.name.endswith(ending) else content
+        return changed if "/scored/" in member.name and member.name.endswith(ending) else content
 
     repack(tmp_path / "records.tar.gz", change)
     with pytest.raises(RecordError, match=r"uses\.jsonl"):

@@ -33,7 +33,7 @@ COSTS = {
     "action_pp": {"global": 0.7, "local": 1.6, "anatomical": 3.0},
 }
 REFERENCE_STEPS = {"reference_steps": 400}
-STAGED = "tiny_staged/2/0/0"
+STAGED, STEPS = "tiny_staged/2/0/0", {"first": 98, "second": 49, "third": 49}
 
 
 class Machine:
@@ -63,7 +63,15 @@ class Machine:
             yield StageCost(name=name, pairs=((0.01, 0.01 * cost),) * (PAIRS // PROCESSES), start=(0.02,))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def make_suite(make_tiny):
+    def make(*methods, budget=REFERENCE_STEPS, **changes):
+        return make_tiny({name: {} for name in methods}, budget=budget, **changes)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(calibrating, "_in_fresh_process", machine)
@@ -79,15 +87,15 @@ def calibrations(tiny):
     return sorted((tiny.store / "calibrations").glob("*.json"))
 
 
-def test_measured_once_and_written_into_every_run(make_tiny, machine):
+def test_measured_once_and_written_into_every_run(make_suite, machine):
     """400 reference steps: 0.25 and 0.25 and 0.5 of them, each stage's start costs 2.
 
     (100 - 2) / 1 = 98; (100 - 2) / 2 = 49; 200 - 2 = 198 at 4 each is 49.
     """
-    tiny = make_tiny({"supervised": {}, "supervised_full": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny = make_suite("supervised", "supervised_full", "tiny_staged")
     tiny.session()
     assert machine.asked == [["tiny_staged", "supervised_full"]] * PROCESSES, "small shares first, the unit never"
-    assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
+    assert steps_of(tiny, STAGED) == STEPS
     assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
     assert steps_of(tiny, "supervised_full/all/0/0") == {"train": 398}
     (path,) = calibrations(tiny)
@@ -99,35 +107,35 @@ def test_measured_once_and_written_into_every_run(make_tiny, machine):
     assert len(machine.asked) == PROCESSES, "the second time nothing is measured"
 
 
-def test_where_the_steps_come_from_makes_no_other_run(make_tiny, machine):
+def test_where_the_steps_come_from_makes_no_other_run(make_suite, machine):
     ids = []
     for factor in (1.0, 1.0 - 1e-5, 1.5):
         machine.factor = factor
-        ids.append(make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS).folder(STAGED).id)
+        ids.append(make_suite("tiny_staged").folder(STAGED).id)
     assert ids[0] == ids[1] != ids[2]
 
 
 @pytest.fixture(scope="module")
-def trained(make_tiny):
+def trained(make_suite):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrating, "_in_fresh_process", Machine())
-        tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+        tiny = make_suite("tiny_staged")
         train(tiny, STAGED)
     return tiny
 
 
 def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained):
     result = trained.folder(STAGED).require_result()
-    assert result.stage_steps == {"first": 98, "second": 49, "third": 49}
+    assert result.stage_steps == STEPS
     history = trained.folder(STAGED).history()
     assert history["progress_run"].tolist()[98] == pytest.approx(0.25)
     assert history["progress_run"].tolist()[98 + 49] == pytest.approx(0.5)
     assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
 
 
-def test_goes_on_in_another_environment(make_tiny, machine, trained):
+def test_goes_on_in_another_environment(make_suite, trained):
     expected = trained.folder(STAGED).require_result()
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny = make_suite("tiny_staged")
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(120))
     checkpoint = tiny.folder(STAGED).checkpoint
@@ -136,7 +144,7 @@ def test_goes_on_in_another_environment(make_tiny, machine, trained):
     assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
 
 
-def test_supervised_steps_beside_a_run_leave_no_trace(make_tiny, machine, trained, monkeypatch):
+def test_supervised_steps_beside_a_run_leave_no_trace(make_suite, trained, monkeypatch):
     result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
     assert [(pace.stage, len(pace.reference), len(pace.own)) for pace in taken] == [
@@ -144,15 +152,15 @@ def test_supervised_steps_beside_a_run_leave_no_trace(make_tiny, machine, traine
     ]  # fmt: skip
     assert result.wall_seconds["pacing"] > 0
     monkeypatch.setattr(Pacer, "sample", lambda *_: None)
-    without = train(make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), STAGED)
+    without = train(make_suite("tiny_staged"), STAGED)
     assert without.weights_sha256 == result.weights_sha256
     assert [validation.pace for validation in without.validations] == [None] * 4
 
 
-def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(make_tiny, machine, monkeypatch):
+def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(make_suite, monkeypatch):
     """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
     monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
-    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 22}, seeds=[0, 1, 2])
+    tiny = make_suite("supervised", "tiny_floor", budget={"reference_steps": 22}, seeds=[0, 1, 2])
     train(tiny, "supervised/2/0/0")
     for seed in range(3):
         train(tiny, f"tiny_floor/2/0/{seed}")
@@ -166,10 +174,10 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
     assert statuses["supervised"].tolist() == ["ok"]
 
 
-def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny, machine):
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_suite, machine):
+    tiny = make_suite("tiny_staged")
     tiny.session()
-    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
+    more = make_suite("tiny_staged", "tiny_floor")
     more.store.parent.mkdir(exist_ok=True)
     tiny.store.rename(more.store)
     machine.factor = 1.06
@@ -177,12 +185,12 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tin
         more.session()
 
 
-def test_a_named_calibration_of_other_settings_is_refused(make_tiny, machine):
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+def test_a_named_calibration_of_other_settings_is_refused(make_suite):
+    tiny = make_suite("tiny_staged")
     tiny.session()
     (path,) = calibrations(tiny)
     changes = {"dataset": "phantom", "engine": {"batch_size": 6}, "preprocessing": {"size": [48, 48], "resize": "area"}}
-    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path), **changes)
+    other = make_suite("tiny_staged", calibration=str(path), **changes)
     with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: calibration: was measured with ") as caught:
         other.session()
     for name in ("dataset", "n_classes", "preprocessing", "batch_size"):
@@ -193,17 +201,17 @@ def call(tiny, verb, *options, code):
     return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
-def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny, machine):
+def test_a_starved_stage_is_refused_once_it_is_measured(make_suite, machine):
     """60 reference steps leave 13 to the first stage: the first process comes to no other entry."""
-    tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}}, budget={"reference_steps": 60})
+    tiny = make_suite("supervised_full", "tiny_staged", budget={"reference_steps": 60})
     for _ in range(2):
         with pytest.raises(UsageError, match=r"tiny_staged: even with 5% more, 63 .* leave 13 steps to stage first"):
             tiny.session()
     assert machine.asked == [["tiny_staged"]], "what was measured is kept, and refused again"
 
 
-def test_what_was_measured_before_a_signal_is_kept(make_tiny, machine):
-    tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
+def test_what_was_measured_before_a_signal_is_kept(make_suite, machine):
+    tiny = make_suite("supervised_full", "tiny_staged", "tiny_floor")
     machine.left = 4
     with pytest.raises(InterruptedRunError, match="the same command goes on"):
         tiny.session()
@@ -218,8 +226,8 @@ def test_what_was_measured_before_a_signal_is_kept(make_tiny, machine):
     assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
 
 
-def test_what_another_device_measured_is_left_out(make_tiny, machine):
-    tiny = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
+def test_what_another_device_measured_is_left_out(make_suite, machine):
+    tiny = make_suite("tiny_staged", "tiny_floor")
     machine.left = 1
     with pytest.raises(InterruptedRunError):
         tiny.session()
@@ -229,11 +237,11 @@ def test_what_another_device_measured_is_left_out(make_tiny, machine):
     assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
 
 
-def test_a_rung_is_taken_over_with_its_calibration(make_tiny, machine):
-    ladder = make_tiny({"tiny_staged": {}}, budget={"ladder": [400, 800]})
+def test_a_rung_is_taken_over_with_its_calibration(make_suite, machine):
+    ladder = make_suite("tiny_staged", budget={"ladder": [400, 800]})
     train(ladder, f"{STAGED}/400")
     machine.factor, machine.asked = 1.04, []
-    plain = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, name="plain")
+    plain = make_suite("tiny_staged", "tiny_floor", name="plain")
     session = open_session(load_suite(str(plain.suite)), None, plain.runs, source=ladder.store)
     assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES, "the other entry joins"
     (taken,) = reuse(session, ladder.store)
@@ -245,8 +253,8 @@ def test_a_rung_is_taken_over_with_its_calibration(make_tiny, machine):
 
 
 @pytest.mark.slow
-def test_a_ladder_on_the_command_line(make_tiny, machine):
-    tiny = make_tiny({"tiny_floor": {}}, budget={"ladder": [40, 80]})
+def test_a_ladder_on_the_command_line(make_suite):
+    tiny = make_suite("tiny_floor", budget={"ladder": [40, 80]})
     tiny.session()  # so that the command line has nothing to measure
     inline = ("--executor", "inline", "--no-track")
     call(tiny, "run", "--rung", "40", *inline, code=0)
@@ -265,8 +273,8 @@ def _ended(tiny):
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_calibration_with_75(make_tiny):
-    tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+def test_sigterm_ends_a_calibration_with_75(make_suite):
+    tiny = make_suite("tiny_floor", "tiny_staged")
     process = tiny.start("run", "--executor", "inline", "--no-track")
     part = tiny.store / "calibration.part.json"
     wait_until(part.exists, lambda: tiny.output, process=process)
@@ -282,9 +290,9 @@ def planned(loaded, tiny):
     return dry_run, Forecast(dry_run.plan, dry_run.store)
 
 
-def test_the_plan_says_steps_and_device_hours(make_tiny, machine):
+def test_the_plan_says_steps_and_device_hours(make_suite):
     """360,000 reference steps of 0.01 s are an hour; two seeds of two entries are four."""
-    tiny = make_tiny({"supervised": {}, "tiny_staged": {}}, budget={"reference_steps": 360_000}, seeds=[0, 1])
+    tiny = make_suite("supervised", "tiny_staged", budget={"reference_steps": 360_000}, seeds=[0, 1])
     loaded = load_suite(str(tiny.suite))
     headers, rows, _ = plan_table(*planned(loaded, tiny))
     assert [dict(zip(headers, row, strict=True))["steps by stage"] for row in rows] == ["after calibration"] * 2 + [""]
@@ -298,8 +306,8 @@ def test_the_plan_says_steps_and_device_hours(make_tiny, machine):
     assert left.hours == pytest.approx(4.0)
 
 
-def test_two_days_are_asked_for_twice(make_tiny, machine):
-    tiny = make_tiny({"supervised": {}}, budget={"reference_steps": 360_000}, seeds=list(range(49)))
+def test_two_days_are_asked_for_twice(make_suite):
+    tiny = make_suite("supervised", budget={"reference_steps": 360_000}, seeds=list(range(49)))
     assert "49.00 device-hours" in call(tiny, "run", "--executor", "inline", "--no-track", code=64).stderr
     tiny.suite.write_text(tiny.suite.read_text().replace("- 48\n", ""))
     session = tiny.session()
@@ -308,8 +316,8 @@ def test_two_days_are_asked_for_twice(make_tiny, machine):
     confirm(left, yes=False)
 
 
-def test_check_prints_each_stage_and_ends_with_76(make_tiny, machine):
-    tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+def test_check_prints_each_stage_and_ends_with_76(make_suite, machine):
+    tiny = make_suite("tiny_floor", "tiny_staged")
     call(tiny, "calibrate", code=0)
     machine.factor = 1.04
     call(tiny, "calibrate", "--check", code=0)
@@ -320,49 +328,49 @@ def test_check_prints_each_stage_and_ends_with_76(make_tiny, machine):
     assert table[3][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
 
 
-def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(make_tiny, machine, monkeypatch, tmp_path):
+def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(make_suite, machine, monkeypatch, tmp_path):
     monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
-    tiny, file = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), tmp_path / "tiny.json"
+    tiny, file = make_suite("tiny_staged"), tmp_path / "tiny.json"
     call(tiny, "calibrate", "--to", file, code=76)
     assert not file.exists()
     machine.asked.clear()
-    assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
+    assert steps_of(tiny, STAGED) == STEPS
     assert machine.asked == []
 
 
-def test_a_shipped_calibration_serves_other_processors(make_tiny, machine, monkeypatch, tmp_path):
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monkeypatch, tmp_path):
+    tiny = make_suite("tiny_staged")
     call(tiny, "calibrate", "--to", tmp_path / "tiny.json", code=0)
     machine.asked.clear()
     edit_record(tmp_path / "tiny.json", lambda content: content["header"]["fingerprint"].update(device_model="Another"))
     monkeypatch.setattr(finding_calibrations, "SHIPPED", tmp_path)
-    shipped = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="tiny")
-    assert steps_of(shipped, STAGED) == {"first": 98, "second": 49, "third": 49}
+    shipped = make_suite("tiny_staged", calibration="tiny")
+    assert steps_of(shipped, STAGED) == STEPS
     assert machine.asked == []
-    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, calibration="tiny")
+    more = make_suite("tiny_staged", "tiny_floor", calibration="tiny")
     assert steps_of(more, "tiny_floor/2/0/0") == {"c": 265}, "(400 - 2) / 1.5: it is measured, and joins"
     assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES
     assert steps_of(more, "tiny_floor/2/0/0") == {"c": 265}
     assert len(machine.asked) == PROCESSES
     machine.factor = 0.9
-    refused = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, calibration="tiny")
+    refused = make_suite("tiny_staged", "tiny_floor", calibration="tiny")
     with pytest.raises(UsageError, match="leave `calibration: tiny` out of the suite"):
         refused.session()
 
 
-def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny, machine):
+def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_suite):
     """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny = make_suite("tiny_staged")
     tiny.session()
-    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="costs.json")
+    other = make_suite("tiny_staged", calibration="costs.json")
     (other.root / "costs.json").write_bytes(calibrations(tiny)[0].read_bytes())
     expected = other.session().plan.runs
     (copy,) = (other.store / "suites").glob("*.yaml")
     assert open_session(load_suite(str(copy)), None, other.runs, measure=False).plan.runs == expected
 
 
-def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny, machine):
-    tiny = make_tiny({"tiny_exit": {}}, budget={"steps": 8})
+def test_a_method_that_raises_while_it_is_measured_is_named(make_suite):
+    tiny = make_suite("tiny_exit", budget={"steps": 8})
     session = tiny.session()
     (run,), sent = session.plan.runs, Mock()
     calibrating._send_measured(sent, run, [run], session.cache.folder)
@@ -373,10 +381,8 @@ def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny, machine):
     )
 
 
-def test_a_process_measures_every_stage_in_pairs(make_tiny, machine):
-    session = make_tiny(
-        {"tiny_staged": {}, "action_pp": {}}, budget=REFERENCE_STEPS | {"reference_steps": 4000}
-    ).session()
+def test_a_process_measures_every_stage_in_pairs(make_suite):
+    session = make_suite("tiny_staged", "action_pp", budget={"reference_steps": 4000}).session()
     runs = [session.plan.sample_run(entry.method, entry.params.model_dump(), entry.engine)
             for entry in session.plan.entries.values()]  # fmt: skip
     torch.set_num_threads(1)

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import signal
 import stat
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.records.suite_folder import SuiteFolder
-from tests.support import LIMIT_SECONDS, require, wait_until
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.test_run import assert_same_numbers
 from tests.train.tiny import processes_with, train
 
@@ -19,9 +18,7 @@ RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-second
 STEPS = 150
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _ray():
-    require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
+pytestmark = pytest.mark.usefixtures("_ray")
 
 
 def descendants(pid):

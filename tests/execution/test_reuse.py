@@ -1,5 +1,4 @@
 import shutil
-import subprocess
 
 import pytest
 
@@ -7,7 +6,7 @@ from harness.api.errors import RecordError
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import reuse
 from harness.train.stop import StopFlag
-from tests.support import command_environment, environment_of
+from tests.support import environment_of, run_process
 
 BUDGET = {"steps": 4}
 
@@ -41,9 +40,7 @@ def test_what_both_suites_name_is_not_trained_again(source, target):
 @pytest.mark.slow
 def test_the_same_on_the_command_line(source, target):
     arguments = target.arguments("run", "--executor", "inline", "--no-track", "--reuse", str(source.store))
-    environment = command_environment(target.environment)
-    done = subprocess.run(arguments, env=environment, cwd=target.root, capture_output=True, text=True, check=False)
-    assert done.returncode == 70, done.stderr
+    done = run_process(*arguments, env=target.environment, cwd=target.root, code=70)
     assert f"{source.store}: 1 runs taken over" in done.stdout + done.stderr
     assert [run.method for run in target.session().pending()] == []
 

@@ -1,10 +1,12 @@
-from harness.api.strict import digest
+from operator import methodcaller
+
 from harness.leaderboard.inputs import read_input
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.leaderboard.render import markdown
-from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, EntryKey, Fingerprint, StageCost
+from harness.records.calibration import Calibration, EntryCost, EntryKey, StageCost
 from harness.records.reader import SuiteRecords
-from harness.records.schema import CalibrationRef, Pace, Preprocessing
+from harness.records.schema import CalibrationRef, Pace
+from tests.records.test_calibration import DEVICE, HEADER
 from tests.synthetic import RunSpec, edit_record, write_records
 
 RATIO = 2.0
@@ -12,35 +14,26 @@ COST = EntryCost.of(
     EntryKey(method="ua_mt", method_version=1, params={}, engine={}, stages=("train",)),
     [StageCost(name="train", pairs=((0.3, 0.3 * RATIO),) * 2, start=(0.0,))],
 )
-HEADER = CalibrationHeader(
-    protocol_version=3, dataset="phantom", channels=1, n_classes=4, preprocessing=Preprocessing(size=(96, 96)),
-    engine={}, fingerprint=Fingerprint(device_type="cpu", device_model="a processor", device={}, software={}),
-    reference=(0.3,), measured_at="2026-11-28T12:00:00+00:00",
-)  # fmt: skip
-DEVICE = digest(HEADER.fingerprint.model_dump(mode="json"))
 SPEC = RunSpec(
     methods={"supervised": 0.0, "ua_mt": 0.1}, labelled=(3,), seeds=2, patients=6, validations=1, history_steps=1,
     ladder=(500, 2000),
 )  # fmt: skip
 
 
-def records_with(root, factors, samples=15, device=DEVICE):
+def records_with(root, factors):
     store = write_records(root / "s", SPEC)
     store.write_calibration(Calibration(header=HEADER, entries=(COST,)))
     for planned in SPEC.planned_runs:
         cost = RATIO * factors[planned.rung or 0] if planned.entry == "ua_mt" else 1.0
-        pace = Pace(stage="train", reference=(0.3,) * samples, own=(0.3 * cost,) * samples, device=device)
+        pace = Pace(stage="train", reference=(0.3,) * 15, own=(0.3 * cost,) * 15, device=DEVICE)
         entry = COST.digest if planned.entry == "ua_mt" else None
-        rewrite(store, SPEC.run(planned).id, CalibrationRef(header=HEADER.hash, entry=entry), pace)
+        calibration = CalibrationRef(header=HEADER.hash, entry=entry).model_dump()
+        folder = store.by_id(SPEC.run(planned).id)
+        edit_record(folder.path / "run.json", methodcaller("update", calibration=calibration))
+        result = folder.require_result()
+        (validation,) = result.validations
+        folder.write_result(result.model_copy(update={"validations": [validation.model_copy(update={"pace": pace})]}))
     return SuiteRecords(store)
-
-
-def rewrite(store, run, calibration, pace):
-    folder = store.by_id(run)
-    edit_record(folder.path / "run.json", lambda raw: raw.update(calibration=calibration.model_dump()))
-    result = folder.require_result()
-    (validation,) = result.validations
-    folder.write_result(result.model_copy(update={"validations": [validation.model_copy(update={"pace": pace})]}))
 
 
 def statuses(inputs):

@@ -5,6 +5,7 @@ import pytest
 
 from harness.api.errors import RecordError, ServiceError
 from harness.reconcile.reconcile import parse, read_allocations, read_dead_node_seconds, read_tres
+from tests.slurm.submissions import path_with, stand_in
 
 GOLDEN = Path(__file__).with_name("sacct.txt")
 
@@ -54,16 +55,9 @@ def test_other_output_is_refused(line):
         parse([line.split("|")])
 
 
-def fake(folder, name, text):
-    (folder / f"{name}.txt").write_text(text)
-    script = folder / name
-    script.write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\ncat {folder}/{name}.txt\n')
-    script.chmod(0o755)
-
-
 def test_one_call_asks_for_all_jobs(tmp_path, monkeypatch):
-    fake(tmp_path, "sacct", GOLDEN.read_text())
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    stand_in(tmp_path, "sacct", f'echo "$@" >>{tmp_path}/asked\ncat {GOLDEN}')
+    monkeypatch.setenv("PATH", path_with(tmp_path))
     found = read_allocations(["10", "4"], datetime(2026, 11, 24, 10, 0, 1, tzinfo=UTC).timestamp())
     assert [one.start for one in found] == sorted(one.start for one in found)
     (asked,) = (tmp_path / "asked").read_text().splitlines()
@@ -79,10 +73,7 @@ def test_without_slurm_it_says_so(monkeypatch):
 
 
 def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path, monkeypatch):
-    fake(
-        tmp_path,
-        "scontrol",
-        "KillOnBadExit           = 0\nKillWait                = 2 sec\nSlurmdTimeout     = 10 sec\n",
-    )
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    said = "KillOnBadExit           = 0\nKillWait                = 2 sec\nSlurmdTimeout     = 10 sec"
+    stand_in(tmp_path, "scontrol", f"echo '{said}'")
+    monkeypatch.setenv("PATH", path_with(tmp_path))
     assert read_dead_node_seconds() == 12.0

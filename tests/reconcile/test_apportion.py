@@ -16,7 +16,8 @@ from harness.reconcile.apportion import (
     split_by_use,
 )
 from harness.records.accounts import Allocation, Seconds
-from harness.records.ledger import LedgerLine, ProcessInfo
+from harness.records.ledger import ProcessInfo
+from tests.synthetic import ledger_line
 
 START = 1_000_000.0
 MINUTE = Allocation(
@@ -51,12 +52,6 @@ def interval(begin, last, run="u", entry="ua_mt", **changes):
         run, entry, 0, process, START + begin, START + last, None, ended=True, started=True, seconds=seconds
     )
     return replace(whole, **changes)
-
-
-def ledger_line(**changes):
-    return LedgerLine.model_validate(
-        {"kind": "end", "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **changes}
-    )
 
 
 def test_a_run_alone_by_hand():
@@ -171,7 +166,9 @@ def test_only_the_first_attempt_of_a_process_has_its_start():
 def test_phases_by_hand():
     """Of 8 device-seconds 6 count, so three quarters of 12 wall seconds in steps; 2 of 20 seconds have no phase."""
     phases = {"train": 12.0, "eval": 1.0, "checkpoint": 0.5, "log": 0.25, "data": 1.0, "build": 2.0, "warmup": 1.0}
-    found = split_by_use(ledger_line(device_seconds=8.0, wall_seconds={**phases, "unaccounted": 0.25}), 6.0, 20.0)
+    found = split_by_use(
+        ledger_line("end", device_seconds=8.0, wall_seconds={**phases, "unaccounted": 0.25}), 6.0, 20.0
+    )
     assert found == Seconds(useful=9, lost=3, evaluation=1, checkpoint=0.75, start_up=4, unexplained=2.25)
 
 

@@ -11,18 +11,15 @@ from tests.records.processes import FORK, forked, kill
 from tests.support import LIMIT_SECONDS
 
 
-def write_lease(path, owner, age_seconds=0.0):
+def write_lease(path, owner):
     aside = path.with_name(f"aside-{os.getpid()}")
     aside.write_text(owner.model_dump_json())
-    then = time.time() - age_seconds
-    os.utime(aside, (then, then))
     aside.replace(path)
 
 
-def foreign(age_seconds, path):
-    owner = Owner(host="another-node", pid=os.getpid(), start_ticks=12345, job="77")
-    write_lease(path, owner, age_seconds)
-    return owner
+def hand_lease(path, **other):
+    """To a process like this one, which differs in something."""
+    write_lease(path, Owner.this().model_copy(update=other))
 
 
 def hold(path, ready):
@@ -104,8 +101,7 @@ def test_patience_ends_when_the_holder_does(holder, path):
 
 def test_a_pid_that_somebody_else_has_now_is_dead(path):
     """Same host, same pid, other start time: the pid was given out again."""
-    this = Owner.this()
-    write_lease(path, this.model_copy(update={"start_ticks": this.start_ticks - 1}))
+    hand_lease(path, start_ticks=Owner.this().start_ticks - 1)
     assert not Lease(path).held()
     Lease(path).claim()
 
@@ -113,7 +109,7 @@ def test_a_pid_that_somebody_else_has_now_is_dead(path):
 @pytest.mark.parametrize(("job", "restarts", "free"), [("77", 1, True), ("77", 0, False), ("78", 1, False)])
 def test_an_earlier_life_of_the_same_job_is_over(job, restarts, free, path, monkeypatch):
     """Slurm ends all of a job before it starts it again, on whatever nodes; of other jobs that is not known."""
-    foreign(0, path)
+    hand_lease(path, host="another-node", job="77")
     monkeypatch.setenv("SLURM_JOB_ID", job)
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
     assert Lease(path).held() != free
@@ -152,7 +148,7 @@ def exclude(path, rounds, violations, entered):
         if number % 2:
             lease.release()
         else:  # as if it had died: the next one must take it over
-            write_lease(path, Owner.this().model_copy(update={"pid": 2**22 + os.getpid()}))
+            hand_lease(path, pid=2**22 + os.getpid())
 
 
 @pytest.mark.slow

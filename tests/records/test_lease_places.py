@@ -18,7 +18,7 @@ from harness.records import lease as lease_module
 from harness.records.lease import SILENCE_SECONDS, Lease, LeaseHeldError, LeaseLostError
 from harness.records.owner import UNWRITTEN, Owner
 from tests.records.processes import FORK, forked
-from tests.records.test_lease import write_lease
+from tests.records.test_lease import hand_lease, write_lease
 from tests.support import LIMIT_SECONDS, command_environment, require
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name, path,
 @pytest.mark.parametrize("ahead", CLOCKS)
 def test_the_date_of_a_heartbeat_decides_nothing(ahead, path, quick):
     date = time.time() + ahead
-    write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
+    hand_lease(path, host="another-node")
     with beating(path, date), pytest.raises(LeaseHeldError):
         Lease(path).claim(patience_seconds=0.8)
     os.utime(path, (date, date))
@@ -94,7 +94,7 @@ def claim(path, claimed):
 def test_a_suspended_watcher_has_not_watched(path, quick, monkeypatch):
     monkeypatch.setattr(lease_module, "LONGEST_GAP", 0.1)
     claimed = FORK.Event()
-    write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
+    hand_lease(path, host="another-node")
     child = forked(claim, path, claimed)
     assert child.pid is not None
     time.sleep(0.1)
@@ -149,7 +149,7 @@ def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(path, qu
 
 
 def test_a_takeover_whose_maker_was_killed_expires(path, tmp_path, quick):
-    write_lease(path, Owner.this().model_copy(update={"start_ticks": 1}))
+    hand_lease(path, start_ticks=1)
     (tmp_path / ".lease.takeover").touch()
     Lease(path).claim(patience_seconds=0.1)
     assert list(tmp_path.iterdir()) == [path]
@@ -188,9 +188,9 @@ def test_what_is_no_lease_is_one_clear_error(name, path, tmp_path, monkeypatch):
 
 LOSSES: dict[str, Callable[[Path], object]] = {
     "removed": lambda path: path.unlink(),
-    "another host's": lambda path: write_lease(path, Owner.this().model_copy(update={"host": "another-node"})),
-    "another process's": lambda path: write_lease(path, Owner.this().model_copy(update={"pid": 1})),
-    "another boot's": lambda path: write_lease(path, Owner.this().model_copy(update={"boot": "x"})),
+    "another host's": lambda path: hand_lease(path, host="another-node"),
+    "another process's": lambda path: hand_lease(path, pid=1),
+    "another boot's": lambda path: hand_lease(path, boot="x"),
     "emptied": lambda path: path.write_bytes(b""),
     "folder renamed": lambda path: path.parent.rename(path.parent.with_name("elsewhere")),
     "folder removed": lambda path: shutil.rmtree(path.parent),

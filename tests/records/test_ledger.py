@@ -8,27 +8,21 @@ from hypothesis import strategies as st
 
 from harness.api.errors import DiskError, RecordError
 from harness.records.checksums import seal_line
-from harness.records.ledger import Ledger, LedgerLine, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
+from harness.records.ledger import Ledger, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.schema import Spent
 from tests.records.processes import no_file_above
-
-AT = "2026-11-02T10:00:00.000Z"
+from tests.synthetic import ledger_line
 
 
 def line(kind, attempt=0, spent=(0, 0), base=(0, 0), **more):
-    return LedgerLine.model_validate(
-        {
-            "kind": kind,
-            "attempt": attempt,
-            "at": AT,
-            "environment": "e" * 64,
-            "base_device_seconds": base[0],
-            "base_steps": base[1],
-            "device_seconds": spent[0],
-            "steps": spent[1],
-            **more,
-        }
-    )
+    seconds = {"device_seconds": spent[0], "base_device_seconds": base[0]}
+    return ledger_line(kind, attempt, **seconds, steps=spent[1], base_steps=base[1], **more)
+
+
+def total(useful, lost, attempts):
+    """Both in seconds and steps, two of which take a second."""
+    seconds = {"useful_device_seconds": useful, "lost_device_seconds": lost}
+    return Spent(**seconds, useful_steps=2 * useful, lost_steps=2 * lost, attempts=attempts)
 
 
 def test_by_hand_kill_resume_and_a_changed_environment():
@@ -43,13 +37,9 @@ def test_by_hand_kill_resume_and_a_changed_environment():
         line("start", 1, base=(6, 12)),
         line("heartbeat", 1, (3, 6), base=(6, 12)),
     ]
-    assert summarise(lines) == Spent(
-        useful_device_seconds=9, lost_device_seconds=4, useful_steps=18, lost_steps=8, attempts=2
-    )
+    assert summarise(lines) == total(useful=9, lost=4, attempts=2)
     lines += [line("start", 2), line("end", 2, (20, 40))]
-    assert summarise(lines) == Spent(
-        useful_device_seconds=20, lost_device_seconds=13, useful_steps=40, lost_steps=26, attempts=3
-    )
+    assert summarise(lines) == total(useful=20, lost=13, attempts=3)
 
 
 def test_an_attempt_that_ended_before_it_began_changes_nothing():
@@ -166,9 +156,7 @@ def test_useful_and_lost_are_all_that_was_spent(history, tmp_path):
 def test_at_rest_by_hand():
     """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
     lines = [line("start"), line("checkpoint", 0, (9, 18)), line("heartbeat", 0, (12, 24))]
-    assert summarise_at_rest(lines) == Spent(
-        useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
-    )
+    assert summarise_at_rest(lines) == total(useful=9, lost=3, attempts=1)
     assert summarise_at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
     stopped = [*lines, line("checkpoint", 0, (12, 24)), line("end", 0, (12, 24))]
     assert summarise_at_rest(stopped) == summarise(stopped)

@@ -2,45 +2,21 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.budget import Budget
-from harness.records.schema import DatasetRef, Engine, Environment, Preprocessing, Result, Run, Spent
+from harness.records.schema import Result
 from harness.records.suite_folder import SuiteFolder
 from tests.support import cases_of, environment_of
-from tests.synthetic import edit_record
+from tests.synthetic import AT, NOTHING, RunSpec, edit_record
 
-NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
-
-
-def run_of(seed):
-    return Run(
-        method="m",
-        method_version=1,
-        params={"weight": 0.5},
-        dataset=DatasetRef(name="d", version=1, checksum="c" * 64),
-        preprocessing=Preprocessing(size=(32, 32)),
-        labelled=3,
-        subset=0,
-        seed=seed,
-        engine=Engine(),
-        budget=Budget(steps=10),
-    )
+SPEC = RunSpec()
+RUN = SPEC.run(SPEC.planned_runs[0])
 
 
 def environment(device="cpu one", **shown):
-    return Environment(
-        device_model=device,
-        device_type="cpu",
-        threads=1,
-        precision="float32",
-        torch="2.13.0",
-        cuda=None,
-        data_checksum="c" * 64,
-        shown=dict(shown),
-    )
+    return SPEC.environment.model_copy(update={"device_model": device, "shown": shown})
 
 
-def result_of(run, fingerprint=""):
-    return Result(run=run.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
+def result_of(fingerprint=""):
+    return Result(run=RUN.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at=AT)
 
 
 def test_reading_where_nothing_was_run_says_what_to_run(tmp_path):
@@ -52,21 +28,20 @@ def test_reading_where_nothing_was_run_says_what_to_run(tmp_path):
 
 
 def test_a_run_record_that_was_edited_is_refused(tmp_path):
-    store, run = SuiteFolder.create(tmp_path), run_of(0)
-    store.by_id(run.id).create(run)
-    edit_record(tmp_path / "runs" / run.id / "run.json", lambda raw: raw.update(seed=5))
+    store = SuiteFolder.create(tmp_path)
+    store.by_id(RUN.id).create(RUN)
+    edit_record(tmp_path / "runs" / RUN.id / "run.json", lambda raw: raw.update(seed=5))
     with pytest.raises(RecordError, match=r"run\.json.*not the folder's"):
-        _ = store.by_id(run.id).run
+        _ = store.by_id(RUN.id).run
 
 
 def test_done_means_a_result(tmp_path):
-    store, run = SuiteFolder.create(tmp_path), run_of(0)
-    folder = store.by_id(run.id)
+    folder = SuiteFolder.create(tmp_path).by_id(RUN.id)
     assert (folder.done, folder.result()) == (False, None)
-    folder.create(run)
+    folder.create(RUN)
     folder.write_cases(pd.DataFrame({"dice": [0.5]}))
     assert folder.result() is None
-    written = folder.write_result(result_of(run))
+    written = folder.write_result(result_of())
     assert written.files.keys() == {"cases.parquet"}
     assert (folder.done, folder.result()) == (True, written)
     folder.reopen()
@@ -76,21 +51,21 @@ def test_done_means_a_result(tmp_path):
 
 
 def test_environments_are_told_apart_by_what_is_compared(tmp_path):
-    folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
+    folder = SuiteFolder.create(tmp_path).by_id(RUN.id)
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
     other = folder.write_environment(environment("cpu two"))
     assert other != first
     assert {path.stem for path in (tmp_path / "environments").iterdir()} == {first, other}
-    folder.create(run_of(0))
-    folder.write_result(result_of(run_of(0), other))
+    folder.create(RUN)
+    folder.write_result(result_of(other))
     read = environment_of(folder)
     assert read is not None
     assert read.device_model == "cpu two"
 
 
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path):
-    folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
+    folder = SuiteFolder.create(tmp_path).by_id(RUN.id)
     assert folder.history().empty
     for first, last in ((10, 12), (0, 10), (12, 100)):
         folder.write_history_part(last, pd.DataFrame({"step": range(first, last)}))

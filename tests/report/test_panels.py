@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harness.api.errors import ClosedSplitError
+from harness.data.permit import TestPermit
 from harness.data.prepare import resolve
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
@@ -52,17 +53,15 @@ def store(tmp_path, phantoms):
 
 
 def predictions(phantoms, store, folder, shift):
-    from harness.data.permit import TestPermit
-
-    permit = TestPermit(store.selection_path, folder.id, folder.path / "final.json")
-    return {case.id: np.roll(case.label, shift * 3, axis=2) for case in phantoms.test_cases(permit)}
+    cases = phantoms.test_cases(permit_of(store, folder))
+    return {case.id: np.roll(case.label, shift * 3, axis=2) for case in cases}
 
 
 def test_the_slice_is_that_with_the_most_errors(store, phantoms):
     board = board_of(store)
     folders = {folder.run.method: folder for folder in selected_of(store)}
     (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
-    cases = {case.id: case for case in phantoms.test_cases(permit_of(store))}
+    cases = {case.id: case for case in phantoms.test_cases(permit_of(store, selected_of(store)[0]))}
     for panel in group["panels"]:
         predicted = folders[panel["worst"]].predictions([panel["case"]])[panel["case"]]
         wrong = (predicted != cases[panel["case"]].label).sum(axis=(1, 2))
@@ -70,10 +69,7 @@ def test_the_slice_is_that_with_the_most_errors(store, phantoms):
         assert panel["slices"] == len(wrong)
 
 
-def permit_of(store):
-    from harness.data.permit import TestPermit
-
-    folder = selected_of(store)[0]
+def permit_of(store, folder):
     return TestPermit(store.selection_path, folder.id, folder.path / "final.json")
 
 

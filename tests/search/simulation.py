@@ -5,69 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Literal
 
 from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine, summarise
-from harness.records.schema import DatasetRef, Engine, Failure, Infeasible, Preprocessing, Run, Trial, Validation
+from harness.records.schema import Failure, Infeasible, PlannedRun, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.trials import PlannedTrial
 from harness.train.meter import Meter
+from tests.synthetic import RunSpec, ledger_line
 
-Kind = Literal["start", "heartbeat", "checkpoint", "end"]
 SPACE = 50
 """Different points that a sampler can come to, unless a test says otherwise."""
 
 
-def run_of(point, budget):
-    return Run(
-        role="search",
-        method="made_up",
-        method_version=1,
-        params={"point": point},
-        dataset=DatasetRef(name="none", version=1, checksum="c"),
-        preprocessing=Preprocessing(size=(16, 16)),
-        labelled=1,
-        subset=1,
-        seed=100,
-        engine=Engine(),
-        budget=budget,
-    )
-
-
-@dataclass
-class FakeLedger:
-    """Lines in memory."""
-
-    kept: list[LedgerLine] = field(default_factory=list)
-
-    def lines(self):
-        return list(self.kept)
-
-    def spent(self):
-        return summarise(self.kept)
-
-
-@dataclass
-class FakeLease:
-    """Held by a process of the simulation."""
-
-    owned: bool = False
-
-    def held(self):
-        return self.owned
+RUN = RunSpec().run(PlannedRun(entry="made_up", labelled=1, subset=1, seed=100))
 
 
 @dataclass
 class FakeRun:
-    """A run's folder and, while it runs, its process: steps that cost what a script says, two validations."""
+    """A run's folder and, while it runs, its process: steps that cost what a script says, two validations.
+
+    It is its own ledger, of lines in memory, and its own lease, which its process holds.
+    """
 
     planned: PlannedTrial
     costs: Iterator[float]
     barren: bool = False
     fails: Failure | None = None
-    ledger: FakeLedger = field(default_factory=FakeLedger)
-    lease: FakeLease = field(default_factory=FakeLease)
+    kept: list[LedgerLine] = field(default_factory=list)
+    owned: bool = False
     done: bool = False
     status: str = ""
     failure: Failure | None = None
@@ -77,8 +43,19 @@ class FakeRun:
     base: tuple[float, int] = (0.0, 0)
     allowance: float = 0.0
 
+    ledger = lease = property(lambda self: self)
+
+    def lines(self):
+        return list(self.kept)
+
+    def spent(self):
+        return summarise(self.kept)
+
+    def held(self):
+        return self.owned
+
     def validations(self):
-        spent = self.ledger.spent()
+        spent = self.spent()
         used = spent.useful_steps if self.planned.run.budget.steps else spent.useful_device_seconds
         share = used / self.planned.run.budget.amount
         return [
@@ -92,13 +69,8 @@ class FakeRun:
 
     def write(self, kind):
         seconds, steps = self.meter.seconds - self.base[0], self.meter.steps - self.base[1]
-        self.ledger.kept.append(
-            LedgerLine(
-                kind=kind, attempt=self.attempt, at="2026-11-02T10:00:00Z", environment="e",
-                base_device_seconds=self.base[0], base_steps=self.base[1],
-                device_seconds=max(0.0, seconds), steps=steps,
-            )
-        )  # fmt: skip
+        base = {"base_device_seconds": self.base[0], "base_steps": self.base[1]}
+        self.kept.append(ledger_line(kind, self.attempt, device_seconds=max(0.0, seconds), steps=steps, **base))
 
     def start(self, allowance):
         self.attempt += 1
@@ -106,9 +78,9 @@ class FakeRun:
         if self.saved:
             self.meter.load_state_dict(self.saved)
         self.base = self.meter.seconds, self.meter.steps
-        self.lease.owned = True
+        self.owned = True
         self.write("start")
-        spent = self.ledger.spent()
+        spent = self.spent()
         lost = spent.lost_steps if self.planned.run.budget.steps else spent.lost_device_seconds
         self.allowance = allowance - lost
 
@@ -135,10 +107,10 @@ class FakeRun:
     def end(self, status):
         self.save()
         self.write("end")
-        self.done, self.status, self.lease.owned = True, status, False
+        self.done, self.status, self.owned = True, status, False
 
     def die(self):
-        self.lease.owned = False
+        self.owned = False
 
 
 @dataclass
@@ -168,7 +140,7 @@ class FakeStore:
         return self.trial_at(number, place)
 
     def trial_at(self, number, place):
-        run = run_of(place, self.budget)
+        run = RUN.model_copy(update={"role": "search", "params": {"point": place}, "budget": self.budget})
         trial = Trial(entry="made_up", study=0, point=number, varied={"point": place}, run=run.id)
         planned = PlannedTrial(trial, run)
         barren, fails = place in self.barren_points, self.failures.get(place)
@@ -186,7 +158,7 @@ class FakeStore:
     def spent(self):
         total = 0.0
         for one in self.runs.values():
-            own = one.ledger.spent()
+            own = one.spent()
             steps = self.budget.steps is not None
             total += own.useful_steps + own.lost_steps if steps else own.useful_device_seconds + own.lost_device_seconds
         return total

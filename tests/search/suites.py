@@ -61,6 +61,15 @@ def refusal(folder: Path, changes: Mapping[str, Any] | None = None, **search: An
     return str(caught.value)
 
 
+def line_about(message: str, path: Path, field: str, text: str) -> str:
+    """The line of a refusal that names the field, and a line of the suite file that begins with the text."""
+    lines = path.read_text().splitlines()
+    found = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
+    own = [one for one in message.splitlines() if any(one.startswith(f"{path}:{line}: {field}: ") for line in found)]
+    assert len(own) == 1, message
+    return own[0]
+
+
 def trials_of(plan: Plan, row: str, study: int = 0) -> list[PlannedTrial]:
     return [one for one in plan.trials if (one.trial.entry, one.trial.study) == (row, study)]
 

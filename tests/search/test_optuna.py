@@ -1,4 +1,3 @@
-import importlib.util
 import math
 from typing import Any
 
@@ -6,13 +5,12 @@ import pytest
 
 from harness.api.params import Dimension
 from harness.records.schema import Infeasible, Trial
-from tests.support import require
+from tests.services import require_ray
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _optuna():
-    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
-    require("ray", installed, "Ray Tune or Optuna is not installed")
+    require_ray()
 
 
 SPACE = {

@@ -98,13 +98,13 @@ def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(a
         if running and event == "save":
             running[0].save()
         elif running and event == "child dies":
-            told = running[0].allowance + running[0].ledger.spent().lost_steps
+            told = running[0].allowance + running[0].spent().lost_steps
             running[0].die()
             running[0].start(told)
         driver.turn()
     driver.finish()
     last = store.by_id(driver.order[-1])
-    own = last.ledger.spent().lost_steps if math.isinf(last.allowance) else 0
+    own = last.spent().lost_steps if math.isinf(last.allowance) else 0
     assert store.spent <= amount * trials + own
     assert store.spent >= amount * trials or driver.adaptive._barren == MOST_BARREN
 
@@ -122,7 +122,7 @@ def test_lost_steps_are_charged_by_hand():
         driver.turn()
     driver.crash()
     driver = driver.again().finish()
-    steps = [store.by_id(run).ledger.spent() for run in driver.order]
+    steps = [store.by_id(run).spent() for run in driver.order]
     assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
     assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "ended_early"]
     assert store.spent == 30
@@ -137,7 +137,7 @@ def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
     driver.crash()
     again = driver.again()
     first = proposed(again, "a")
-    store.by_id(first.planned.run.id).lease.owned = True
+    store.by_id(first.planned.run.id).owned = True
     assert proposed(again, "b").allowance == 2.0
 
 

@@ -8,7 +8,7 @@ from harness.execution.run import ExecuteSettings, execute
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.leaderboard.render import terminal_text
 from harness.records.budget import Budget
-from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, Fingerprint, StageCost, engine_cost
+from harness.records.calibration import Calibration, EntryCost, StageCost, engine_cost
 from harness.records.reader import SuiteRecords
 from harness.records.schema import PROTOCOL_VERSION
 from harness.records.suite_folder import SuiteFolder
@@ -18,6 +18,7 @@ from harness.suite.load import load_suite
 from harness.suite.plan import configurations, dataset_of, make_plan, unprepared
 from harness.suite.trials import draw_sobol_points
 from harness.train.stop import StopFlag
+from tests.records.test_calibration import HEADER
 from tests.search.simulation import Driver, FakeStore
 from tests.search.suites import plan_of, refusal, trials_of
 from tests.search.tiny_search import edit, make_search, search_inline
@@ -39,21 +40,19 @@ METHODS: dict[str, Any] = {"methods": {"supervised": None, "bcp": {"search": WID
 def calibration_of(plan, ratios):
     suite, dataset = plan.loaded.suite, dataset_of(plan.loaded)
     task = task_of(dataset, suite.preprocessing.size)
-    header = CalibrationHeader(
-        protocol_version=PROTOCOL_VERSION,
-        dataset=task.name,
-        channels=task.channels,
-        n_classes=task.n_classes,
-        preprocessing=suite.preprocessing,
-        engine=engine_cost(suite.engine),
-        fingerprint=Fingerprint(device_type="cpu", device_model="made up", device={}, software={}),
-        reference=(1.0,),
-        measured_at="2026-11-02T10:00:00Z",
-    )
+    own = {"protocol_version": PROTOCOL_VERSION, "preprocessing": suite.preprocessing, "reference": (1.0,)}
+    own |= {"dataset": task.name, "channels": task.channels, "n_classes": task.n_classes}
+    header = HEADER.model_copy(update={**own, "engine": engine_cost(suite.engine)})
     costs = {name: StageCost(name=name, pairs=((1.0, ratio),) * 2, start=(START,)) for name, ratio in ratios.items()}
     keys = [each.key for each in configurations(plan) if not each.unit]
     entries = (EntryCost.of(key, [costs[name] for name in key.stages]) for key in keys)
     return Calibration(header=header, entries=tuple(entries))
+
+
+def calibrated(tiny, ratios):
+    loaded, store = load_suite(tiny.suite), SuiteFolder.create(tiny.store)
+    store.write_calibration(calibration_of(make_plan(loaded, unprepared(dataset_of(loaded))), ratios))
+    return store
 
 
 def priced(folder, ratios=COSTS, finals=FINALS, **search):
@@ -124,10 +123,7 @@ def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny):
     search = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE}
     tiny = make_search(make_tiny, {"supervised": {}}, search, budget=FINALS)
     edit(tiny, **METHODS)
-    loaded = load_suite(tiny.suite)
-    plan = make_plan(loaded, unprepared(dataset_of(loaded)))
-    store = SuiteFolder.create(tiny.store)
-    store.write_calibration(calibration_of(plan, COSTS))
+    store = calibrated(tiny, COSTS)
     session = tiny.session()
     trials = store.trials()
     assert trials is not None
@@ -147,9 +143,7 @@ def searched(make_tiny):
     budget = {"reference_steps": 160}
     search = {"budget": budget, "engine": RATE}
     tiny = make_search(make_tiny, {"tiny_staged": {}, "tiny_floor": {}}, search, budget=budget)
-    loaded = load_suite(tiny.suite)
-    plan = make_plan(loaded, unprepared(dataset_of(loaded)))
-    SuiteFolder.create(tiny.store).write_calibration(calibration_of(plan, TINY))
+    calibrated(tiny, TINY)
     session, _, _ = search_inline(tiny)
     execute(session, ExecuteSettings("inline", 1, 1000.0), StopFlag())
     return build_leaderboard(SuiteRecords.open(tiny.store))

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.search.suites import refusal
+from tests.search.suites import line_about, refusal
 
 RANGE = {"scale": "log", "values": [0.1, 1]}
 
@@ -49,9 +49,4 @@ def ua_mt(name, dimension):
 )
 def test_refusals_name_line_and_field(changes, search, field, text, words, tmp_path):
     message = refusal(tmp_path, changes, **search)
-    path = tmp_path / "small.yaml"
-    lines = path.read_text().splitlines()
-    found = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
-    own = [one for one in message.splitlines() if any(one.startswith(f"{path}:{line}: {field}: ") for line in found)]
-    assert len(own) == 1, message
-    assert words in own[0]
+    assert words in line_about(message, tmp_path / "small.yaml", field, text)

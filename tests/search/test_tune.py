@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import random
 import signal
@@ -9,16 +8,13 @@ import pytest
 from harness.search.proposals import TOLERANCE
 from tests.execution.test_ray import alive, descendants
 from tests.search.tiny_search import make_search, store_of, trials_of
-from tests.support import LIMIT_SECONDS, require, wait_until
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.tiny import processes_with
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _ray():
-    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
-    require("ray", installed, "Ray Tune or Optuna is not installed")
+pytestmark = pytest.mark.usefixtures("_ray")
 
 
 def result_of(tiny, trial):

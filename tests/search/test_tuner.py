@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from dataclasses import asdict
 
@@ -14,15 +13,13 @@ from harness.search.proposals import Listed
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search
-from tests.support import LIMIT_SECONDS, require
+from tests.support import LIMIT_SECONDS
 from tests.train.tiny import StopAfter
 
 Told = tuple[str, float | None, bool]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _ray():
-    require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
+pytestmark = pytest.mark.usefixtures("_ray")
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.records.ledger import LedgerLine, ProcessInfo
+from harness.records.ledger import ProcessInfo
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
-from tests.synthetic import RunSpec, write_records
+from tests.slurm.submissions import stand_in
+from tests.synthetic import RunSpec, ledger_line, write_records
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC).timestamp()
 ELAPSED, TRAINED = 400, 360.0
@@ -33,11 +34,8 @@ class Accounted:
         """Let sacct say what was allocated for each job and how long."""
         start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in (START, START + elapsed))
         lines = [f"{job}|{job}|COMPLETED|{start}|{end}|{elapsed}|{tres}|n1" for job in self.jobs.values()]
-        self.commands.mkdir(exist_ok=True)
+        stand_in(self.commands, "sacct", f"cat {self.commands}/lines")
         (self.commands / "lines").write_text("\n".join(lines) + "\n")
-        script = self.commands / "sacct"
-        script.write_text(f"#!/bin/sh\ncat {self.commands}/lines\n")
-        script.chmod(0o755)
 
 
 def write_accounted(root: Path) -> Accounted:
@@ -57,7 +55,7 @@ def put_in_job(folder: RunFolder, job: str):
         host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres="gpu:1", restarts=0
     )
     (folder.path / "ledger.jsonl").unlink()
-    line = LedgerLine(kind="begin", attempt=0, at=at(8), environment=result.environment, process=process)
+    line = ledger_line("begin", at=at(8), environment=result.environment, process=process)
     walls = {"train": TRAINED, "eval": 10.0, "checkpoint": 2.0, "data": 4.0, "unaccounted": 1.0}
     done = {"device_seconds": spent.useful_device_seconds, "steps": spent.useful_steps, "wall_seconds": walls}
     folder.ledger.append(line)

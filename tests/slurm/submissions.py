@@ -47,7 +47,7 @@ def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = 
 
 
 def stand_in(folder: Path, command: str, script: str):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / command
     path.write_text(f"#!/bin/bash\n{script}\n")
     path.chmod(0o755)

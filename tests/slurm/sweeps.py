@@ -1,7 +1,6 @@
 """Jobs of slurm/sweep.sh over tiny suites."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.slurm.cluster import Cluster
-from tests.support import REPO, command_environment
+from tests.slurm.submissions import stand_in
+from tests.support import REPO, run_process
 from tests.train.tiny import Tiny
 
 SWEEP = REPO / "slurm" / "sweep.sh"
@@ -44,21 +44,16 @@ class Sweep:
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.job)
 
 
-def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str]:
+def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str | None]:
     outside = {name: None for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"}
     own = {"SUITE": str(tiny.suite), "RUNS": str(tiny.runs), "VENV": sys.prefix, "EXTRA": "--checkpoint-seconds 0.3"}
     own |= {"EARLY_SECONDS": "0"}  # tests warn at any time
-    return command_environment({**tiny.environment, **outside, **own, **changes})
+    return {**tiny.environment, **outside, **own, **changes}
 
 
 def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep:
-    done = subprocess.run(
-        ["sbatch", "--parsable", "--mem=8G", "--output=%j.log", *options, str(SWEEP)],
-        env=environment_of(tiny, changes), cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    job = done.stdout.strip()
+    command = ("sbatch", "--parsable", "--mem=8G", "--output=%j.log", *options, str(SWEEP))
+    job = run_process(*command, env=environment_of(tiny, changes), cwd=tiny.root, code=0).stdout.strip()
     return Sweep(cluster, tiny, job, tiny.root / f"{job}.log")
 
 
@@ -74,8 +69,5 @@ def training(tiny: Tiny) -> dict[str, RunFolder]:
 
 
 def python_that(folder: Path, does: str) -> Path:
-    path = folder / "venv" / "bin" / "python"
-    path.parent.mkdir(parents=True)
-    path.write_text(f"#!/bin/bash\n{does}\n")
-    path.chmod(0o755)
-    return path.parent.parent
+    stand_in(folder / "venv" / "bin", "python", does)
+    return folder / "venv"

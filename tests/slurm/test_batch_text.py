@@ -11,6 +11,7 @@ from harness.api.errors import UsageError
 from harness.slurm.record import Submissions
 from harness.slurm.script import Batch
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
+from tests.slurm.sweeps import python_that
 from tests.support import LIMIT_SECONDS
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -86,9 +87,8 @@ def run_batch(tmp_path, python, job, *, restarts=0, hit="", kind="array"):
     job: what `scontrol show job` prints; hit: a signal for the batch shell once Python runs.
     """
     place = batch_of(tmp_path, "cpu", submission(*ARRAY))
-    (tmp_path / "venv" / "bin").mkdir(exist_ok=True)
     at = shlex.quote(str(tmp_path))
-    stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {at}/called; {python}')
+    python_that(tmp_path, f'echo "$@" > {at}/called; {python}')
     stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {at}/requeued; echo "{job}"')
     script = tmp_path / "batch.sh"
     script.write_text(text_of(place, kind))

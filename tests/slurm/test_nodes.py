@@ -11,16 +11,15 @@ from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
 from harness.slurm.view import SuiteWatch
 from harness.suite.registry import load_dataset
-from tests.slurm.submissions import cluster_of, session_of, stand_in
+from tests.slurm.submissions import cluster_of, session_of
+from tests.slurm.sweeps import python_that
 from tests.support import wait_until
 
 pytestmark = pytest.mark.slurm
 
 
 def cluster_text(tmp_path, python, more):
-    (tmp_path / "venv").mkdir()
-    stand_in(tmp_path / "venv" / "bin", "python", python)
-    return f"time: 5\nmemory: 100M\nvenv: {tmp_path}/venv\n{more}"
+    return f"time: 5\nmemory: 100M\nvenv: {python_that(tmp_path, python)}\n{more}"
 
 
 def are_over(job, tasks=4):

@@ -6,7 +6,6 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.owner import Owner
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Spent
 from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.nodes import End
@@ -15,6 +14,7 @@ from harness.slurm.record import Submissions
 from harness.slurm.view import SuiteWatch, with_task
 from tests.search.suites import plan_of, store_of
 from tests.slurm.submissions import path_with, stand_in, submission
+from tests.synthetic import NOTHING
 
 SQUEUE = """\
 tiny-tasks-1|0|56|55|RUNNING|node1|None|N/A
@@ -23,7 +23,6 @@ tiny-tasks-1|2|55|55|PENDING||JobArrayTaskLimit|N/A
 tiny-finish-1|N/A|58|58|PENDING||Dependency|N/A
 tiny-tasks-2|0|60|60|RUNNING|node2|None|N/A
 """
-NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 BEGUN = NOTHING.model_copy(update={"attempts": 1})
 TO_RUN, INTERRUPTED = RunStatus("to run", NOTHING, 0), RunStatus("interrupted", BEGUN, 0)
 ARRAY = submission(["a"], ["b"], ["c", "d"], ["e"])

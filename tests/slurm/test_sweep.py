@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 
 import pytest
@@ -6,16 +5,10 @@ import pytest
 from harness.records.suite_folder import SuiteFolder
 from tests.search.tiny_search import make_search, search_inline
 from tests.slurm.sweeps import python_that, submit, training
-from tests.support import require, wait_until
+from tests.support import wait_until
 from tests.train.tiny import processes_with
 
-pytestmark = pytest.mark.slurm
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _ray():
-    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
-    require("ray", installed, "Ray Tune or Optuna is not installed")
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("_ray")]
 
 
 def spent_by_all(tiny):

@@ -1,11 +1,8 @@
-import os
-import subprocess
-
 import pytest
 
 from tests.slurm.submissions import path_with, stand_in
 from tests.slurm.sweeps import SWEEP, environment_of, python_that, submit
-from tests.support import LIMIT_SECONDS, wait_until
+from tests.support import run_process, wait_until
 
 SHORT = ("--gres=gpu:1", "--cpus-per-task=1")
 
@@ -17,10 +14,7 @@ def tiny(make_tiny):
 
 def run_sweep(tiny, changes):
     environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
-    return subprocess.run(
-        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=LIMIT_SECONDS,
-    )  # fmt: skip
+    return run_process("bash", SWEEP, env=environment, cwd=tiny.root)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +79,9 @@ def test_what_is_run_with_all_variables_set(slurm, tiny, tmp_path):
     """No Apptainer is needed for that: one that says what it was asked for stands in its place."""
     data = tmp_path / "ACDC"
     data.mkdir()
-    (tmp_path / "apptainer").write_text('#!/bin/bash\necho "$@"\n')
-    (tmp_path / "apptainer").chmod(0o755)
+    stand_in(tmp_path, "apptainer", 'echo "$@"')
     changes = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PATH": path_with(tmp_path),
         "CONTAINER": "image.sif",
         "DATA": str(data),
         "HARNESS_CACHE": str(tmp_path / "kept"),

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from harness.api import BatchPlan, Loss, Method, MethodParams, Stage, Task
@@ -11,6 +10,7 @@ from harness.suite.contract import build_whole, refuse_broken_methods
 from harness.suite.load import load_suite
 from harness.suite.plan import make_plan, unprepared
 from harness.suite.registry import load_dataset
+from tests.search.suites import write
 from tests.suite.test_plan import SUITE
 from tests.train.tiny import write_metadata
 
@@ -118,8 +118,7 @@ def test_a_suite_names_the_line_of_the_method(tmp_path, monkeypatch):
     )
     write_metadata(tmp_path, "[harness.methods]\nloud = loud_plugin:Loud\n", "loud")
     monkeypatch.syspath_prepend(str(tmp_path))
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump({**SUITE, "methods": {"supervised": None, "loud": None}}, sort_keys=False))
+    path = write(tmp_path, {**SUITE, "methods": {"supervised": None, "loud": None}})
     plan = make_plan(load_suite(path), unprepared(load_dataset("phantom")))
     with pytest.raises(UsageError, match=r"small\.yaml:\d+: methods\.loud: Loud\.augmentation declares 'noise'"):
         refuse_broken_methods(plan)

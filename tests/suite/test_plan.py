@@ -3,37 +3,20 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from harness.api.errors import UsageError
-from harness.records.schema import DatasetRef, Run
+from harness.records.schema import Run
 from harness.suite.load import SUITES, load_suite
 from harness.suite.plan import make_plan, unprepared
 from harness.suite.registry import load_dataset
+from tests.search import suites
 
-DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
-SUITE: dict[str, Any] = {
-    "name": "small",
-    "dataset": "phantom",
-    "preprocessing": {"size": [32, 32]},
-    "labelled": [3, 7],
-    "seeds": [0, 1],
-    "subsets": [0, 2],
-    "methods": {"supervised": None, "supervised_full": None, "ua_mt": {"params": {"consistency": 0.2}}},
-    "budget": {"steps": 100},
-}
+SUITE: dict[str, Any] = {name: value for name, value in suites.SUITE.items() if name not in ("engine", "search")}
+SUITE["methods"] = {"supervised": None, "supervised_full": None, "ua_mt": {"params": {"consistency": 0.2}}}
 
 
-def plan_of(folder, changes=None, data=DATA):
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump({**SUITE, **(changes or {})}, sort_keys=False))
-    return make_plan(load_suite(str(path)), data)
-
-
-def refusal(folder, changes):
-    with pytest.raises(UsageError) as caught:
-        plan_of(folder, changes)
-    return str(caught.value)
+def plan_of(folder, changes=None):
+    return make_plan(load_suite(suites.write(folder, {**SUITE, **(changes or {})})), suites.DATA)
 
 
 def ua_mt(name, value):
@@ -75,7 +58,7 @@ def test_a_run_holds_all_that_determines_its_numbers(tmp_path):
     run = next(run for run in plan_of(tmp_path).runs if (run.method, run.labelled) == ("ua_mt", 7))
     assert run.params["consistency"] == 0.2
     assert run.params["ema_decay"] == 0.99, "defaults are filled in"
-    assert (run.dataset, run.budget.steps, run.engine.threads) == (DATA, 100, 1)
+    assert (run.dataset, run.budget.steps, run.engine.threads) == (suites.DATA, 100, 1)
     assert run.preprocessing.size == (32, 32)
     assert (run.role, run.method_version, run.protocol_version) == ("final", 1, 3)
 
@@ -192,9 +175,6 @@ def test_settings_of_one_method_change_that_method_alone(settings, same, tmp_pat
     ids=lambda value: str(value)[:40],
 )
 def test_refusals_name_line_and_field(changes, field, text, words, tmp_path):
-    message = refusal(tmp_path, changes)
-    path = tmp_path / "small.yaml"
-    lines = path.read_text().splitlines()
-    (line,) = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
-    assert message.startswith(f"{path}:{line}: {field}: ")
-    assert words in message
+    with pytest.raises(UsageError) as caught:
+        plan_of(tmp_path, changes)
+    assert words in suites.line_about(str(caught.value), tmp_path / "small.yaml", field, text)

@@ -14,7 +14,7 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk):
     report = track(store)
     assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", RUNS, 0, 0)
     assert report.uri == f"sqlite:///{desk}/mlflow.db"
-    found = runs(desk / "mlflow.db")
+    found = runs(desk)
     parents = {run_id: run for run_id, run in found.items() if "harness.method" in run.tags}
     children = [run for run in found.values() if "harness.run" in run.tags]
     suites = [run_id for run_id, run in found.items() if "harness.suite" in run.tags]
@@ -36,7 +36,7 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk):
         folder.checkpoint.write_bytes(b"weights")
     track(store)
     mlflow = client(desk)
-    for run_id, run in runs(desk / "mlflow.db").items():
+    for run_id, run in runs(desk).items():
         if "harness.run" in run.tags:
             names = {file.path for file in mlflow.list_artifacts(run_id)}
             ended = {"cases.parquet"} if run.status == "FINISHED" else set()
@@ -78,16 +78,16 @@ def test_runs_that_finish_one_by_one_end_as_all_at_once(desk, empty_database):
     for path in hidden[3:]:
         path.rename(path.with_name("result.json"))
     assert track(store).kept == 4
-    assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
+    assert content(desk) == rebuilt(store, desk, empty_database)
 
 
 def rebuilt(store, desk, empty_database=None):
-    path = desk / "fresh" / "fresh.db"
+    path = desk / "fresh" / "mlflow.db"
     if empty_database is not None:
         path.parent.mkdir()
         shutil.copy(empty_database, path)
     assert track(store, f"sqlite:///{path}").added == RUNS
-    return content(path)
+    return content(path.parent)
 
 
 def test_a_run_that_ran_again_replaces_its_run(desk):
@@ -98,10 +98,10 @@ def test_a_run_that_ran_again_replaces_its_run(desk):
     folder.write_result(result.model_copy(update={"failure": None, "status": "failed", "peak_memory_bytes": 7}))
     report = track(store)
     assert (report.added, report.replaced, report.kept) == (0, 1, RUNS - 1)
-    run = by_key(desk / "mlflow.db")[folder.id]
+    run = by_key(desk)[folder.id]
     assert run.last("peak_memory_bytes") == 7
     assert "failure.kind" not in run.tags
-    assert len(runs(desk / "mlflow.db")) == MLFLOW_RUNS
+    assert len(runs(desk)) == MLFLOW_RUNS
 
 
 def test_runs_of_others_and_deleted_experiments(desk):
@@ -109,10 +109,10 @@ def test_runs_of_others_and_deleted_experiments(desk):
     experiment = track(store).experiment_id
     mlflow = client(desk)
     mine = mlflow.create_run(experiment, run_name="by hand").info.run_id
-    before = runs(desk / "mlflow.db")
+    before = runs(desk)
     mlflow.delete_experiment(experiment)
     assert track(store).kept == RUNS
-    assert runs(desk / "mlflow.db") == before
+    assert runs(desk) == before
     assert before[mine].name == "by hand"
 
 
@@ -139,10 +139,10 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk, empty_databas
         command = [sys.executable, "-c", KILLED, str(store.root), str(count)]
         killed = subprocess.run(command, cwd=desk, env=command_environment(), timeout=LIMIT_SECONDS, check=False)
         assert killed.returncode == -9
-        assert len(runs(desk / "mlflow.db")) >= count - 1
+        assert len(runs(desk)) >= count - 1
     track(store)
-    assert len(by_key(desk / "mlflow.db")) == MLFLOW_RUNS
-    assert all(run.status != "RUNNING" for run in by_key(desk / "mlflow.db").values())
-    assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
+    assert len(by_key(desk)) == MLFLOW_RUNS
+    assert all(run.status != "RUNNING" for run in by_key(desk).values())
+    assert content(desk) == rebuilt(store, desk, empty_database)
     for folder in (desk, empty_database.parent):
         assert {path.name for path in folder.glob("*mlflow.db*")} == {"mlflow.db"}, "no journal, lease or half is left"

@@ -5,25 +5,21 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.archive import export_records, import_records
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Environment
 from harness.records.suite_folder import SuiteFolder
+from tests.synthetic import key
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, client, runs, small_suite, track
 
 
 def of_origin(desk):
     found: dict[str, dict[str, Run]] = {}
-    for run_id, run in runs(desk / "mlflow.db").items():
+    for run_id, run in runs(desk).items():
         found.setdefault(run.tags["harness.origin"], {})[run_id] = run
     return found
 
 
 def bens_suite(desk):
-    spec = SMALL.environment
-    other = Environment(**{**spec.model_dump(), "device_model": "Ben's"})
-    return small_suite(
-        desk / "ben",
-        replace(SMALL, environments={(s.entry, s.labelled, s.subset, s.seed): other for s in SMALL.planned_runs}),
-    )
+    other = SMALL.environment.model_copy(update={"device_model": "Ben's"})
+    return small_suite(desk / "ben", replace(SMALL, environments={key(run): other for run in SMALL.planned_runs}))
 
 
 def test_neither_replaces_what_the_other_tracked(desk):
@@ -43,12 +39,12 @@ def test_neither_replaces_what_the_other_tracked(desk):
 def test_imported_records_are_tracked_as_another_set(desk):
     store = small_suite(desk)
     track(store)
-    before = runs(desk / "mlflow.db")
+    before = runs(desk)
     export_records(SuiteRecords(store), desk / "records.tar.gz")
     received = SuiteFolder(import_records(desk / "records.tar.gz", desk / "received")[0])
     assert not (received.root / "tracking.json").exists()
     assert track(received).added == RUNS
-    after = runs(desk / "mlflow.db")
+    after = runs(desk)
     assert {run_id: after[run_id] for run_id in before} == before
     assert len(after) == 2 * MLFLOW_RUNS
 
@@ -58,12 +54,12 @@ def test_runs_of_another_version_are_refused_and_stay(desk, schema, writer):
     store = small_suite(desk)
     track(store)
     mlflow = client(desk)
-    for run_id in runs(desk / "mlflow.db"):
+    for run_id in runs(desk):
         mlflow.delete_tag(run_id, "harness.schema")
         if schema is not None:
             mlflow.set_tag(run_id, "harness.schema", schema)
-    before = runs(desk / "mlflow.db")
+    before = runs(desk)
     with pytest.raises(ServiceError, match=writer) as caught:
         track(store)
     assert "The records are safe" in str(caught.value)
-    assert runs(desk / "mlflow.db") == before
+    assert runs(desk) == before

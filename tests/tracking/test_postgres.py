@@ -15,7 +15,7 @@ def test_a_server_that_stands_on_postgres(desk):
             assert track(store, uri).kept == RUNS
             assert told(uri) == before
     track(store)
-    local = content(desk / "mlflow.db").values()
+    local = content(desk).values()
     assert before == {
         name: (status, {key: points[-1][1] for key, points in metrics.items()}, params)
         for name, status, _, _, params, metrics, _ in local

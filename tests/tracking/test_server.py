@@ -20,7 +20,7 @@ def test_a_server(desk):
     """One server, for it takes seconds to start: what it shows of ./mlflow.db, tracking through it, its death."""
     store = small_suite(desk)
     track(store)
-    local = content(desk / "mlflow.db")
+    local = content(desk)
     with mlflow_server(desk) as (uri, process):
         _shows_what_was_tracked_before_it_started(uri, desk)
 
@@ -38,7 +38,7 @@ def test_a_server(desk):
 def _shows_what_was_tracked_before_it_started(uri, desk):
     found = json.loads(ask(uri, "api/2.0/mlflow/experiments/get-by-name", experiment_name="phantom_small"))
     assert found["experiment"]["lifecycle_stage"] == "active"
-    run_id, run = next((i, r) for i, r in runs(desk / "mlflow.db").items() if r.status == "FAILED")
+    run_id, run = next((i, r) for i, r in runs(desk).items() if r.status == "FAILED")
     listed = json.loads(ask(uri, "api/2.0/mlflow/artifacts/list", run_id=run_id))
     assert {file["path"] for file in listed["files"]} == {"run.json", "result.json", "ledger.jsonl"}
     assert ask(uri, "get-artifact", path="run.json", run_uuid=run_id) == (run.artifacts / "run.json").read_bytes()
@@ -49,7 +49,7 @@ OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "h
 
 
 def _is_the_same_experiment_twice(desk, local):
-    everything = list(runs(desk / "mlflow.db").values())
+    everything = list(runs(desk).values())
     assert len(everything) == 2 * MLFLOW_RUNS
     for key, (name, status, tags, _, params, metrics, _) in local.items():
         twins = [run for run in everything if run.name == name or (key == "suite" and run.name == "over_http")]

@@ -16,7 +16,7 @@ def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk):
     write_tables(store)
     (store.leaderboard / "index.html").write_text("<html>the page</html>")
     track(store)
-    suite = by_key(desk / "mlflow.db")["suite"]
+    suite = by_key(desk)["suite"]
     assert json.loads(suite.tags["mlflow.loggedArtifacts"]) == [{"path": "leaderboard.json", "type": "table"}]
     table = json.loads((suite.artifacts / "leaderboard.json").read_text())
     assert table["columns"][:5] == ["labelled", "checkpoint", "rank", "entry", "dice"]
@@ -31,7 +31,7 @@ def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk):
 def test_the_chosen_configuration_is_tagged(desk):
     store = small_suite(desk, SEARCHED)
     track(store)
-    found = by_key(desk / "mlflow.db")
+    found = by_key(desk)
     chosen = {
         run.params["centers_per_class"]: run.tags["selected"]
         for run in found.values()

@@ -69,40 +69,38 @@ def client(desk: Path) -> Any:
 
 
 @contextmanager
-def rows(database: Path, query: str) -> Iterator[list[Any]]:
-    with closing(sqlite3.connect(database)) as connection:
+def rows(desk: Path, query: str) -> Iterator[list[Any]]:
+    with closing(sqlite3.connect(desk / "mlflow.db")) as connection:
         yield connection.execute(query).fetchall()
 
 
-def runs(database: Path) -> dict[str, Run]:
-    with rows(
-        database, "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'"
-    ) as found:
+def runs(desk: Path) -> dict[str, Run]:
+    with rows(desk, "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'") as found:
         result = {
             run: Run(name, status, {}, artifacts=Path(uri.removeprefix("file:" + "//")))
             for run, name, status, uri in found
         }
     for table, attribute in (("tags", "tags"), ("params", "params")):
-        with rows(database, f"SELECT run_uuid, key, value FROM {table}") as found:
+        with rows(desk, f"SELECT run_uuid, key, value FROM {table}") as found:
             for run, key, value in found:
                 if run in result:
                     getattr(result[run], attribute)[key] = value
-    with rows(database, "SELECT run_uuid, key, step, value, timestamp FROM metrics ORDER BY step, timestamp") as found:
+    with rows(desk, "SELECT run_uuid, key, step, value, timestamp FROM metrics ORDER BY step, timestamp") as found:
         for run, key, *point in found:
             if run in result:
                 result[run].metrics.setdefault(key, []).append(tuple(point))
     return result
 
 
-def by_key(database: Path) -> dict[str, Run]:
-    found = list(runs(database).values())
+def by_key(desk: Path) -> dict[str, Run]:
+    found = list(runs(desk).values())
     keyed = {run.tags.get("harness.run") or run.tags.get("harness.method", "suite"): run for run in found}
     assert len(keyed) == len(found), "two runs of one run or method"
     return keyed
 
 
-def content(database: Path) -> dict[str, Any]:
-    everything = runs(database)
+def content(desk: Path) -> dict[str, Any]:
+    everything = runs(desk)
     parents = {run_id: run.name for run_id, run in everything.items()}
     return {
         key: (
@@ -114,5 +112,5 @@ def content(database: Path) -> dict[str, Any]:
             run.metrics,
             sorted(path.relative_to(run.artifacts).as_posix() for path in run.artifacts.rglob("*")),
         )
-        for key, run in by_key(database).items()
+        for key, run in by_key(desk).items()
     }

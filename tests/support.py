@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import chdir, redirect_stderr, redirect_stdout
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,23 @@ def wait_until(
             why = f"not within {limit_seconds:g} s" if late else "the process ended before"
             pytest.fail(f"{text}: {why}")
         time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def peak_below(most_bytes: int) -> Iterator[None]:
+    """Python must allocate less than that inside."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most_bytes
+    finally:
+        tracemalloc.stop()
+
+
+def flip_bit(path: Path, at: int, bit: int = 4) -> None:
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1 << bit
+    path.write_bytes(content)
 
 
 def cases_of(folder: RunFolder) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pyarrow as pa
 
 from benchmarks.acdc import ACDC
@@ -35,8 +34,7 @@ def _fair_run(run):
 
 def cases_of(run):
     assert run.cases is not None
-    cases: pd.DataFrame = run.cases.to_pandas()
-    return cases
+    return run.cases.to_pandas()
 
 
 def with_cases(run, cases):

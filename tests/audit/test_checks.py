@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,9 +6,9 @@ from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES, reporting
 from harness.audit.environment import one_speed
-from harness.audit.records import SelectedRun, rate_error
+from harness.audit.records import rate_error
 from harness.records.budget import Budget
-from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
+from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, Preprocessing, Trial
 from harness.records.suite_folder import Trials
 from tests.audit.fair import (
     asked,
@@ -27,7 +26,6 @@ from tests.audit.fair import (
 )
 from tests.synthetic import RunSpec, history_frame, ledger_line
 
-Change = Callable[[SelectedRun], SelectedRun]
 UNSEEN = {23, 33}
 
 
@@ -149,7 +147,7 @@ def validated(value, field="dice"):
     return change
 
 
-BENT: dict[str, tuple[Change, set[int]]] = {
+BENT = {
     "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
@@ -234,7 +232,7 @@ def test_copied_weights_are_found(fair):
     assert "ua_mt/7/0/1" in judged(bent, 28).evidence[0]
 
 
-PLANNED: dict[str, tuple[Callable[[PlannedRun], bool], set[int], int, str]] = {
+PLANNED = {
     "one subset": (lambda run: run.subset == 0, set(), 4, "1 labelled subset (0) x 3 seeds"),
     "uneven": (lambda run: str(run) != "ua_mt/7/0/1", {3}, 3, "selection.json is uneven ua_mt lacks 7/0/1"),
     "no reference": (lambda run: run.entry != "supervised_full", {29}, 29, "no fully supervised reference"),

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from harness.audit import audit
-from harness.execution.inline import run_inline
 from harness.records.calibration import Calibration, EntryCost
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.train import calibrate as calibrating
-from harness.train.run import RunSettings
+from tests.audit.test_planted import train
 from tests.synthetic import edit_record
 
 pytestmark = pytest.mark.slow
@@ -33,9 +32,8 @@ def paced(make_tiny):
         patch.setattr(calibrating, "PROCESSES", 1)
         for name in ("PAIRS", "MOST_PAIRS"):
             patch.setattr(calibrating, name, 10)
-        session = tiny.session()
-    outcomes = run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0))
-    assert {outcome.status for outcome in outcomes} == {"ok"}
+        tiny.session()
+    train(tiny)
     return tiny
 
 

@@ -1,11 +1,10 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from tests.cli.ground import linked_copy, refuse, snapshot, write_scan, write_suite
-from tests.support import call_cli
+from tests.support import call_cli, flip_bit
 
 TRUNCATED = "data/patient028_frame01.h5"
 MIS_SHAPED = "data/slices/patient099_frame02_slice_1.h5"
@@ -43,7 +42,7 @@ def train_on_a_test_scan(root):
     write_scan(root / TWIN, image * np.float32(0.999), label)
 
 
-FLAWS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+FLAWS = {
     "truncated": (truncate, (TRUNCATED, "truncated")),
     "mis-shaped": (mis_shape, (MIS_SHAPED, "image (16, 16) and label (16, 15) differ in shape")),
     "mislabelled": (mislabel, (MISLABELLED, "label value 7 is outside 0..3")),
@@ -94,7 +93,5 @@ def test_prepare_verify_and_list(scans_16, tmp_path):
     call_cli("data", "verify", cache, code=0)
 
     test_file = cache / "test.h5"
-    content = bytearray(test_file.read_bytes())
-    content[len(content) // 2] ^= 1
-    test_file.write_bytes(content)
+    flip_bit(test_file, test_file.stat().st_size // 2)
     refuse("data", "verify", cache, code=65, named=(str(test_file), "sha256"), unchanged=tmp_path)

@@ -1,6 +1,4 @@
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,7 @@ from tests.support import call_cli
 
 __all__ = ["suite", "whole"]
 
-PLACES: dict[str, Callable[[Path], object]] = {
+PLACES = {
     "a folder": lambda path: path.mkdir(),
     "a folder with files": lambda path: (path / "kept").mkdir(parents=True),
     "a link to itself": lambda path: path.symlink_to(path.name),

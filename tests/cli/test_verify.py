@@ -8,7 +8,7 @@ from harness.records.archive import export_records
 from harness.records.reader import SuiteRecords
 from harness.records.verification import find_flaws
 from tests.cli.ground import refuse
-from tests.support import call_cli
+from tests.support import call_cli, flip_bit
 from tests.synthetic import RunSpec, write_checksums, write_records
 
 SPEC = RunSpec(
@@ -50,12 +50,6 @@ def suite(whole, tmp_path):
     return Path(shutil.copytree(whole, tmp_path / "runs" / "synthetic"))
 
 
-def flip(path, at):
-    content = bytearray(path.read_bytes())
-    content[at % len(content)] ^= 0x10
-    path.write_bytes(content)
-
-
 def test_there_is_nothing_else_to_damage(whole):
     known = {path for kind in READERS for path in whole.glob(kind)}
     assert {path for path in whole.rglob("*") if path.is_file()} == known
@@ -68,7 +62,7 @@ def test_what_is_whole_has_no_flaw(suite, tmp_path):
         assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "all whole")
     export_records(SuiteRecords.open(suite), tmp_path / "records.tar.gz")
     call_cli("verify", tmp_path / "records.tar.gz", code=0)
-    flip(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
+    flip_bit(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
     refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)
 
 
@@ -79,7 +73,7 @@ def test_a_flipped_byte_anywhere_is_a_flaw(kind, suite):
     for at in {3 * len(content) // 100 * step for step in range(1, 33, 4)} | {0, len(content) - 2, len(content) - 1}:
         if kind.endswith("json") and content[at : at + 1].isspace() and at < 3:
             continue  # white space before the checksum says nothing
-        flip(path, at)
+        flip_bit(path, at)
         flaws = flaws_of(suite)
         assert any(path.name in flaw for flaw in flaws), f"byte {at} of {len(content)}: {flaws}"
         path.write_bytes(content)
@@ -89,7 +83,7 @@ def test_a_flipped_byte_anywhere_is_a_flaw(kind, suite):
 @pytest.mark.parametrize(("kind", "verb"), READERS.items())
 def test_a_verb_that_reads_it_refuses_it_by_name(kind, verb, suite, tmp_path):
     path = read_file(suite, kind)
-    flip(path, len(path.read_bytes()) // 2)
+    flip_bit(path, len(path.read_bytes()) // 2)
     options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
     done = call_cli(verb, suite, *options, code=65)
     assert path.name in done.stderr

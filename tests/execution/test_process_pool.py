@@ -12,7 +12,7 @@ from harness.execution.process import RunProcess, make_order, parent_and_allowan
 from harness.execution.process_pool import ProcessPool, pool_devices
 from harness.train.stop import StopFlag
 from tests.train.test_run import assert_same_numbers
-from tests.train.tiny import train
+from tests.train.tiny import train, with_deaths
 
 pytestmark = pytest.mark.slow
 
@@ -31,15 +31,7 @@ def pool_of(session, stop, seen, server):
 
 
 def test_runs_side_by_side_with_a_death_among_them(make_tiny, tmp_path, server):
-    tiny = make_tiny(
-        {
-            "tiny_staged": {},
-            "tiny_mortal": {"die_before_step": 25, "deaths": 1, "tally": str(tmp_path / "mortal")},
-            "tiny_doomed": {"die_before_step": 12, "deaths": 99, "tally": str(tmp_path / "doomed")},
-            "tiny_error": {},
-        },
-        budget={"steps": 40},
-    )
+    tiny = make_tiny(with_deaths(tmp_path))
     session, seen = tiny.session(), set[str]()
     outcomes = {outcome.run: outcome for outcome in pool_of(session, StopFlag(), seen, server).run(session.pending())}
     by_method = {run.method: outcomes[run.id] for run in session.plan.runs}
@@ -57,7 +49,7 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny, tmp_path, server):
     assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1, (
         "only a process with a single thread may fork"
     )
-    inline = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
+    inline = make_tiny({"tiny_staged": {}})
     train(inline, "tiny_staged/2/0/0")
     for planned_run in ("tiny_staged/2/0/0", "tiny_mortal/2/0/0"):
         assert_same_numbers(tiny.folder(planned_run), inline.folder("tiny_staged/2/0/0"))

@@ -11,7 +11,7 @@ import pytest
 from harness.records.suite_folder import SuiteFolder
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.test_run import assert_same_numbers
-from tests.train.tiny import processes_with, train
+from tests.train.tiny import processes_with, train, with_deaths
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -55,19 +55,9 @@ def training(tiny):
 
 
 def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny, tmp_path):
-    suite = make_tiny(
-        {
-            "tiny_staged": {},
-            "tiny_mortal": {"die_before_step": 25, "deaths": 1, "tally": str(tmp_path / "mortal")},
-            "tiny_doomed": {"die_before_step": 12, "deaths": 99, "tally": str(tmp_path / "doomed")},
-            "tiny_error": {},
-            "tiny_nan": {},
-            "tiny_ceiling": {},
-        },
-        budget={"steps": 40},
-    )
+    suite = make_tiny({**with_deaths(tmp_path), "tiny_nan": {}, "tiny_ceiling": {}})
     process = suite.start("run", *RAY)
-    seen: set[int] = set()
+    seen = set()
     while process.poll() is None:
         seen |= descendants(process.pid)
         time.sleep(0.2)
@@ -90,7 +80,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny, tmp_pat
     assert spent.attempts == 2
     assert suite.folder("tiny_mortal/2/0/0").ledger.spent().attempts == 2
 
-    inline = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": 40})
+    inline = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}})
     for planned_run in ("tiny_staged/2/0/0", "tiny_ceiling/all/0/0"):
         train(inline, planned_run)
         assert_same_numbers(suite.folder(planned_run), inline.folder(planned_run))

@@ -1,20 +1,14 @@
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.leaderboard.render import markdown
-from harness.records.run_folder import RunFolder
 from tests.support import cases_of
-from tests.synthetic import PlannedRunKey, RunSpec, board_of, key, write_records
+from tests.synthetic import RunSpec, board_of, key, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2)
-ODD: PlannedRunKey = ("mc_net", 3, 0, 1)
+ODD = ("mc_net", 3, 0, 1)
 """A run of the method that leads."""
-
-Frame = pd.DataFrame
-Change = Callable[[RunFolder], None]
 
 
 def folder_of(store, planned_key=ODD):
@@ -48,7 +42,7 @@ def dice(changed, place=0, field="dice"):
     return rewrite
 
 
-UNFIT: dict[str, tuple[Change, str]] = {
+UNFIT = {
     "a row alone": (cases(lambda frame: frame.head(1)), "lacks 71 of the 72 rows"),
     "no row": (cases(lambda frame: frame.head(0)), "has no row"),
     "all other patients": (

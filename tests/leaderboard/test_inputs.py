@@ -4,9 +4,9 @@ from harness.api.errors import UsageError
 from harness.leaderboard.inputs import read_input
 from harness.records.budget import Budget
 from harness.records.reader import SuiteRecords
-from tests.synthetic import PlannedRunKey, RunSpec, write_records
+from tests.synthetic import RunSpec, write_records
 
-ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)
+ODD = ("ua_mt", 7, 0, 1)
 
 
 def comparisons(folder, **fields):

@@ -1,7 +1,6 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
+from tests.support import flip_bit
 from tests.synthetic import RunSpec, edit_record, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=1, patients=3, validations=2, history_steps=2)
@@ -85,9 +85,7 @@ def test_an_edit_in_place_of_equal_size_and_time_shows(store):
 def test_a_damaged_record_is_named_although_an_index_knows_better(store, name):
     answer(store)
     path = first(store).path / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip_bit(path, path.stat().st_size // 2)
     with pytest.raises(RecordError, match=f"{path.parent.name}/{name}"):
         answer(store)
 
@@ -100,7 +98,7 @@ def flipped(place):
     return change
 
 
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+DAMAGES = {
     "empty": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
     "longer": lambda content: content + b"x",
@@ -154,7 +152,7 @@ def test_a_process_killed_while_it_writes_leaves_what_was_there(store):
     assert answer(store) == expected
 
 
-EDITS: tuple[Callable[[SuiteFolder, int], object], ...] = (
+EDITS = (
     lambda store, number: edit_record(list(store.folders())[number % 2].path / "result.json",
                                       lambda raw: raw.update(images_seen=number)),
     lambda store, number: in_place(first(store).path / "result.json", with_steps(1000 + number)),

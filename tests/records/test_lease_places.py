@@ -6,9 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,7 +159,7 @@ def link_to_lease(path):
 
 
 VALID = Owner.this().model_dump_json()
-NOT_LEASES: dict[str, Callable[[Path], object]] = {
+NOT_LEASES = {
     "a folder": lambda path: path.mkdir(),
     "a link to a lease": link_to_lease,
     "a link to an endless file": lambda path: path.symlink_to("/dev/zero"),
@@ -186,7 +184,7 @@ def test_what_is_no_lease_is_one_clear_error(name, path, tmp_path, monkeypatch):
     assert os.path.lexists(path), "it is the user's"
 
 
-LOSSES: dict[str, Callable[[Path], object]] = {
+LOSSES = {
     "removed": lambda path: path.unlink(),
     "another host's": lambda path: hand_lease(path, host="another-node"),
     "another process's": lambda path: hand_lease(path, pid=1),

@@ -11,6 +11,7 @@ from harness.records.checksums import seal_line
 from harness.records.ledger import Ledger, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.schema import Spent
 from tests.records.processes import no_file_above
+from tests.support import flip_bit
 from tests.synthetic import ledger_line
 
 
@@ -233,10 +234,7 @@ def test_any_flipped_bit_is_found(at, bit, tmp_path):
     path.unlink(missing_ok=True)
     for k in range(3):
         Ledger(path).append(line("heartbeat", 0, (k / 4, k)))
-    content = bytearray(path.read_bytes())
-    at %= len(content) - 1  # without the last newline, the last line is one whose writer died
-    content[at] ^= 1 << bit
-    path.write_bytes(content)
+    flip_bit(path, at % (path.stat().st_size - 1), bit)  # without the last newline, the last line's writer died
     with pytest.raises(RecordError, match=r"ledger\.jsonl: line \d is damaged"):
         Ledger(path).lines()
 

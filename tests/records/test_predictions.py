@@ -1,18 +1,6 @@
 import numpy as np
-import pytest
 
 from harness.records.run_folder import RunFolder
-
-
-@pytest.fixture
-def labels():
-    rng = np.random.default_rng(0)
-    return {name: rng.integers(0, 4, shape, dtype=np.uint8) for name, shape in (("a", (3, 9, 7)), ("b", (2, 5, 6)))}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return RunFolder(tmp_path)
 
 
 def assert_equal(found, wanted):
@@ -22,7 +10,10 @@ def assert_equal(found, wanted):
         assert np.array_equal(found[case], values)
 
 
-def test_round_trip(folder, labels):
+def test_round_trip(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = {name: rng.integers(0, 4, shape, dtype=np.uint8) for name, shape in (("a", (3, 9, 7)), ("b", (2, 5, 6)))}
+    folder = RunFolder(tmp_path)
     before = folder.has_predictions
     folder.write_predictions(labels)
     assert (before, folder.has_predictions) == (False, True)

@@ -25,6 +25,7 @@ SEARCH: dict[str, Any] = {
     "seed": 100,
     "validations": 2,
 }
+RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
 SUITE: dict[str, Any] = {
     "name": "small",
     "dataset": "phantom",

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 
 from harness.api.errors import UsageError
@@ -20,10 +18,9 @@ from harness.suite.trials import draw_sobol_points
 from harness.train.stop import StopFlag
 from tests.records.test_calibration import HEADER
 from tests.search.simulation import Driver, FakeStore
-from tests.search.suites import plan_of, refusal, trials_of
+from tests.search.suites import RATE, plan_of, refusal, trials_of
 from tests.search.tiny_search import edit, make_search, search_inline
 
-RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
 COSTS = {"labelled": 1.5, "self_training": 2.5}
 """Supervised steps that a step of BCP's stages costs here."""
 
@@ -33,8 +30,8 @@ START = 2.0
 WIDE = {"ratio_labelled": {"scale": "log", "values": [0.05, 4.0]}}
 """Shares of BCP's first stage down to 1.6 %."""
 
-FINALS: dict[str, Any] = {"reference_steps": 1000}
-METHODS: dict[str, Any] = {"methods": {"supervised": None, "bcp": {"search": WIDE}}}
+FINALS = {"reference_steps": 1000}
+METHODS = {"methods": {"supervised": None, "bcp": {"search": WIDE}}}
 
 
 def calibration_of(plan, ratios):
@@ -56,7 +53,7 @@ def calibrated(tiny, ratios):
 
 
 def priced(folder, ratios=COSTS, finals=FINALS, **search):
-    fields: dict[str, Any] = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE, **search}
+    fields = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE, **search}
     plan = plan_of(folder, {**METHODS, "budget": finals}, **fields)
     return plan.on_data(plan.data, calibration_of(plan, ratios))
 

@@ -9,16 +9,13 @@ from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
 from harness.records.suite_folder import SuiteFolder, candidates_digest
 from harness.search.run import decide
-from tests.search.suites import Status, end, plan_of, result_of, store_of, trials_of
+from tests.search.suites import RATE, end, plan_of, result_of, store_of, trials_of
 from tests.synthetic import edit_record
-
-RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
-Ending = tuple[float | None, Status]
-"""Dice of the last validation, None without any validation, and how the trial ended."""
 
 ENDINGS = st.tuples(
     st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.sampled_from(["ok", "ok", "failed", "ended_early"])
 )
+"""Dice of the last validation, None without any validation, and how the trial ended."""
 
 
 def decided(plan, root, endings):

@@ -1,9 +1,7 @@
 from collections import Counter
 from typing import Any
 
-from tests.search.suites import SUITE, entry, plan_of, trials_of
-
-RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
+from tests.search.suites import RATE, SUITE, entry, plan_of, trials_of
 
 
 def points(plan, row, study=0):

@@ -62,7 +62,7 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
         budget={"device_seconds": 0.2},
     )
     known: list[str] = []
-    seen: set[int] = set()
+    seen = set()
     for kill in KILLS:
         process = start_until_it_trains(tiny)
         time.sleep(moments.uniform(0.0, 2.0))

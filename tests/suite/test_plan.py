@@ -1,6 +1,5 @@
 import hashlib
 import json
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ from harness.suite.plan import make_plan, unprepared
 from harness.suite.registry import load_dataset
 from tests.search import suites
 
-SUITE: dict[str, Any] = {name: value for name, value in suites.SUITE.items() if name not in ("engine", "search")}
+SUITE = {name: value for name, value in suites.SUITE.items() if name not in ("engine", "search")}
 SUITE["methods"] = {"supervised": None, "supervised_full": None, "ua_mt": {"params": {"consistency": 0.2}}}
 
 

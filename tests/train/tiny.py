@@ -106,6 +106,13 @@ def write_suite(root: Path, methods: Mapping[str, Mapping[str, Any]], **changes:
     return path
 
 
+def with_deaths(folder: Path) -> dict[str, dict[str, Any]]:
+    """Methods of which one dies once, one whenever it starts, and one fails; files in the folder count the deaths."""
+    once = {"die_before_step": 25, "deaths": 1, "tally": str(folder / "mortal")}
+    always = {"die_before_step": 12, "deaths": 99, "tally": str(folder / "doomed")}
+    return {"tiny_staged": {}, "tiny_mortal": once, "tiny_doomed": always, "tiny_error": {}}
+
+
 class StopAfter(StopFlag):
     def __init__(self, steps: int) -> None:
         super().__init__()

@@ -75,13 +75,13 @@ def run_python(*args: str | Path, **how: Any) -> subprocess.CompletedProcess[str
     return run_process(sys.executable, *args, **how)
 
 
-def run_cli(*args: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
-    """The real `python -m harness ARGS`, as `run_process` does it."""
-    return run_python("-m", "harness", *args, **how)
+def run_cli(*args: str | Path, code: int | None = 0, **how: Any) -> subprocess.CompletedProcess[str]:
+    """The real `python -m harness ARGS`, as `run_process` does it; with any exit code where `code` is None."""
+    return run_python("-m", "harness", *args, code=code, **how)
 
 
 def call_cli(
-    *args: str | Path, env: Mapping[str, str | None] | None = None, cwd: Path | None = None, code: int | None = None
+    *args: str | Path, env: Mapping[str, str | None] | None = None, cwd: Path | None = None, code: int | None = 0
 ) -> subprocess.CompletedProcess[str]:
     """Like `run_cli`, in this process: without the second that a fresh one takes to import. Not for `PYTHON...`."""
     from harness.cli import main

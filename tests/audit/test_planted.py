@@ -3,7 +3,6 @@ import re
 
 import pytest
 
-from harness.api.errors import AuditError
 from harness.audit import Audit, audit
 from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
@@ -70,9 +69,7 @@ def test_nobody_else_is_accused(cheated, audited_suite):
 
 
 def test_the_command_line_ends_with_76_and_says_which_rules(cheated, audited_suite):
-    done = call_cli("audit", cheated.runs / "tiny", "--json")
-    assert done.returncode == AuditError.exit_code == 76
-    assert "Traceback" not in done.stderr
+    done = call_cli("audit", cheated.runs / "tiny", "--json", code=76)
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: not held: 5. The test split is opened once")
     assert [int(number) for number in re.findall(r"(\d+)\. ", error)] == sorted(set(CAUGHT.values()))
@@ -82,7 +79,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated, audited_sui
 def test_an_honest_suite_holds_every_rule_that_applies(make_tiny):
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
-    done = call_cli("audit", tiny.runs / "tiny", code=0)
+    done = call_cli("audit", tiny.runs / "tiny")
     assert len(re.findall(r"^ ?\d+  (?:held|not applicable) ", done.stdout, re.MULTILINE)) == 35
     audited = audit(SuiteRecords.open(tiny.store))
     left = {finding.number for finding in audited.findings if finding.status == "not applicable"}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from selenium.webdriver.chrome.webdriver import WebDriver
+    pass
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -19,7 +17,7 @@ DESKTOP, PHONE = (1280, 900), (400, 800)
 
 
 @contextmanager
-def chromium(binary: str, profile: Path) -> Iterator[WebDriver]:
+def chromium(binary, profile):
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -36,7 +34,7 @@ def chromium(binary: str, profile: Path) -> Iterator[WebDriver]:
         driver.quit()
 
 
-def show(driver: WebDriver, file: Path, size: tuple[int, int] = DESKTOP):
+def show(driver, file, size=DESKTOP):
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -46,5 +44,5 @@ def show(driver: WebDriver, file: Path, size: tuple[int, int] = DESKTOP):
     driver.get(file.as_uri())
 
 
-def complaints(driver: WebDriver) -> list[dict[str, Any]]:
+def complaints(driver):
     return list(driver.get_log("browser"))

@@ -28,7 +28,7 @@ def tell(verb: str, root: Path) -> tuple[int, str, str]:
     """Exit code, numbers and messages of a verb on records, or on the archive beside them."""
     archive, exported = root.parent / "records.tar.gz", root.parent / "exported.tar.gz"
     options = {"export": (root, "--to", exported), "import": (archive, "--runs", root.parent / "runs")}
-    done = call_cli(verb, *map(str, options.get(verb, (root,))))
+    done = call_cli(verb, *options.get(verb, (root,)), code=None)
     packed = sha256(exported.read_bytes()).hexdigest() if verb == "export" and exported.exists() else ""
     return done.returncode, done.stdout + packed, done.stderr
 

@@ -108,7 +108,7 @@ def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path):
         tmp_path / "s", replace(spec, environments={key(run): environment for run in spec.planned_runs})
     )
     for form in ("text", "markdown", "csv"):
-        done = call_cli("leaderboard", store.root, "--format", form, code=0)
+        done = call_cli("leaderboard", store.root, "--format", form)
         assert "\x1b" not in done.stdout + done.stderr
         assert "\r" not in done.stdout
     markdown = (store.leaderboard / "leaderboard.md").read_text()
@@ -121,4 +121,4 @@ def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path):
         cells = path.read_text().replace("\n", ",").split(",")
         assert not [cell for cell in cells if cell.lstrip('" ').startswith(("=", "@"))], path
     for verb in ("status", "audit"):
-        assert "\x1b" not in call_cli(verb, store.root).stdout
+        assert "\x1b" not in call_cli(verb, store.root, code=None).stdout

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def search_path(folder):
-    assert call_cli("new", "method", "my_idea", cwd=folder, code=0).stdout == "my_idea\n"
+    assert call_cli("new", "method", "my_idea", cwd=folder).stdout == "my_idea\n"
     site = folder / "my_idea" / "src"
     (site / "failing_plugin.py").write_text(FAILING)
     (site / "broken_plugin.py").write_text(BROKEN)
@@ -39,7 +39,7 @@ def search_path(folder):
 
 def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(folder, search_path):
     env = {"PYTHONPATH": search_path}
-    listed = run_cli("list", cwd=folder, env=env, code=0)
+    listed = run_cli("list", cwd=folder, env=env)
     assert {"my_idea", "ua_mt", "acdc"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
     said = (
         "broken cannot be used: my-idea (broken_plugin:Broken): cannot be imported: SystemExit: 4 (broken_plugin.py:2)"

@@ -78,7 +78,7 @@ def test_no_data_at_all_says_which_option(tmp_path):
 def test_prepare_verify_and_list(scans_16, tmp_path):
     before = snapshot(scans_16)
     env = {"HARNESS_CACHE": str(tmp_path / "caches")}
-    prepared = call_cli("data", "prepare", "acdc", "--from", scans_16, cwd=tmp_path, env=env, code=0)
+    prepared = call_cli("data", "prepare", "acdc", "--from", scans_16, cwd=tmp_path, env=env)
     assert "200 cases, patients: 70 train, 10 val, 20 test" in prepared.stderr
     cache = Path(prepared.stdout.strip())
     assert cache.parent == tmp_path / "caches"
@@ -90,7 +90,7 @@ def test_prepare_verify_and_list(scans_16, tmp_path):
     assert "  1.5 MB  " in listed.stdout
     preprocessed.unlink()
     assert "70 / 10 / 20" in listed.stdout
-    call_cli("data", "verify", cache, code=0)
+    call_cli("data", "verify", cache)
 
     test_file = cache / "test.h5"
     flip_bit(test_file, test_file.stat().st_size // 2)

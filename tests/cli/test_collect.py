@@ -75,13 +75,13 @@ def repository(sent, tmp_path):
 
 def test_a_clone_is_ranked_together(repository, tmp_path):
     git(tmp_path, "clone", "-q", str(repository), "clone")
-    call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path, code=0)
+    call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
     rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
     who = {"supervised": "alice, bob", "bcp": "alice, bob", "unimatch": "alice", "mc_net": "bob"}
     named = {entry: ", ".join(f"acdc_bench/{name}" for name in names.split(", ")) for entry, names in who.items()}
     assert rows["contributors"].to_dict() == named
     root, *_ = import_records(repository / "acdc_bench" / "bob.tar.xz", tmp_path / "alone")
-    call_cli("leaderboard", root, code=0)
+    call_cli("leaderboard", root)
     alone = pd.read_csv(root / "leaderboard" / "leaderboard.csv").query("checkpoint == 'last'").set_index("entry")
     both = rows.index.intersection(alone.index)
     assert set(both) == {"supervised", "bcp", "mc_net"}
@@ -106,7 +106,7 @@ def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(reposito
     assert "warning: bcp, 3 labelled, run " in done.stderr
     assert "acdc_bench/alice and acdc_bench/dave differ (up to" in done.stderr
     assert "- **Differs:** bcp, 3 labelled, run " in done.stdout
-    paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv", code=0)
+    paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
     assert "cells that differ: 1; equal in every score: 3" in paired.stderr
     (row,) = pd.read_csv(io.StringIO(paired.stdout)).to_dict("records")
     assert (row["entry"], row["verdict"]) == ("bcp", "significant")

@@ -15,9 +15,7 @@ def test_a_runs_own_label_maps_give_its_own_cases(records, session_cache, tmp_pa
     for case, labels in folder.predictions().items():
         nibabel.save(nibabel.Nifti1Image(labels.transpose(), np.eye(4)), theirs / f"{case}.nii.gz")
     command = ("score", "--predictions", theirs, "--dataset", "phantom", "--runs", records)
-    done = call_cli(
-        *command, "--name", "our own", "--note", "once more", env={"HARNESS_CACHE": str(session_cache)}, code=0
-    )
+    done = call_cli(*command, "--name", "our own", "--note", "once more", env={"HARNESS_CACHE": str(session_cache)})
     finals = sum(run.run.role == "final" and run.ok for run in suite.runs)
     assert f"use {finals + 1} of the test split of phantom" in done.stderr
     own = cases_of(folder).query("checkpoint == 'last'").reset_index(drop=True)

@@ -52,9 +52,9 @@ def archive(store, tmp_path):
 def test_the_leaderboard_of_imported_records_is_the_same(store, tmp_path):
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
-    call_cli("export", store.root, "--to", file, code=0)
-    call_cli("import", file, "--runs", there, code=0)
-    table = call_cli("leaderboard", there / "synthetic", "--format", "csv", code=0)
+    call_cli("export", store.root, "--to", file)
+    call_cli("import", file, "--runs", there)
+    table = call_cli("leaderboard", there / "synthetic", "--format", "csv")
     assert table.stdout == write_tables(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4
     names = {path.name for path in there.rglob("*")}
@@ -69,7 +69,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store, tmp_path):
 def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store, archive, tmp_path):
     small, there = tmp_path / "small.tar.xz", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
-    call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts", code=0)
+    call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts")
     assert small.stat().st_size < archive.stat().st_size
     imported = SuiteFolder(import_records(small, there)[0])
     assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
@@ -87,7 +87,7 @@ def test_weights_travel_where_that_is_asked_for(store, tmp_path):
         write_checksums(folder)
     small, whole, there = tmp_path / "small.tar.gz", tmp_path / "whole.tar.gz", tmp_path / "elsewhere"
     for file, more in ((small, ()), (whole, ("--weights",))):
-        call_cli("export", store.root, "--to", file, *more, code=0)
+        call_cli("export", store.root, "--to", file, *more)
     imported = SuiteFolder(import_records(small, there)[0])
     assert not [folder for folder in imported.folders() if folder.weights.exists()]
     assert import_records(whole, there)[1] == len(list(store.folders()))

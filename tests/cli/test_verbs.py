@@ -36,7 +36,7 @@ def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished, tmp_path
 
     track = ("track", finished.runs / "tiny", "--tracking-uri")
     refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
-    later = call_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path, code=0)
+    later = call_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
     assert "tracked 2 runs" in later.stderr
 
 
@@ -45,7 +45,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(finished, session_cache, re
     linked_copy(cache, tmp_path / "caches" / cache.name)
     before = snapshot(tmp_path)
     env = {"HARNESS_CACHE": str(tmp_path / "caches")}
-    done = call_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env, code=0)
+    done = call_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env)
     assert records == tmp_path / "runs"
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in done.stdout.splitlines()]
@@ -57,9 +57,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(finished, session_cache, re
 
 
 def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path):
-    done = call_cli(
-        "plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")}, code=0
-    )
+    done = call_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
     assert "train 500" in lines["supervised"]
     assert 20 < int(lines["unimatch"].split(" train ")[1].split()[0]) < 250, "a step of it costs more than two of those"
@@ -76,7 +74,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)
-    done = call_cli("status", tmp_path / "synthetic", code=0)
+    done = call_cli("status", tmp_path / "synthetic")
     assert snapshot(tmp_path) == before
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "failed" in lines["ua_mt/3/0/1"]
@@ -95,11 +93,11 @@ def test_status_of_a_folder_nearby(records):
 
 def test_a_terminal_of_few_characters_shows_other_ones(records):
     settings = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
-    run_cli("leaderboard", records / "tiny", env=settings, encoding="latin-1", code=0)
+    run_cli("leaderboard", records / "tiny", env=settings, encoding="latin-1")
 
 
 def test_list_names_methods_datasets_and_suites():
-    listed = call_cli("list", code=0)
+    listed = call_cli("list")
     rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
     assert rows["ua_mt"][2:6] == ["ranked", "1,813,764", "1,813,764", "methods/ua_mt.py"]
     assert rows["mc_net"][3:5] == ["2,577,624", "1,813,764"]
@@ -108,7 +106,7 @@ def test_list_names_methods_datasets_and_suites():
 
 
 def test_replay_gives_the_same_weights(finished):
-    same = call_cli("replay", finished.runs / "tiny", SUPERVISED, code=0)
+    same = call_cli("replay", finished.runs / "tiny", SUPERVISED)
     recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
     assert recorded == replayed
     assert "bitwise equal" in same.stderr
@@ -140,19 +138,19 @@ def test_clean_shows_first_and_keeps_every_record(records):
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
     clean = ("clean", records / "tiny")
-    shown = call_cli(*clean, code=0)
+    shown = call_cli(*clean)
     assert "would delete 3 files" in shown.stderr
     assert snapshot(records) == before
-    call_cli(*clean, "--yes", code=0)
+    call_cli(*clean, "--yes")
     gone = before.keys() - snapshot(records).keys()
     assert {Path(name).name for name in gone} == {"checkpoint.pt", ".checkpoint.pt.abc"}
     assert len(gone) == 3
     assert before.items() >= snapshot(records).items()
-    call_cli(*clean, "--weights", "--yes", code=0)
+    call_cli(*clean, "--weights", "--yes")
     gone = before.keys() - snapshot(records).keys()
     assert sum(name.endswith("/weights.pt") for name in gone) == 2
     assert len(gone) == 5
-    call_cli("verify", records, code=0)
+    call_cli("verify", records)
 
 
 def test_clean_keeps_what_can_go_on(tmp_path):
@@ -163,14 +161,14 @@ def test_clean_keeps_what_can_go_on(tmp_path):
         run = folder.run
         if (run.method, run.labelled, run.subset, run.seed) == stopped:
             folder.reopen()
-    call_cli("clean", tmp_path / "synthetic", "--yes", code=0)
+    call_cli("clean", tmp_path / "synthetic", "--yes")
     kept = {folder.run.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
 
 
 def test_doctor_says_what_works(tmp_path):
-    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI}, code=0)
+    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
     states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
     core = ("python", "packages", "device", "plug-ins", "disk")
     assert {name: states[name] for name in core} == dict.fromkeys(core, "ok")

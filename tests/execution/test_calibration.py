@@ -197,7 +197,7 @@ def test_a_named_calibration_of_other_settings_is_refused(make_suite):
         assert name in str(caught.value)
 
 
-def call(tiny, verb, *options, code):
+def call(tiny, verb, *options, code=0):
     return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
@@ -257,13 +257,13 @@ def test_a_ladder_on_the_command_line(make_suite):
     tiny = make_suite("tiny_floor", budget={"ladder": [40, 80]})
     tiny.session()  # so that the command line has nothing to measure
     inline = ("--executor", "inline", "--no-track")
-    call(tiny, "run", "--rung", "40", *inline, code=0)
+    call(tiny, "run", "--rung", "40", *inline)
     assert {training.name.rpartition("/")[2] for training in _ended(tiny)} == {"40"}
     refused = call_cli("leaderboard", tiny.store, "--rung", "80", code=64)
     assert "80 has not run yet; its rungs are 40, 80" in refused.stderr
-    call(tiny, "run", *inline, code=0)
+    call(tiny, "run", *inline)
     assert len(_ended(tiny)) == 2
-    text = call_cli("leaderboard", tiny.store, "--rung", "80", "--explain", code=0).stdout
+    text = call_cli("leaderboard", tiny.store, "--rung", "80", "--explain").stdout
     assert ("80 reference steps: test metrics" in text, "40 reference steps" in text) == (True, False)
 
 
@@ -318,9 +318,9 @@ def test_two_days_are_asked_for_twice(make_suite):
 
 def test_check_prints_each_stage_and_ends_with_76(make_suite, machine):
     tiny = make_suite("tiny_floor", "tiny_staged")
-    call(tiny, "calibrate", code=0)
+    call(tiny, "calibrate")
     machine.factor = 1.04
-    call(tiny, "calibrate", "--check", code=0)
+    call(tiny, "calibrate", "--check")
     machine.factor = 1.06
     printed = call(tiny, "calibrate", "--check", code=76)
     table = [line.split() for line in printed.stdout.splitlines()[-4:]]
@@ -340,7 +340,7 @@ def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(make_suite, mach
 
 def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monkeypatch, tmp_path):
     tiny = make_suite("tiny_staged")
-    call(tiny, "calibrate", "--to", tmp_path / "tiny.json", code=0)
+    call(tiny, "calibrate", "--to", tmp_path / "tiny.json")
     machine.asked.clear()
     edit_record(tmp_path / "tiny.json", lambda content: content["header"]["fingerprint"].update(device_model="Another"))
     monkeypatch.setattr(finding_calibrations, "SHIPPED", tmp_path)

@@ -3,22 +3,20 @@
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 
 FORK = get_context("fork")
 
 
-def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
+def forked(work, *arguments):
     child = FORK.Process(target=work, args=arguments, daemon=True)
     child.start()
     return child
 
 
 @contextmanager
-def no_file_above(size: int) -> Iterator[None]:
+def no_file_above(size):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -29,7 +27,7 @@ def no_file_above(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def kill(child: BaseProcess):
+def kill(child):
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from harness.leaderboard.leaderboard import Leaderboard
 
-
-def trials() -> pd.DataFrame:
+def trials():
     points = [("mc_net", point) for point in range(20)] + [("ua_mt", point) for point in range(3)]
     usual = {
         "suite": "phantom_mini", "study": 0, "status": "ok", "useful_device_seconds": 60.0, "lost_device_seconds": 0.0,
@@ -23,5 +21,5 @@ def trials() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def searched(board: Leaderboard) -> Leaderboard:
+def searched(board):
     return replace(board, inputs=replace(board.inputs, search=trials()))

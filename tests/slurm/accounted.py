@@ -1,12 +1,10 @@
 """Made-up records of runs that ran in jobs of Slurm, and an sacct that knows these jobs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.records.ledger import ProcessInfo
-from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.slurm.submissions import stand_in
 from tests.synthetic import RunSpec, ledger_line, write_records
@@ -27,10 +25,10 @@ class Accounted:
     jobs: dict[str, str] = field(default_factory=dict)
 
     @property
-    def environment(self) -> Mapping[str, str]:
+    def environment(self):
         return {"PATH": f"{self.commands}:/usr/bin:/bin"}
 
-    def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED):
+    def answer(self, tres="billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed=ELAPSED):
         """Let sacct say what was allocated for each job and how long."""
         start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in (START, START + elapsed))
         lines = [f"{job}|{job}|COMPLETED|{start}|{end}|{elapsed}|{tres}|n1" for job in self.jobs.values()]
@@ -38,7 +36,7 @@ class Accounted:
         (self.commands / "lines").write_text("\n".join(lines) + "\n")
 
 
-def write_accounted(root: Path) -> Accounted:
+def write_accounted(root):
     store = write_records(root / "runs" / "synthetic", SPEC)
     found = Accounted(store, root / "commands")
     for number, folder in enumerate(store.folders(), start=100):
@@ -48,7 +46,7 @@ def write_accounted(root: Path) -> Accounted:
     return found
 
 
-def put_in_job(folder: RunFolder, job: str):
+def put_in_job(folder, job):
     result = folder.require_result()
     spent = result.spent
     process = ProcessInfo(
@@ -65,5 +63,5 @@ def put_in_job(folder: RunFolder, job: str):
     folder.write_result(result.model_copy(update={"shown": shown, "spent": folder.ledger.spent()}))
 
 
-def at(seconds: float) -> str:
+def at(seconds):
     return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="milliseconds")

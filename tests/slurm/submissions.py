@@ -1,14 +1,10 @@
 """What the tests of submitting stand on: cluster files, submissions on record, and stand-ins for Slurm's commands."""
 
 import os
-from pathlib import Path
 
-import pytest
-
-from harness.data.cache import Cache
 from harness.execution.session import Session
 from harness.records.suite_folder import SuiteFolder
-from harness.slurm.cluster import LoadedCluster, load_cluster
+from harness.slurm.cluster import load_cluster
 from harness.slurm.record import Submission
 from harness.suite.load import load_suite
 from harness.suite.plan import make_plan
@@ -17,17 +13,17 @@ from tests.search.suites import suite_with, write
 CLUSTER = "time: 5\nmemory: 500M\nrun_time: 2\nmax_parallel: 2\nfinish: {memory: 500M, time: 5}\n"
 
 
-def write_cluster(folder: Path, text: str = CLUSTER) -> Path:
+def write_cluster(folder, text=CLUSTER):
     path = folder / "mini.yaml"
     path.write_text(text)
     return path
 
 
-def cluster_of(folder: Path, text: str) -> LoadedCluster:
+def cluster_of(folder, text):
     return load_cluster(write_cluster(folder, text))
 
 
-def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = "55", at: str = "") -> Submission:
+def submission(*tasks, name="tiny-tasks-1", job="55", at=""):
     kind = "tasks" if tasks else "finish"
     return Submission.model_validate(
         {
@@ -46,14 +42,14 @@ def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = 
     )
 
 
-def stand_in(folder: Path, command: str, script: str):
+def stand_in(folder, command, script):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / command
     path.write_text(f"#!/bin/bash\n{script}\n")
     path.chmod(0o755)
 
 
-def path_with(folder: Path) -> str:
+def path_with(folder):
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -61,7 +57,7 @@ COUNTED = 'cd "${0%/*}/.."; echo "$@" >> sent; wc -l < sent'
 """An sbatch that gives ids from 1 and notes its options in `sent` beside its folder."""
 
 
-def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatch):
+def stand_in_slurm(folder, partitions, monkeypatch):
     commands = folder / "commands"
     stand_in(commands, "sbatch", COUNTED)
     for command, file in (("squeue", "queue"), ("sacct", "ends")):
@@ -70,7 +66,7 @@ def stand_in_slurm(folder: Path, partitions: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", path_with(commands))
 
 
-def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
+def session_of(tmp_path, cache, **changes):
     fields = {"labelled": [3], "subsets": [0], "search": None, **changes}
     content = {name: value for name, value in suite_with(fields).items() if value is not None}
     loaded = load_suite(str(write(tmp_path, content)))

@@ -2,11 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import stand_in
@@ -29,14 +27,14 @@ class Sweep:
     log: Path
 
     @property
-    def output(self) -> str:
+    def output(self):
         return self.log.read_text() if self.log.exists() else ""
 
-    def field(self, name: str) -> str:
+    def field(self, name):
         shown = self.cluster.run("scontrol", "show", "job", self.job).split()
         return next(word.partition("=")[2] for word in shown if word.startswith(f"{name}="))
 
-    def end(self) -> str:
+    def end(self):
         state = self.cluster.wait_for_state(self.job)
         return f"{state} {self.field('ExitCode').partition(':')[0]}"
 
@@ -44,20 +42,20 @@ class Sweep:
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.job)
 
 
-def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str | None]:
+def environment_of(tiny, changes):
     outside = {name: None for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"}
     own = {"SUITE": str(tiny.suite), "RUNS": str(tiny.runs), "VENV": sys.prefix, "EXTRA": "--checkpoint-seconds 0.3"}
     own |= {"EARLY_SECONDS": "0"}  # tests warn at any time
     return {**tiny.environment, **outside, **own, **changes}
 
 
-def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep:
+def submit(cluster, tiny, *options, **changes):
     command = ("sbatch", "--parsable", "--mem=8G", "--output=%j.log", *options, str(SWEEP))
     job = run_process(*command, env=environment_of(tiny, changes), cwd=tiny.root, code=0).stdout.strip()
     return Sweep(cluster, tiny, job, tiny.root / f"{job}.log")
 
 
-def training(tiny: Tiny) -> dict[str, RunFolder]:
+def training(tiny):
     if not (tiny.store / "runs").exists():
         return {}
     found = {}
@@ -68,6 +66,6 @@ def training(tiny: Tiny) -> dict[str, RunFolder]:
     return found
 
 
-def python_that(folder: Path, does: str) -> Path:
+def python_that(folder, does):
     stand_in(folder / "venv" / "bin", "python", does)
     return folder / "venv"

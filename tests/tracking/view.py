@@ -1,15 +1,12 @@
 """What an MLflow database holds, read with SQL alone, and the small suites that tests track into it."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness import tracking
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, write_records
 
 SMALL = RunSpec(
@@ -50,31 +47,31 @@ class Run:
     metrics: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
     artifacts: Path = Path()
 
-    def last(self, metric: str) -> float:
+    def last(self, metric):
         return self.metrics[metric][-1][1]
 
 
-def small_suite(folder: Path, spec: RunSpec = SMALL) -> SuiteFolder:
+def small_suite(folder, spec=SMALL):
     return write_records(folder / "runs" / "phantom_small", spec)
 
 
-def track(store: SuiteFolder, uri: str | None = None) -> tracking.TrackReport:
+def track(store, uri=None):
     return tracking.track(SuiteRecords(store), uri)
 
 
-def client(desk: Path) -> Any:
+def client(desk):
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
 
 
 @contextmanager
-def rows(desk: Path, query: str) -> Iterator[list[Any]]:
+def rows(desk, query):
     with closing(sqlite3.connect(desk / "mlflow.db")) as connection:
         yield connection.execute(query).fetchall()
 
 
-def runs(desk: Path) -> dict[str, Run]:
+def runs(desk):
     with rows(desk, "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'") as found:
         result = {
             run: Run(name, status, {}, artifacts=Path(uri.removeprefix("file:" + "//")))
@@ -92,14 +89,14 @@ def runs(desk: Path) -> dict[str, Run]:
     return result
 
 
-def by_key(desk: Path) -> dict[str, Run]:
+def by_key(desk):
     found = list(runs(desk).values())
     keyed = {run.tags.get("harness.run") or run.tags.get("harness.method", "suite"): run for run in found}
     assert len(keyed) == len(found), "two runs of one run or method"
     return keyed
 
 
-def content(desk: Path) -> dict[str, Any]:
+def content(desk):
     everything = runs(desk)
     parents = {run_id: run.name for run_id, run in everything.items()}
     return {

@@ -68,6 +68,17 @@ def isolated(monkeypatch, session_cache):
 
 
 @pytest.fixture(scope="session")
+def phantoms(session_cache):
+    """The prepared cache of the generated dataset."""
+    from harness.data.prepare import resolve
+    from harness.suite.registry import load_dataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(session_cache))
+        return resolve(load_dataset("phantom"), None)
+
+
+@pytest.fixture(scope="session")
 def _ray():
     require_ray()
 

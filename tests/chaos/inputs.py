@@ -10,23 +10,9 @@ from tests.chaos.process import fork
 from tests.cli.ground import SUITE
 
 WORDS = (
-    *(
-        "",
-        "0",
-        "-1",
-        "1e99",
-        ".nan",
-        "9" * 30,
-        "null",
-        "true",
-        "[]",
-        "{a: {b: c}}",
-        "&a [*a]",
-        "*x",
-        "'",
-        "!!python/x y",
-    ),
-    *("\t", "../..", "/", "~", "$(id)", "%n", "\u202e", "é" * 300, "--", "1.5", "08", "a: b", "|", "? x", "[1, 1]"),
+    *("", "0", "-1", "1e99", ".nan", "9" * 30, "null", "true", "[]", "{a: {b: c}}", "&a [*a]", "*x", "'"),
+    *("!!python/x y", "\t", "../..", "/", "~", "$(id)", "%n", "\u202e", "é" * 300, "--", "1.5", "08", "a: b", "|"),
+    *("? x", "[1, 1]"),
 )
 MORE = "search: {mode: headline, trials: 3, budget: {steps: 4}, labelled: 2, subset: 2, seed: 100}\n"
 

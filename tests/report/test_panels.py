@@ -5,12 +5,10 @@ import pytest
 
 from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
-from harness.data.prepare import resolve
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import FinalWeights
 from harness.report.panels import worst_cases, worst_panels
-from harness.suite.registry import load_dataset
 from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
@@ -25,13 +23,6 @@ def test_every_method_s_worst_case_comes_first():
     assert worst_cases(dice) == [("y", "a"), ("z", "c"), ("x", "b")]
     assert worst_cases(dice, most=2) == [("y", "a"), ("z", "c")]
     assert worst_cases({}) == []
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return resolve(load_dataset("phantom"), None)
 
 
 @pytest.fixture

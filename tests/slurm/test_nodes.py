@@ -2,7 +2,6 @@ from functools import partial
 
 import pytest
 
-from harness.data.prepare import resolve
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
 from harness.slurm.calibration import submit_calibration
@@ -10,7 +9,6 @@ from harness.slurm.nodes import ask_ends
 from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
 from harness.slurm.view import SuiteWatch
-from harness.suite.registry import load_dataset
 from tests.slurm.submissions import cluster_of, session_of
 from tests.slurm.sweeps import python_that
 from tests.support import wait_until
@@ -26,11 +24,11 @@ def are_over(job, tasks=4):
     return [end.at < 1e12 for end in ask_ends([job])] == [True] * tasks
 
 
-def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm, tmp_path):
+def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm, tmp_path, phantoms):
     python = '[ "$SLURMD_NODENAME" = node1 ] && exit 127\nsleep 2'
     more = "run_time: 2\ncpus: 3\nmax_parallel: 2\nfinish: null\n"
     loaded = cluster_of(tmp_path, cluster_text(tmp_path, python, more))
-    session = session_of(tmp_path, resolve(load_dataset("phantom"), None))
+    session = session_of(tmp_path, phantoms)
     records = SuiteRecords(session.store)
     nodes: list[set[str]] = []
     for _ in range(2):
@@ -45,10 +43,10 @@ def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm, tmp_p
     assert nodes == [{"node1", "node2"}, {"node2"}]
 
 
-def test_a_node_that_failed_the_calibration_does_not_get_the_next(slurm, tmp_path):
+def test_a_node_that_failed_the_calibration_does_not_get_the_next(slurm, tmp_path, phantoms):
     """node2 has done one: so it is node1 that is broken, and not what was submitted."""
     text = cluster_text(tmp_path, '[ "$SLURMD_NODENAME" != node1 ] || exit 127', "finish: null\n")
-    session = session_of(tmp_path, resolve(load_dataset("phantom"), None), budget={"reference_steps": 40})
+    session = session_of(tmp_path, phantoms, budget={"reference_steps": 40})
     nodes = []
     for more in ("lines: [--nodelist=node2]\n", "", ""):
         job = submit_calibration(session, cluster_of(tmp_path, text + more)).calibration

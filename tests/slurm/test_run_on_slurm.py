@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import UsageError
-from harness.data.prepare import resolve
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cluster import check_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
-from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import cluster_of, session_of, write_cluster
@@ -157,10 +155,10 @@ def test_cancel_stops_this_suite_alone(ground):
         assert (spent.attempts, spent.lost_steps) == (1, 0)
 
 
-def test_real_limits_and_real_refusals(slurm, tmp_path):
+def test_real_limits_and_real_refusals(slurm, tmp_path, phantoms):
     with pytest.raises(UsageError, match="time: partition main ends jobs after 60 minutes"):
         check_partitions(cluster_of(tmp_path, "time: 2:00:00\npartition: main\n"))
-    session = session_of(tmp_path, resolve(load_dataset("phantom"), None))
+    session = session_of(tmp_path, phantoms)
     for text, field in (
         ("gpus: 1\ngpu_type: h200x\n", "gpu_type: Slurm refuses: "),
         ("memory: 900G\n", "cpus: Slurm refuses: "),

@@ -9,13 +9,11 @@ import pytest
 from harness.api.errors import HarnessError, RecordError, ServiceError, UsageError
 from harness.api.strict import digest
 from harness.data.cache import Cache
-from harness.data.prepare import resolve
 from harness.records.files import write_text
 from harness.slurm.cluster import check_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import run_dependent_job, submit_missing
 from harness.slurm.submit import free_slots, submitting
-from harness.suite.registry import load_dataset
 from tests.search.suites import end
 from tests.slurm.submissions import CLUSTER, COUNTED, cluster_of, session_of, stand_in, stand_in_slurm, submission
 
@@ -27,13 +25,6 @@ PartitionName=long AllowGroups=ALL MaxTime=UNLIMITED State=UP
 
 
 REFUSED = "echo 'sbatch: error: {}' >&2; exit 1"
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return resolve(load_dataset("phantom"), None)
 
 
 @dataclass(frozen=True)
@@ -77,9 +68,9 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path, cache, monkeypatch):
+def ground(tmp_path, phantoms, monkeypatch):
     stand_in_slurm(tmp_path, PARTITIONS, monkeypatch)
-    return Ground(tmp_path, cache)
+    return Ground(tmp_path, phantoms)
 
 
 def test_an_array_and_its_dependent_job(ground, caplog):

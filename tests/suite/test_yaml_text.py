@@ -156,15 +156,12 @@ def written(folder, text):
 
 
 @pytest.mark.parametrize("name", NOT_NUMBERS)
-def test_true_and_yes_are_no_numbers(name, tmp_path):
-    from harness.data.prepare import resolve
-    from harness.suite.registry import load_dataset
-
+def test_true_and_yes_are_no_numbers(name, tmp_path, phantoms):
     old, new, place = NOT_NUMBERS[name]
     assert old in TINY
     path = written(tmp_path, TINY.replace(old, new))
     with pytest.raises(UsageError) as refused:
-        make_plan(load_suite(path), resolve(load_dataset("phantom"), None).reference)
+        make_plan(load_suite(path), phantoms.reference)
     assert place in str(refused.value)
     assert str(refused.value).startswith(f"{path}:")
 

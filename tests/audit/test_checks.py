@@ -198,7 +198,7 @@ BENT = {
     "a ledger without steps": (lambda run: replace(run, ledger=()), {13, 28}),
     "another protocol": (asked(protocol_version=PROTOCOL_VERSION + 1), {31}),
     "another version of the method": (asked(method_version=2), {31}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BENT)

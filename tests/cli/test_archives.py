@@ -48,7 +48,7 @@ HOSTILE = {
     "a checkpoint": (member(f"{RUN}/checkpoint.pt"), "no record of a suite"),
     "digits of another script": (pax({}, f"{RUN}/history/\u0663-00000000.parquet"), "no record of a suite"),
     "colours in a name": (member("s/\x1b[31mred"), "no record of a suite"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

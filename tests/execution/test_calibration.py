@@ -383,8 +383,10 @@ def test_a_method_that_raises_while_it_is_measured_is_named(make_suite):
 
 def test_a_process_measures_every_stage_in_pairs(make_suite):
     session = make_suite("tiny_staged", "action_pp", budget={"reference_steps": 4000}).session()
-    runs = [session.plan.sample_run(entry.method, entry.params.model_dump(), entry.engine)
-            for entry in session.plan.entries.values()]  # fmt: skip
+    runs = [
+        session.plan.sample_run(entry.method, entry.params.model_dump(), entry.engine)
+        for entry in session.plan.entries.values()
+    ]
     torch.set_num_threads(1)
     staged, action_pp = measure(session.plan.unit_run, runs, session.cache.folder, 4)
     assert [stage.name for stage in staged] == ["first", "second", "third"]

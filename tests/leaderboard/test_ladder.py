@@ -19,8 +19,9 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path):
     spec = replace(SPEC, unrun=frozenset({8000}), missing=frozenset({("ua_mt", 3, 0, 1)}))
     board = board_of(write_records(tmp_path / "s", spec))
     assert [(each.rung, each.title) for each in board.inputs.comparisons] == [
-        (500, "500 reference steps"), (2000, "2000 reference steps"),
-    ]  # fmt: skip
+        (500, "500 reference steps"),
+        (2000, "2000 reference steps"),
+    ]
     assert board.results.groupby("rung")["n_runs"].max().to_dict() == {500: 2, 2000: 2}
     ua_mt = board.results.query("entry == 'ua_mt' and checkpoint == 'last'")
     assert ua_mt[["n_ok", "n_missing", "n_elsewhere"]].to_numpy().tolist() == [[1, 1, 0]] * 2

@@ -153,13 +153,14 @@ def test_a_process_killed_while_it_writes_leaves_what_was_there(store):
 
 
 EDITS = (
-    lambda store, number: edit_record(list(store.folders())[number % 2].path / "result.json",
-                                      lambda raw: raw.update(images_seen=number)),
+    lambda store, number: edit_record(
+        list(store.folders())[number % 2].path / "result.json", lambda raw: raw.update(images_seen=number)
+    ),
     lambda store, number: in_place(first(store).path / "result.json", with_steps(1000 + number)),
     lambda store, number: (store.root / "index" / "runs.arrow").write_bytes(b"x" * number),
     lambda store, number: (store.root / "index" / "cases.arrow").unlink(missing_ok=True),
     lambda store, number: (list(store.folders())[-1].path / "result.json").unlink(missing_ok=True),
-)  # fmt: skip
+)
 
 
 @pytest.mark.slow

@@ -61,14 +61,13 @@ def laughs(levels, width):
 
 ABSURD = {
     "laughs of lists": laughs(30, 9),
-    "laughs of merges": "a0: &a0 {x: 1}\n" + "\n".join(
-        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)
-    ),
+    "laughs of merges": "a0: &a0 {x: 1}\n"
+    + "\n".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)),
     "brackets": "a: " + "[" * 30_000,
     "indentation": "\n".join(" " * n + "a:" for n in range(300)),
     "many values": "a: [" + "1," * 30_000 + "]",
     "gigantic": "a: " + "x" * 50_000_000,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ABSURD)
@@ -98,7 +97,7 @@ PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORD,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORD, inner, max_size=4),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -146,7 +145,7 @@ NOT_NUMBERS = {
     "steps": ("budget: {steps: 4}\nengine", "budget: {steps: true}\nengine", "10: budget.steps: true and false"),
     "parameter": ("consistency: 0.2", "consistency: true", "9: methods.ua_mt.params.consistency: true and false"),
     "searched engine": ("{scale: log, values: [1e-2, 3e-1]}", "{values: [true, 0.1]}", "learning_rate: True: true"),
-}  # fmt: skip
+}
 
 
 def written(folder, text):

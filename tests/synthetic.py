@@ -3,7 +3,7 @@
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,16 +88,16 @@ class RunSpec:
     search: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checksum: str = "c" * 64
-    failed: frozenset[PlannedRunKey] = frozenset()
-    missing: frozenset[PlannedRunKey] = frozenset()
-    interrupted: frozenset[PlannedRunKey] = frozenset()
-    centers: frozenset[str] = frozenset()
+    failed: Collection[PlannedRunKey] = ()
+    missing: Collection[PlannedRunKey] = ()
+    interrupted: Collection[PlannedRunKey] = ()
+    centers: Collection[str] = ()
     failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
     overrides: Mapping[PlannedRunKey, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[PlannedRunKey, Environment] = field(default_factory=dict)
     ladder: tuple[int, ...] = ()
     rung_gains: Mapping[tuple[str, int | None], float] = field(default_factory=dict)
-    unrun: frozenset[int] = frozenset()
+    unrun: Collection[int] = ()
 
     @property
     def planned_runs(self) -> list[PlannedRun]:

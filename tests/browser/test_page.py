@@ -15,7 +15,7 @@ MINUS = "\N{MINUS SIGN}"
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     spec = RunSpec(
-        seeds=2, patients=8, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}),
+        seeds=2, patients=8, failed={("ua_mt", 3, 0, 1)}, missing={("mc_net", 7, 0, 1)},
         failure=Failure(kind="error", reason=BREAKOUT),
     )  # fmt: skip
     return write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)

@@ -100,7 +100,7 @@ def test_a_run_has_an_id_as_runs_have(run, archive, tmp_path):
 def test_foreign_words_reach_no_terminal_table_or_csv(tmp_path):
     odd = "\x1b[2J<img src=x>|=1\r"
     spec = RunSpec(
-        labelled=(3,), seeds=1, patients=3, classes=(f"=RV{odd}", "LV"), failed=frozenset({("ua_mt", 3, 0, 0)}),
+        labelled=(3,), seeds=1, patients=3, classes=(f"=RV{odd}", "LV"), failed={("ua_mt", 3, 0, 0)},
         failure=RunSpec().failure.model_copy(update={"reason": odd}),
     )  # fmt: skip
     environment = spec.environment.model_copy(update={"device_model": f"=CPU {odd}"})

@@ -24,9 +24,9 @@ SMALL = RunSpec(
 )
 SPEC = replace(
     SMALL,
-    failed=frozenset({("ua_mt", 3, 0, 1)}),
-    missing=frozenset({("mc_net", 3, 0, 1)}),
-    centers=frozenset({"mc_net"}),
+    failed={("ua_mt", 3, 0, 1)},
+    missing={("mc_net", 3, 0, 1)},
+    centers={"mc_net"},
 )
 LABELS = {"patient001_ED": np.arange(24, dtype=np.uint8).reshape(2, 3, 4)}
 WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
@@ -106,7 +106,7 @@ def test_equal_records_give_equal_bytes(store, archive, tmp_path):
 def test_halves_of_a_suite_come_together(tmp_path):
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
     for seed in (0, 1):
-        others = frozenset(key(planned_run) for planned_run in SMALL.planned_runs if planned_run.seed != seed)
+        others = {key(planned_run) for planned_run in SMALL.planned_runs if planned_run.seed != seed}
         half = write_records(tmp_path / f"half{seed}" / "synthetic", replace(SMALL, missing=others))
         export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")

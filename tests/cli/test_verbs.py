@@ -65,9 +65,9 @@ def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_
 
 def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     spec = RunSpec(
-        failed=frozenset({("ua_mt", 3, 0, 1)}),
-        missing=frozenset({("mc_net", 7, 0, 2)}),
-        interrupted=frozenset({("supervised", 3, 0, 0)}),
+        failed={("ua_mt", 3, 0, 1)},
+        missing={("mc_net", 7, 0, 2)},
+        interrupted={("supervised", 3, 0, 0)},
     )
     store = write_records(tmp_path / "synthetic", spec)
     running = store.by_id(spec.run(PlannedRun(entry="supervised_full", labelled=None, subset=0, seed=0)).id)
@@ -155,7 +155,7 @@ def test_clean_shows_first_and_keeps_every_record(records):
 
 def test_clean_keeps_what_can_go_on(tmp_path):
     failed, stopped = ("ua_mt", 3, 0, 1), ("mc_net", 7, 0, 2)
-    store = write_records(tmp_path / "synthetic", RunSpec(failed=frozenset({failed})))
+    store = write_records(tmp_path / "synthetic", RunSpec(failed={failed}))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
         run = folder.run

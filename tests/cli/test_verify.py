@@ -12,8 +12,8 @@ from tests.support import call_cli, flip_bit
 from tests.synthetic import RunSpec, write_checksums, write_records
 
 SPEC = RunSpec(
-    methods={"supervised": 0.0, "action_pp": 0.2}, labelled=(3,), seeds=2, patients=4, centers=frozenset({"action_pp"}),
-    search={"action_pp": ({"consistency": 0.1}, {"consistency": 0.2})}, failed=frozenset({("supervised", 3, 0, 1)}),
+    methods={"supervised": 0.0, "action_pp": 0.2}, labelled=(3,), seeds=2, patients=4, centers={"action_pp"},
+    search={"action_pp": ({"consistency": 0.1}, {"consistency": 0.2})}, failed={("supervised", 3, 0, 1)},
 )  # fmt: skip
 READERS = {
     "selection.json": "status",

@@ -82,14 +82,14 @@ def test_few_seeds_say_nothing(tmp_path):
 
 def test_a_rung_without_runs_is_passed_over(tmp_path):
     assert verdicts(frame_of(tmp_path / "all")) == {"fades": (None, NOT_WITHIN)}
-    frame = frame_of(tmp_path / "less", unrun=frozenset({2000}))
+    frame = frame_of(tmp_path / "less", unrun={2000})
     assert verdicts(frame) == {"fades": (500, WITHIN)}, "it loses its lead on the rung that has not run"
     assert frame.query("rung == 2000")["ahead"].isna().all()
 
 
 @pytest.mark.parametrize(("entry", "expected"), [("fades", (None, NOT_WITHIN)), ("supervised", (None, NOT_DETERMINED))])
 def test_a_failed_entry_is_not_ahead_and_without_the_baseline_nobody_is(tmp_path, entry, expected):
-    frame = frame_of(tmp_path, failed=frozenset({(entry, 3, 0, 1)}), rung_gains={})
+    frame = frame_of(tmp_path, failed={(entry, 3, 0, 1)}, rung_gains={})
     assert verdicts(frame) == {"fades": expected}
 
 

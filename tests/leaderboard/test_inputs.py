@@ -19,7 +19,7 @@ def statuses(comparison):
 
 
 def test_every_selected_run_is_a_row(tmp_path):
-    spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 0)}))
+    spec = RunSpec(failed={("ua_mt", 3, 0, 1)}, missing={("mc_net", 7, 0, 0)})
     (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", spec))).comparisons
     assert len(comparison.runs) == len(spec.planned_runs) == 21
     assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}

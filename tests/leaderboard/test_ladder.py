@@ -16,7 +16,7 @@ SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=
 
 
 def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path):
-    spec = replace(SPEC, unrun=frozenset({8000}), missing=frozenset({("ua_mt", 3, 0, 1)}))
+    spec = replace(SPEC, unrun={8000}, missing={("ua_mt", 3, 0, 1)})
     board = board_of(write_records(tmp_path / "s", spec))
     assert [(each.rung, each.title) for each in board.inputs.comparisons] == [
         (500, "500 reference steps"),
@@ -38,7 +38,7 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path):
 
 
 def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path):
-    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
+    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun={8000})))
     alone = board.at_rung(2000)
     for name, frame in alone.tables.items():
         assert set(frame["table"]) == {2}, name
@@ -51,7 +51,7 @@ def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path):
 
 
 def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path, monkeypatch):
-    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun=frozenset({8000}))))
+    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun={8000})))
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
     assert "(ladder.svg)" in markdown(board)

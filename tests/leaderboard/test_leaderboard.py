@@ -68,7 +68,7 @@ def test_by_hand(tmp_path):
 
 
 def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
-    spec = RunSpec(failed=frozenset({("mc_net", 3, 0, 1)}))
+    spec = RunSpec(failed={("mc_net", 3, 0, 1)})
     rows = board_of(write_records(tmp_path / "s", spec)).results
     table = rows[(rows["labelled"] == 3) & (rows["checkpoint"] == "last") & (rows["block"] == "ranked")]
     failed = table[table["entry"] == "mc_net"].iloc[0]
@@ -85,7 +85,7 @@ def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
 
 
 def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
-    failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
+    failed = {("ua_mt", 3, 0, seed) for seed in range(3)}
     board = board_of(write_records(tmp_path / "s", RunSpec(failed=failed)))
     row = board.results.query("labelled == 3 and checkpoint == 'last' and entry == 'ua_mt'").iloc[0]
     assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
@@ -94,7 +94,7 @@ def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
 
 
 def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
-    missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
+    missing = {("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))}
     rows = board_of(write_records(tmp_path / "s", RunSpec(missing=missing))).results
     table = rows.query("labelled == 3 and checkpoint == 'last'").set_index("entry")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}

@@ -26,7 +26,7 @@ def test_the_shipped_spread_is_that_of_the_shipped_records(tmp_path):
 
 def test_spread_by_hand(tmp_path):
     """Runs that only one of two methods has are left out; patients are matched, and so are seeds."""
-    spec = RunSpec(labelled=(3,), missing=frozenset({("ua_mt", 3, 0, 0)}))
+    spec = RunSpec(labelled=(3,), missing={("ua_mt", 3, 0, 0)})
     inputs = read_input(SuiteRecords(write_records(tmp_path / "s", spec)))
     cases = inputs.comparisons[0].cases.query("checkpoint == 'last'")
     dice = cases.groupby(["entry", "seed", "patient"], observed=True)["dice"].mean()

@@ -10,7 +10,7 @@ STEPS = Budget(reference_steps=500, stages=(StageSteps(name="train", share=1.0, 
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
-    failed = frozenset({("ua_mt", 3, 0, 0), ("ua_mt", 3, 0, 1)})
+    failed = {("ua_mt", 3, 0, 0), ("ua_mt", 3, 0, 1)}
     spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS)
     other = spec.environment.model_copy(update={"device_model": "Other CPU"})
     spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS, environments={("mc_net", 3, 0, 1): other})

@@ -22,7 +22,7 @@ def read_csv(path):
 
 
 def test_files_round_trip(tmp_path):
-    spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 0)}), missing=frozenset({("mc_net", 3, 0, s) for s in range(3)}))
+    spec = RunSpec(failed={("ua_mt", 3, 0, 0)}, missing={("mc_net", 3, 0, s) for s in range(3)})
     store = write_records(tmp_path / "s", spec)
     board = board_of(store)
     paths = write_tables(store)
@@ -48,7 +48,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 def test_text_has_all_that_a_reader_must_know(tmp_path):
     spec = RunSpec(
         methods={"baseline": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
-        failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("baseline", 7, 0, 2)}),
+        failed={("twin", 3, 0, 1)}, missing={("baseline", 7, 0, 2)},
     )  # fmt: skip
     board = board_of(write_records(tmp_path / "acdc_mini", spec))
     flat = " ".join(terminal_text(board, width=400).split())
@@ -65,7 +65,7 @@ def test_text_has_all_that_a_reader_must_know(tmp_path):
 
 
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
-    store = write_records(tmp_path / "s", RunSpec(missing=frozenset(map(key, RunSpec().planned_runs))))
+    store = write_records(tmp_path / "s", RunSpec(missing=set(map(key, RunSpec().planned_runs))))
     write_tables(store)
     text = terminal_text(board_of(store))
     assert "21 of 21 runs are missing" in text

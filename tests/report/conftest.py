@@ -35,8 +35,8 @@ class Written:
 @pytest.fixture(scope="session")
 def written(tmp_path_factory):
     spec = RunSpec(
-        seeds=2, patients=8, spacing_mm=1.5, failed=frozenset({FAILED}), interrupted=frozenset({INTERRUPTED}),
-        missing=frozenset({MISSING}),
+        seeds=2, patients=8, spacing_mm=1.5, failed={FAILED}, interrupted={INTERRUPTED},
+        missing={MISSING},
     )  # fmt: skip
     store = write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
     board = searched(board_of(store))

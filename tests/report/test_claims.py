@@ -19,7 +19,7 @@ def test_every_claim_has_a_source_and_says_where_it_was_picked():
 
 
 def test_ours_stand_beside_the_published_ones(tmp_path):
-    gone = frozenset({("mc_net", 3, 0, 0)})
+    gone = {("mc_net", 3, 0, 0)}
     spec = RunSpec(
         methods={"ua_mt": 0.0, "mc_net": 0.1, "no_ramp": 0.2}, labelled=(3, 5), seeds=1, patients=4, missing=gone
     )

@@ -15,9 +15,9 @@ SPEC = RunSpec(
     labelled=(3,),
     patients=2,
     history_steps=2,
-    centers=frozenset({"somebody_elses"}),
-    failed=frozenset({("somebody_elses", 3, 0, 1)}),
-    missing=frozenset({("somebody_elses", 3, 0, 2)}),
+    centers={"somebody_elses"},
+    failed={("somebody_elses", 3, 0, 1)},
+    missing={("somebody_elses", 3, 0, 2)},
 )
 
 

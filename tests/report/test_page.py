@@ -47,7 +47,7 @@ def test_the_page_has_all_that_a_reader_must_know(written):
 
 def test_hostile_text_stays_text(tmp_path):
     failure = Failure(kind="error", reason="</script><script>alert(1)</script> & <b>'\"\u2028")
-    html = page_of(tmp_path, replace(SMALL, seeds=2, failed=frozenset({("ua_mt", 3, 0, 1)}), failure=failure))
+    html = page_of(tmp_path, replace(SMALL, seeds=2, failed={("ua_mt", 3, 0, 1)}, failure=failure))
     assert "<script>alert" not in html
     assert "alert(1)\\u003c/script" in html
     assert html.count("</script>") == 2
@@ -69,6 +69,6 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
 @pytest.mark.parametrize("left_out", ["all", "none of the methods"])
 def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     missing = [key(planned) for planned in SMALL.planned_runs if left_out == "all" or planned.entry == "ua_mt"]
-    html = page_of(tmp_path, replace(SMALL, missing=frozenset(missing)))
+    html = page_of(tmp_path, replace(SMALL, missing=missing))
     sentence = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
     assert sentence in html

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -123,11 +123,11 @@ class FakeStore:
 
     budget: Budget
     costs: Sequence[float]
-    barren_points: frozenset[int] = frozenset()
+    barren_points: Collection[int] = ()
     failures: Mapping[int, Failure] = field(default_factory=dict)
     runs: dict[str, FakeRun] = field(default_factory=dict)
     named: list[PlannedTrial] = field(default_factory=list)
-    infeasible_points: frozenset[int] = frozenset()
+    infeasible_points: Collection[int] = ()
     refused: list[Infeasible] = field(default_factory=list)
 
     def by_id(self, run):

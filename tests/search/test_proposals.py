@@ -209,7 +209,7 @@ def test_an_exhausted_space_ends_the_study(script):
 
 def test_trials_that_fail_before_their_first_step_end_the_study_too():
     """They cost nothing, so the budget would never end. Half of them fail while the default still trains."""
-    store = FakeStore(Budget(steps=10), [1.0], barren_points=frozenset(range(1, 1000)))
+    store = FakeStore(Budget(steps=10), [1.0], barren_points=range(1, 1000))
     driver = Driver(store, 100, 2, range(1, 1000)).finish()
     assert driver.last == DONE
     assert MOST_BARREN <= len(store.named) - 1 <= MOST_BARREN + 12

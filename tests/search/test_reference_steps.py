@@ -107,7 +107,7 @@ def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path):
 
 def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_sampler():
     """3 x 10 steps: points 1 and 3 are infeasible, so 0, 2 and 4 run."""
-    store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1, 3}))
+    store = FakeStore(Budget(steps=10), [1.0], infeasible_points={1, 3})
     driver = Driver(store, 30, 1, [1, 2, 3, 4]).finish()
     assert [each.trial.varied["point"] for each in store.named] == [0, 2, 4]
     assert store.spent == 30
@@ -164,7 +164,7 @@ def test_an_entry_with_too_little_to_vary_is_refused(tmp_path):
 
 
 def test_an_adaptive_search_without_a_feasible_point_ends():
-    store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1}))
+    store = FakeStore(Budget(steps=10), [1.0], infeasible_points={1})
     Driver(store, 30, 1, [1]).finish()
     assert store.spent == 10
     assert len(store.refused) == MOST_BARREN

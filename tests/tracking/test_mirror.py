@@ -31,7 +31,7 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk):
 
 
 def test_artifacts_are_the_records_and_mlflow_finds_them(desk):
-    store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
+    store = small_suite(desk, replace(SMALL, centers={"ua_mt"}))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
     track(store)

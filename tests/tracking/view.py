@@ -16,7 +16,7 @@ SMALL = RunSpec(
     patients=2,
     validations=2,
     history_steps=6,
-    failed=frozenset({("ua_mt", 3, 0, 1)}),
+    failed={("ua_mt", 3, 0, 1)},
 )
 """Three methods of two seeds: five runs with numbers, one that failed."""
 

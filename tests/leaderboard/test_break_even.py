@@ -22,12 +22,11 @@ SPEC = RunSpec(
 )  # fmt: skip
 
 
-FEW = RunSpec(**{**vars(SPEC), "methods": {"supervised": 0.0, "fades": 1.0}, "rung_gains": {("fades", 2000): -1.0},
-                 "ladder": (500, 2000)})  # fmt: skip
+FEW = replace(SPEC, methods={"supervised": 0.0, "fades": 1.0}, rung_gains={("fades", 2000): -1.0}, ladder=(500, 2000))
 
 
 def frame_of(folder, **changes):
-    inputs = read_input(SuiteRecords(write_records(folder / "s", RunSpec(**{**vars(FEW), **changes}))))
+    inputs = read_input(SuiteRecords(write_records(folder / "s", replace(FEW, **changes))))
     return build_break_even(inputs, build_results(inputs))
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from harness.leaderboard.notes import MINI
@@ -13,7 +15,7 @@ def mini(tmp_path_factory):
     failed = {("ua_mt", 3, 0, 0), ("ua_mt", 3, 0, 1)}
     spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS)
     other = spec.environment.model_copy(update={"device_model": "Other CPU"})
-    spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS, environments={("mc_net", 3, 0, 1): other})
+    spec = replace(spec, environments={("mc_net", 3, 0, 1): other})
     return board_of(write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec))
 
 

@@ -139,6 +139,11 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
+def stat_of(pid: int | str) -> list[str]:
+    """State, parent, ... of a process."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+
+
 @contextmanager
 def peak_below(most_bytes: int) -> Iterator[None]:
     """Python must allocate less than that inside."""

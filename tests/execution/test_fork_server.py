@@ -10,7 +10,7 @@ import pytest
 from harness.execution import fork_server
 from harness.execution.fork_server import ForkServer
 from harness.execution.process import Order
-from tests.support import LIMIT_SECONDS, command_environment, wait_until
+from tests.support import LIMIT_SECONDS, command_environment, stat_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -143,19 +143,9 @@ def test_a_server_leaves_when_its_driver_is_killed(tmp_path):
         child = int(order.folder.log.read_text())
         try:
             driver.kill()
-            wait_until(lambda: parent_of(child) not in (server, driver.pid), "the run sees that its parent is gone")
-            wait_until(lambda: not Path(f"/proc/{server}").exists() or state_of(server) == "Z", "the server is gone")
+            wait_until(
+                lambda: int(stat_of(child)[1]) not in (server, driver.pid), "the run sees that its parent is gone"
+            )
+            wait_until(lambda: not Path(f"/proc/{server}").exists() or stat_of(server)[0] == "Z", "the server is gone")
         finally:
             os.kill(child, signal.SIGKILL)
-
-
-def state_of(pid):
-    return status_fields(pid)[0]
-
-
-def parent_of(pid):
-    return int(status_fields(pid)[1])
-
-
-def status_fields(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.records.suite_folder import SuiteFolder
-from tests.support import LIMIT_SECONDS, wait_until
+from tests.support import LIMIT_SECONDS, stat_of, wait_until
 from tests.train.test_run import assert_same_numbers
 from tests.train.tiny import processes_with, train, with_deaths
 
@@ -25,7 +25,7 @@ def descendants(pid):
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            fields = stat_of(path.name)
         except OSError:
             continue
         if fields[0] not in "ZX":

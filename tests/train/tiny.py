@@ -20,7 +20,7 @@ from harness.records.schema import Result, Run
 from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from tests.support import command_environment
+from tests.support import command_environment, stat_of
 from tests.train import plugin
 
 
@@ -146,7 +146,7 @@ def processes_with(text: str) -> list[int]:
         try:
             command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             output = str((path / "fd" / "1").readlink())
-            state = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            state = stat_of(path.name)[0]
         except OSError:
             continue
         if text in f"{command} {output}" and state not in "ZX" and int(path.name) != os.getpid():

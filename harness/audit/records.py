@@ -148,19 +148,21 @@ class AuditedSuite:
         return tuple(run for run in self.ended if run.result.status != "ok")
 
     @cached_property
+    def _tables(self) -> dict[str, pa.Table]:
+        return {run.id: run.cases for run in self.finished if run.cases is not None}
+
+    @cached_property
     def cases(self) -> pd.DataFrame:
         """Per-case records of all finished runs that have them, with a column `run`; empty where there are none."""
-        tables = {run.id: run.cases for run in self.finished if run.cases is not None}
-        if not tables:
+        if not self._tables:
             return pd.DataFrame()
-        cases: pd.DataFrame = pa.concat_tables(tables.values(), promote_options="permissive").to_pandas()
-        return cases.assign(run=[run for run, table in tables.items() for _ in range(table.num_rows)])
+        cases: pd.DataFrame = pa.concat_tables(self._tables.values(), promote_options="permissive").to_pandas()
+        return cases.assign(run=[run for run, table in self._tables.items() for _ in range(table.num_rows)])
 
     @property
     def blocks(self) -> list[Block]:
         """The same as matrices; places are those of the finished runs, which all have such records."""
-        tables = {run.id: run.cases for run in self.finished if run.cases is not None}
-        return Cases.of(tables, self.root).blocks(tables)
+        return Cases.of(self._tables, self.root).blocks(self._tables)
 
     @property
     def ranked(self) -> list[PlannedRun]:

@@ -97,20 +97,15 @@ def _tables_without_failures(suite: AuditedSuite) -> set[str]:
 
 def _table(suite: AuditedSuite) -> pd.DataFrame:
     """The leaderboard as it was written last; without rows where it was not."""
-    path = suite.root / TABLE
+    path, hint = suite.root / TABLE, f"`harness leaderboard {shlex.quote(str(suite.root))}` writes it again"
     if not is_there(path):
         return pd.DataFrame()
     try:
         table = pd.read_csv(io.BytesIO(read_content(path)), dtype={"entry": str})
     except ValueError as error:  # pandas' parsing errors are ValueErrors
-        raise RecordError(
-            f"{path}: not a table ({error}); `harness leaderboard {shlex.quote(str(suite.root))}` writes it again"
-        ) from None
+        raise RecordError(f"{path}: not a table ({error}); {hint}") from None
     if "entry" not in table:
-        raise RecordError(
-            f"{path}: not a leaderboard, no column entry; "
-            f"`harness leaderboard {shlex.quote(str(suite.root))}` writes it again"
-        )
+        raise RecordError(f"{path}: not a leaderboard, no column entry; {hint}")
     return table
 
 

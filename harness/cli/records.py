@@ -6,7 +6,7 @@ import logging
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
@@ -39,7 +39,7 @@ Form = Literal["text", "csv", "markdown", "latex"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "csv", "markdown", "latex"]),
+    type=click.Choice(get_args(Form)),
     default="text",
     help="What is printed; csv, markdown, figure and page are written beside the records each time. latex: tables for "
     "a paper, with booktabs.",

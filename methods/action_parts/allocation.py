@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from methods.action_parts.arithmetic import unrounded
+from methods.action_parts.arithmetic import class_masks, unrounded
 
 AllocationMode = Literal["adaptive", "random", "frequency"]
 """adaptive: by prototypes; random: fixed, by seed; frequency: adaptive, capacities by the root of a class's voxels."""
@@ -113,8 +113,7 @@ class Allocation(nn.Module):
     def observe(self, labels: Tensor) -> None:
         """Count the voxels of each class in labels of any shape, for `frequency`; the other modes count nothing."""
         if self.mode == "frequency":
-            classes = torch.arange(self.n_classes, device=labels.device)
-            self.voxels += (labels.reshape(-1, 1) == classes).sum(dim=0)
+            self.voxels += class_masks(labels, self.n_classes).sum(dim=1)
 
     @torch.no_grad()
     def reassign(self, features: Tensor | None = None, labels: Tensor | None = None) -> None:

@@ -36,4 +36,5 @@ def pack_cases(cases: pd.DataFrame) -> bytes:
 def _four_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rounded to so few bits that the last bytes of most numbers are alike."""
     fractions, exponents = np.frexp(values)
-    return np.ldexp(np.round(np.ldexp(fractions, _BITS)), exponents - _BITS)
+    rounded: NDArray[np.float64] = np.ldexp(np.round(np.ldexp(fractions, _BITS)), exponents - _BITS)
+    return rounded

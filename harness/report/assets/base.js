@@ -18,6 +18,9 @@ const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, t
 const replace = (node, ...children) => node.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
 const hint = (text) => h("p", { class: "hint" }, text);
+const sub = (text, kind = "") => h("span", { class: `sub ${kind}`.trim() }, text);
+const icon = (width, height, ...children) => s("svg", { width, height, "aria-hidden": "true" }, children);
+const keys = (names, symbol) => h("p", { class: "keys" }, names.map((name, i) => h("span", {}, symbol(name, i), name)));
 const readout = () => h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");
 const scrollable = (label, table) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
 const headings = (names, attributes) => names.map((name) => h("th", { scope: "col", ...attributes }, name));
@@ -34,15 +37,12 @@ const unpack = (columns) => {
 };
 
 const known = (value) => typeof value === "number";
+const share = (title) => ({ title, factor: 100, digits: 1, higher: true, step: "points" });
+const distance = (title, step) => ({ title, factor: 1, digits: 2, higher: false, step });
 const METRICS = {
-  dice: { title: "Dice %", factor: 100, digits: 1, higher: true, step: "points" },
-  jaccard: { title: "Jaccard %", factor: 100, digits: 1, higher: true, step: "points" },
-  nsd_voxel: { title: "NSD % voxel", factor: 100, digits: 1, higher: true, step: "points" },
-  nsd_mm: { title: "NSD % mm", factor: 100, digits: 1, higher: true, step: "points" },
-  hd95_voxel: { title: "HD95 voxel", factor: 1, digits: 2, higher: false, step: "voxels" },
-  asd_voxel: { title: "ASD voxel", factor: 1, digits: 2, higher: false, step: "voxels" },
-  hd95_mm: { title: "HD95 mm", factor: 1, digits: 2, higher: false, step: "mm" },
-  asd_mm: { title: "ASD mm", factor: 1, digits: 2, higher: false, step: "mm" },
+  dice: share("Dice %"), jaccard: share("Jaccard %"), nsd_voxel: share("NSD % voxel"), nsd_mm: share("NSD % mm"),
+  hd95_voxel: distance("HD95 voxel", "voxels"), asd_voxel: distance("ASD voxel", "voxels"),
+  hd95_mm: distance("HD95 mm", "mm"), asd_mm: distance("ASD mm", "mm"),
 };
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const count = (value) => (known(value) ? grouped.format(value) : "n/a");
@@ -72,5 +72,5 @@ const mark = (method, x, y, r = 4) => {
     ? { d: path, class: "hollow", stroke: colour(method), "stroke-width": 1.6 }
     : { d: path, fill: colour(method), stroke: "var(--paper)", "stroke-width": 0.7 });
 };
-const swatch = (method) => s("svg", { width: 14, height: 14, "aria-hidden": "true" }, mark(method, 7, 7, 4.4));
+const swatch = (method) => icon(14, 14, mark(method, 7, 7, 4.4));
 const named = (method) => h("span", { class: "name" }, swatch(method), method);

@@ -15,18 +15,17 @@ const stacked = (parts, total, label) => {
   return svg;
 };
 
-const keyOf = (names, paint) => h("p", { class: "keys" }, names.map((name, i) => h("span", {}, s("svg", { width: 12, height: 12, "aria-hidden": "true" }, s("rect", { width: 12, height: 12, rx: 2, fill: paint(name, i) })), name)));
-
 const secondsTable = (title, methods, names, valuesOf, paint, extra) => {
-  const totals = new Map(methods.map((method) => [method, names.reduce((sum, name) => sum + (valuesOf(method)[name] ?? 0), 0)]));
+  const spent = (method, name) => valuesOf(method)[name] ?? 0;
+  const totals = new Map(methods.map((method) => [method, names.reduce((sum, name) => sum + spent(method, name), 0)]));
   const largest = Math.max(...totals.values());
   return [
     scrollable(title, h("table", { class: "budget" }, h("caption", {}, title),
       h("thead", {}, h("tr", {}, headings(["method"], { class: "words" }), h("td", {}), headings([...names, "sum", ...extra.map(([name]) => name)]))),
       h("tbody", {}, methods.map((method) => h("tr", { "data-method": method }, h("th", { scope: "row", class: "words" }, named(method)),
-        h("td", { class: "words" }, stacked(names.map((name, i) => [name, valuesOf(method)[name] ?? 0, paint(name, i)]), largest, `${method}: ${names.map((name) => `${name} ${seconds(valuesOf(method)[name] ?? 0)} s`).join(", ")}`)),
-        names.map((name) => h("td", {}, seconds(valuesOf(method)[name] ?? 0))), h("td", { class: "value" }, seconds(totals.get(method))), extra.map(([, value]) => h("td", {}, value(method)))))))),
-    keyOf(names, paint),
+        h("td", { class: "words" }, stacked(names.map((name, i) => [name, spent(method, name), paint(name, i)]), largest, `${method}: ${names.map((name) => `${name} ${seconds(spent(method, name))} s`).join(", ")}`)),
+        names.map((name) => h("td", {}, seconds(spent(method, name)))), h("td", { class: "value" }, seconds(totals.get(method))), extra.map(([, value]) => h("td", {}, value(method)))))))),
+    keys(names, (name, i) => icon(12, 12, s("rect", { width: 12, height: 12, rx: 2, fill: paint(name, i) }))),
   ];
 };
 

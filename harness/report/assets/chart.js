@@ -17,6 +17,7 @@ const padded = ([low, high], share = 0.05, floor = -Infinity, ceiling = Infinity
   const pad = (high - low || Math.abs(high) || 1) * share;
   return [Math.max(floor, low - pad), Math.min(ceiling, high + pad)];
 };
+const percentDomain = (fractions) => padded(extent(fractions.filter(known).map((value) => 100 * value)), 0.04, 0, 100);
 const linear = ([low, high], [from, to]) => (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 const logarithmic = ([low, high], range) => {
   const inner = linear([Math.log(low), Math.log(high)], range);
@@ -43,7 +44,8 @@ const frame = (container, options) => {
   }
   svg.append(s("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
   svg.append(s("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, options.xTitle));
-  svg.append(s("text", { x: 12, y: top + (height - bottom - top) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${top + (height - bottom - top) / 2})` }, options.yTitle));
+  const middle = top + (height - bottom - top) / 2;
+  svg.append(s("text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, options.yTitle));
   return { svg, x, y, width, height, top, right, bottom, left };
 };
 

@@ -62,7 +62,7 @@ const profilePanel = (host, group) => {
 
 const renderCurves = () => {
   const there = shownGroups().flatMap(curvesOf).filter((row) => visible(row.entry));
-  const domain = padded(extent(there.flatMap((row) => [row.validation_dice_min, row.validation_dice_max, row.unlabelled_dice_mean]).filter(known).map((value) => 100 * value)), 0.04, 0, 100);
+  const domain = percentDomain(there.flatMap((row) => [row.validation_dice_min, row.validation_dice_max, row.unlabelled_dice_mean]));
   drawGroups($("curves-body"), curvePanel(domain));
   $("profiles").hidden = !PROFILES.length;
   if (PROFILES.length) drawGroups($("profiles-body"), profilePanel);

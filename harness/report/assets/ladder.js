@@ -5,13 +5,9 @@ const LEADS = DATA.ladder ? unpack(DATA.ladder.leads) : [];
 // The leads of a picture's entries over their nearest baseline: entry -> rung -> lead.
 const leadsOf = (picture) => {
   const own = LEADS.filter((lead) => lead.ladder === picture.ladder && lead.labelled === picture.labelled && lead.checkpoint === state.checkpoint && visible(lead.entry));
-  const nearest = new Map();
-  for (const lead of own) {
-    if (!nearest.has(lead.entry)) nearest.set(lead.entry, new Map());
-    const kept = nearest.get(lead.entry).get(lead.rung);
-    if (!kept || (known(lead.difference) && !(kept.difference <= lead.difference))) nearest.get(lead.entry).set(lead.rung, lead);
-  }
-  return nearest;
+  const nearest = (leads) => leads.reduce((kept, lead) => (known(lead.difference) && !(kept.difference <= lead.difference) ? lead : kept));
+  const byRung = (leads) => new Map([...Map.groupBy(leads, (lead) => lead.rung)].map(([rung, those]) => [rung, nearest(those)]));
+  return new Map([...Map.groupBy(own, (lead) => lead.entry)].map(([entry, leads]) => [entry, byRung(leads)]));
 };
 
 const ladderPicture = (host, picture, leads) => {
@@ -19,9 +15,8 @@ const ladderPicture = (host, picture, leads) => {
   const rows = there.filter((row) => row.checkpoint === state.checkpoint && visible(row.entry) && known(row.dice));
   const lines = byMethod(host, rows, "No finished run yet.");
   if (!lines) return;
-  const ends = rows.flatMap((row) => [row.dice, row.dice_low, row.dice_high]).filter(known).map((value) => 100 * value);
   const chart = frame(host, {
-    x: [picture.rungs[0] / 1.15, picture.rungs.at(-1) * 1.15], stops: picture.rungs, y: padded(extent(ends), 0.04, 0, 100), height: 340,
+    x: [picture.rungs[0] / 1.15, picture.rungs.at(-1) * 1.15], stops: picture.rungs, y: percentDomain(rows.flatMap((row) => [row.dice, row.dice_low, row.dice_high])), height: 340,
     xTitle: "reference steps, all stages", yTitle: "test Dice %", margins: namedMargins(host, [...lines.keys()]),
     label: `Test Dice against reference steps, ${picture.title}`,
   });
@@ -59,7 +54,7 @@ const leadTable = (picture, leads) => {
   if (!leads.size) return hint(picture.baselines.length ? "No entry beside the labelled-only baselines." : "No labelled-only baseline to be ahead of.");
   const rungs = unique([...leads.values()].flatMap((own) => [...own.keys()]));
   const title = `Break-even against ${picture.baselines.join(" and ")}, ${picture.title}`;
-  const cell = (lead) => h("td", {}, h("span", { class: "value" }, signed("dice", lead.difference), lead.ahead ? " \u25b2" : ""), h("span", { class: "sub" }, bounds("dice", lead.simultaneous_low, lead.simultaneous_high)));
+  const cell = (lead) => h("td", {}, h("span", { class: "value" }, signed("dice", lead.difference), lead.ahead ? " \u25b2" : ""), sub(bounds("dice", lead.simultaneous_low, lead.simultaneous_high)));
   return scrollable(title, h("table", { class: "leads" }, h("caption", {}, title),
     h("thead", {}, h("tr", {}, headings(["method", "break-even"], { class: "words" }), headings(rungs.map((rung) => `${count(rung)} steps`)))),
     h("tbody", {}, [...leads].map(([method, own]) => {
@@ -72,11 +67,10 @@ const renderLadder = () => {
   if (!DATA.ladder) return;
   const pictures = DATA.ladder.pictures;
   const several = unique(pictures.map((one) => one.ladder)).length > 1;
-  const hosts = pictures.map((picture) => [h("figure", {}, h("figcaption", {}, several ? `${picture.title}, ladder ${picture.ladder}` : picture.title)), picture]);
-  replace($("ladder-body"), hosts.map(([host]) => host));
-  for (const [host, picture] of hosts) {
+  const figures = pictures.map((picture) => [several ? `${picture.title}, ladder ${picture.ladder}` : picture.title, picture]);
+  drawFigures($("ladder-body"), figures, (host, picture) => {
     const leads = leadsOf(picture);
     ladderPicture(host, picture, leads);
     host.append(leadTable(picture, leads));
-  }
+  });
 };

@@ -18,17 +18,20 @@ const panelView = (panel, methods) => {
     h("div", { class: "tiles" },
       tile(panel, [], false, h("b", {}, "image"), false, `${where}: image`),
       tile(panel, panel.truth, false, h("b", {}, "truth"), false, `${where}: truth`),
-      methods.filter(visible).map((method) => tile(panel, panel.methods[method].outlines, true,
-        [h("b", {}, method), h("br", {}), `Dice ${percent(panel.methods[method].dice)} %`], method === panel.worst, `${where}: ${method}, Dice ${percent(panel.methods[method].dice)} %`))));
+      methods.filter(visible).map((method) => {
+        const dice = `Dice ${percent(panel.methods[method].dice)} %`;
+        const caption = [h("b", {}, method), h("br", {}), dice];
+        return tile(panel, panel.methods[method].outlines, true, caption, method === panel.worst, `${where}: ${method}, ${dice}`);
+      })));
 };
 
 const renderPanels = () => {
   if (!$("worst-body")) return;
   const { groups, classes } = DATA.panels;
   replace($("worst-body"),
-    h("p", { class: "keys" }, classes.map((name, i) => h("span", {}, s("svg", { width: 26, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: structure(i)[0], "stroke-width": 3, "stroke-dasharray": structure(i)[1] })), name))),
-    groups.filter((own) => shownGroups().some((group) => group.table === own.table && group.labelled === own.labelled)).map((own) => [
-      h("h3", {}, DATA.groups.find((group) => group.table === own.table && group.labelled === own.labelled).title),
+    keys(classes, (_, i) => icon(26, 10, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: structure(i)[0], "stroke-width": 3, "stroke-dasharray": structure(i)[1] }))),
+    groups.map((own) => [own, shownGroups().find((group) => slug(group) === slug(own))]).filter(([, group]) => group).map(([own, group]) => [
+      h("h3", {}, group.title),
       hint(`Predictions of ${own.methods.map((one) => one.run).join("; ")}. Dice is of the whole volume, mean of all classes.`),
       own.panels.map((panel) => panelView(panel, METHODS.filter((method) => method in panel.methods))),
     ]));

@@ -44,7 +44,10 @@ const patientPanel = (host, group) => {
       row.append(s("line", { x1: chart.x(100 * va), x2: chart.x(100 * vb), y1: y, y2: y, stroke: colour(va >= vb ? a : b), "stroke-width": 5, opacity: 0.35 }));
       row.append(s("text", { class: "ink", x: chart.width - 2, y: y + 4, "text-anchor": "end" }, signed("dice", va - vb)));
     }
-    for (const method of methods.toReversed()) if (known(results.values.get(method)[i])) row.append(mark(method, chart.x(100 * results.values.get(method)[i]), y, method === a || method === b ? 4.6 : 3.4));
+    for (const method of methods.toReversed()) {
+      const dice = results.values.get(method)[i];
+      if (known(dice)) row.append(mark(method, chart.x(100 * dice), y, method === a || method === b ? 4.6 : 3.4));
+    }
     chart.svg.append(row);
   });
   host.append(chart.svg, output);

@@ -19,13 +19,8 @@ const CLASS_NAMES = unique(CLASSES.map((row) => row.class_name));
 const METHODS = unique([...ROWS.filter((row) => row.block === "ranked"), ...ROWS].map((row) => row.entry));
 
 const indexed = (rows) => {
-  const groups = new Map();
-  for (const row of rows) {
-    const key = `${row.table}|${row.labelled}`;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(row);
-  }
-  return (group) => groups.get(`${group.table}|${group.labelled}`) ?? [];
+  const groups = Map.groupBy(rows, slug);
+  return (group) => groups.get(slug(group)) ?? [];
 };
 const rowsOf = indexed(ROWS), classesOf = indexed(CLASSES), pairsOf = indexed(PAIRS), curvesOf = indexed(CURVES), profilesOf = indexed(PROFILES);
 
@@ -39,17 +34,18 @@ const tableOf = (group) => rowsOf(group).filter((row) => row.checkpoint === stat
 
 // Mean, bounds and spread of a metric for a row, of all classes or of the chosen one.
 const valueOf = (row, metric) => {
-  if (state.klass === MEAN) return { mean: row[metric], low: row[`${metric}_low`], high: row[`${metric}_high`], std: row[`${metric}_std`], subsets: { low: row[`${metric}_subsets_low`], high: row[`${metric}_subsets_high`] } };
-  const own = classesOf(row).find((one) => one.entry === row.entry && one.checkpoint === row.checkpoint && one.metric === metric && one.class_name === state.klass);
-  return own ? { mean: own.mean, low: own.low, high: own.high, std: own.std, subsets: { low: own.subsets_low, high: own.subsets_high }, n_missed: own.n_missed, n_structures: own.n_structures, rank: own.rank, rank_worst: own.rank_worst } : { subsets: {} };
+  if (state.klass !== MEAN) return classesOf(row).find((one) => one.entry === row.entry && one.checkpoint === row.checkpoint && one.metric === metric && one.class_name === state.klass) ?? {};
+  const rest = ["low", "high", "std", "subsets_low", "subsets_high"].map((name) => [name, row[`${metric}_${name}`]]);
+  return { mean: row[metric], ...Object.fromEntries(rest) };
 };
 
-// A figure per group; all stand in their places before the first is drawn, so that each knows its width.
-const drawGroups = (body, draw) => {
-  const hosts = shownGroups().map((group) => [h("figure", { "data-group": slug(group) }, h("figcaption", {}, titleOf(group))), group]);
+// A figure for each; all stand in their places before the first is drawn, so that each knows its width.
+const drawFigures = (body, figures, draw) => {
+  const hosts = figures.map(([title, item, attributes]) => [h("figure", attributes, h("figcaption", {}, title)), item]);
   replace(body, hosts.map(([host]) => host));
-  for (const [host, group] of hosts) draw(host, group);
+  for (const [host, item] of hosts) draw(host, item);
 };
+const drawGroups = (body, draw) => drawFigures(body, shownGroups().map((group) => [titleOf(group), group, { "data-group": slug(group) }]), draw);
 
 const options = (select, pairs, chosen) => replace(select, pairs.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
 

@@ -3,7 +3,8 @@
 const BAR = { width: 190, height: 26 };
 
 const rankText = (low, high) => (known(low) ? (known(high) && high !== low ? `${low}\u2013${high}` : String(low)) : "");
-const ranksOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
+// Where the ranks and counts of a row stand: they are of all classes, or of the chosen one.
+const countsOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
 
 // The mean as a mark, its interval as a thick line, that over labelled subsets as a thin one.
 const intervalBar = (row, domain, value) => {
@@ -15,33 +16,31 @@ const intervalBar = (row, domain, value) => {
   for (const tick of ticks(...domain, 4)) svg.append(s("line", { class: "gridline", x1: x(tick), x2: x(tick), y1: 0, y2: BAR.height }));
   if (!known(value.mean)) return svg;
   const inside = (at) => Math.min(Math.max(x(at), 2), BAR.width - 2);
-  if (known(value.subsets.low)) svg.append(s("line", { x1: inside(value.subsets.low), x2: inside(value.subsets.high), y1: y, y2: y, stroke: colour(row.entry), "stroke-width": 1, opacity: 0.8 }));
-  if (known(value.low) && known(value.high)) svg.append(s("line", { x1: inside(value.low), x2: inside(value.high), y1: y, y2: y, stroke: colour(row.entry), "stroke-width": 4, opacity: 0.55 }));
+  const span = (low, high, width, opacity) => known(low) && known(high) && svg.append(s("line", { x1: inside(low), x2: inside(high), y1: y, y2: y, stroke: colour(row.entry), "stroke-width": width, opacity }));
+  span(value.subsets_low, value.subsets_high, 1, 0.8);
+  span(value.low, value.high, 4, 0.55);
   svg.append(mark(row.entry, inside(value.mean), y, 4.6));
   return svg;
 };
 
 const barDomain = () => {
-  const values = shownGroups().flatMap(tableOf).flatMap((row) => Object.values((({ mean, low, high }) => ({ mean, low, high }))(valueOf(row, state.metric))));
-  const [low, high] = extent(values);
+  const values = shownGroups().flatMap(tableOf).map((row) => valueOf(row, state.metric));
+  const [low, high] = extent(values.flatMap((value) => [value.mean, value.low, value.high]));
   return METRICS[state.metric].higher ? padded([low, high], 0.04) : [0, high * 1.04 || 1];
 };
 
 const scaleHead = (domain) => {
   const x = linear(domain, [6, BAR.width - 6]);
-  const svg = s("svg", { width: BAR.width, height: 14, "aria-hidden": "true" });
-  for (const tick of ticks(...domain, 4)) svg.append(s("text", { x: x(tick), y: 11, "text-anchor": "middle" }, short(tick * METRICS[state.metric].factor)));
-  return svg;
+  return icon(BAR.width, 14, ticks(...domain, 4).map((tick) => s("text", { x: x(tick), y: 11, "text-anchor": "middle" }, short(tick * METRICS[state.metric].factor))));
 };
 
 const runsCell = (row) => [
   `${row.n_ok}/${row.n_runs}`,
-  row.n_failed ? h("span", { class: "sub bad" }, `${row.n_failed} failed`) : null,
-  row.n_unfit ? h("span", { class: "sub bad" }, `${row.n_unfit} unfit`) : null,
-  row.n_missing ? h("span", { class: "sub" }, `${row.n_missing} to run`) : null,
-  row.n_elsewhere ? h("span", { class: "sub" }, `${row.n_elsewhere} elsewhere`) : null,
+  row.n_failed ? sub(`${row.n_failed} failed`, "bad") : null,
+  row.n_unfit ? sub(`${row.n_unfit} unfit`, "bad") : null,
+  row.n_missing ? sub(`${row.n_missing} to run`) : null,
+  row.n_elsewhere ? sub(`${row.n_elsewhere} elsewhere`) : null,
 ];
-const missedOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
 const budgetShare = (row) => {
   // Reference steps are spent by definition: the steps that they buy were resolved before.
   if (row.budget_currency === "reference_steps") return "";
@@ -53,31 +52,31 @@ const budgetShare = (row) => {
 // The columns: title, the value to sort by, the cell. Columns without any value are left out.
 const tableColumns = (rows, domain) => {
   const metric = state.metric;
+  const value = (row) => valueOf(row, metric);
   const dice = metric === "dice" && state.klass === MEAN;
   const other = METRICS_THERE.filter((name) => name !== metric);
   const columns = [
-    { key: "place", title: "rank", by: (row) => (state.klass === MEAN ? row.place : ranksOf(row).rank ?? row.place), cell: (row) => {
-      const ranks = ranksOf(row);
+    { key: "place", title: "rank", by: (row) => (state.klass === MEAN ? row.place : countsOf(row).rank ?? row.place), cell: (row) => {
+      const ranks = countsOf(row);
       return h("span", { class: ranks.rank !== ranks.rank_worst ? "place shared" : "place" }, rankText(ranks.rank ?? row.place, ranks.rank_worst ?? row.place));
     } },
     { key: "entry", title: "method", words: true, header: true, by: (row) => row.entry, cell: (row) => [
       named(row.entry), row.engine_declared ? h("span", { class: "sub", title: row.engine_declared }, "own settings") : null,
     ] },
-    { key: metric, title: METRICS[metric].title, by: (row) => valueOf(row, metric).mean, cell: (row) => [
-      h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)),
-      h("span", { class: "sub interval" }, bounds(metric, valueOf(row, metric).low, valueOf(row, metric).high)),
+    { key: metric, title: METRICS[metric].title, by: (row) => value(row).mean, cell: (row) => [
+      h("span", { class: "value" }, number(metric, value(row).mean)), sub(bounds(metric, value(row).low, value(row).high), "interval"),
     ] },
-    { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, valueOf(row, metric)) },
-    { key: "std", title: "SD over\nruns", by: (row) => valueOf(row, metric).std, cell: (row) => number(metric, valueOf(row, metric).std) },
-    { key: "subsets", title: "over\nsubsets", plain: true, there: (row) => known(valueOf(row, metric).subsets.low), cell: (row) => bounds(metric, valueOf(row, metric).subsets.low, valueOf(row, metric).subsets.high) },
+    { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, value(row)) },
+    { key: "std", title: "SD over\nruns", by: (row) => value(row).std, cell: (row) => number(metric, value(row).std) },
+    { key: "subsets", title: "over\nsubsets", plain: true, there: (row) => known(value(row).subsets_low), cell: (row) => bounds(metric, value(row).subsets_low, value(row).subsets_high) },
     ...(dice ? [
       { key: "dice_imputed", title: "failures\nas 0", by: (row) => row.dice_imputed, there: (row) => row.n_failed > 0, cell: (row) => percent(row.dice_imputed) },
     ] : []),
     ...other.map((name) => ({ key: name, title: METRICS[name].title.replace(" ", "\n"), by: (row) => valueOf(row, name).mean, cell: (row) => number(name, valueOf(row, name).mean) })),
-    { key: "missed", title: "missed", by: (row) => missedOf(row).n_missed, cell: (row) => (known(missedOf(row).n_missed) ? [count(missedOf(row).n_missed), h("span", { class: "sub" }, `of ${count(missedOf(row).n_structures)}`)] : "") },
+    { key: "missed", title: "missed", by: (row) => countsOf(row).n_missed, cell: (row) => (known(countsOf(row).n_missed) ? [count(countsOf(row).n_missed), sub(`of ${count(countsOf(row).n_structures)}`)] : "") },
     { key: "runs", title: "runs", by: (row) => row.n_ok / row.n_runs, cell: runsCell },
-    { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? h("span", { class: "sub" }, `${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
-    { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
+    { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? sub(`${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
+    { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), sub(budgetShare(row))] },
     { key: "parameters", title: "params\nM", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? (row.parameters_predictor / 1e6).toFixed(2) : "n/a") },
   ];
   return columns.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));

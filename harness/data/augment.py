@@ -2,7 +2,7 @@
 
 Half of the samples get a random multiple of 90 degrees and a flip, the others a whole-degree rotation in [-20, 20), as
 in the ACDC loader that the literature shares; nearest neighbour for image and label alike. That loader zooms a slice
-after it is turned; here slices are at training size already, so the zoom is folded into the map.
+after it is turned; slices are at training size already, so the zoom is folded into the map.
 """
 
 import math

@@ -58,7 +58,7 @@ class Cache:
     def cases(self, split: str) -> Iterable[Case]:
         """The cases of "train" or "val", in published order of patients, each checked against its sha256 as it is read.
 
-        Raises `ClosedSplitError` for "test" and `DataError` if a file no longer holds what the manifest says.
+        Raises `ClosedSplitError` for "test" and `DataError` if a file does not hold what the manifest says.
         """
         if split == "test":
             raise self._violation("test cases were asked for as if they were development cases")
@@ -67,7 +67,7 @@ class Cache:
         return read_cases(self.folder / DEVELOPMENT, self.manifest.of(split))
 
     def test_cases(self, permit: TestPermit | ScoringPermit) -> Iterable[Case]:
-        """The same of the test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
+        """The same of the test cases. Raises `ClosedSplitError` where the permit does not hold."""
         if not isinstance(permit, TestPermit | ScoringPermit):
             raise self._violation("test cases were asked for without a permit")
         if guard() is not None:
@@ -131,8 +131,7 @@ def _case(file: h5py.File, info: CaseInfo) -> Case:
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
     """Write one file of a cache. Contiguous and uncompressed: that reads six times faster than lzf or gzip.
 
-    HDF5 builds the file in memory and never writes to the disk itself: on a full disk it crashes the whole process
-    when the file is closed, where a plain write raises `OSError`.
+    HDF5 builds the file in memory: on a full disk it crashes the process, where a plain write raises `OSError`.
     """
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:

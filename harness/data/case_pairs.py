@@ -16,7 +16,7 @@ Findings = tuple[list[str], list[str]]
 def check_pairs(
     dataset: Dataset, cases: Sequence[Case], images: Mapping[str, str], where: Mapping[str, str]
 ) -> Findings:
-    """One scan in two splits (a problem, with its files) or twice in one (a warning), and frames that are turned.
+    """One scan in two splits (a problem) or twice in one (a warning), and frames that are turned.
 
     images: `array_sha256` of each image by case id; where: its file.
     """

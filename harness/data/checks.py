@@ -1,8 +1,9 @@
 """All checks of a dataset, in one pass over its cases, with one message for all problems."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,7 @@ from harness.data.plausible import VolumeStatistics, measure_volume, oddities, o
 class Checked:
     """Cases without a flaw, in published order of splits and patients.
 
-    sha256:   of each case, by id.
-    warnings: what a reader should know and what is no error.
+    sha256: of each case, by id.
     """
 
     cases: tuple[Case, ...]
@@ -33,7 +33,7 @@ class Checked:
 def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
     """Read every case and check it, each pair of cases and the splits.
 
-    Raises one `DataError` with a line per problem: the file, what is wrong, how to mend it.
+    Raises one `DataError` with a line per problem.
     """
     problems: list[str] = []
     read: list[tuple[CaseSource, Case]] = []
@@ -59,8 +59,8 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
         lines = list(dict.fromkeys(problems))
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
         raise DataError("\n".join([f"{dataset.name}: {count}, nothing was prepared", *lines]))
-    in_order = _published_order(dataset.splits)
-    volumes.sort(key=lambda volume: in_order(volume.case))
+    position = {patient: rank for rank, patient in enumerate(chain.from_iterable(dataset.splits.values()))}
+    volumes.sort(key=lambda volume: (position[volume.case.patient], volume.case.id))
     cases = tuple(volume.case for volume in volumes)
     warnings = (*_of_cases(cases), *oddities(volumes, dataset), *within)
     return Checked(cases, {case.id: case_sha256(case, images[case.id]) for case in cases}, warnings)
@@ -112,7 +112,7 @@ def _value_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]
 
 
 def split_problems(dataset: Dataset, sources: Sequence[CaseSource], readable: Sequence[CaseSource]) -> list[str]:
-    """What is wrong with who is where: patients missing, extra, misplaced or in two splits, ids that repeat."""
+    """What is wrong with who is where: patients missing, misplaced or in two splits, ids that repeat."""
     published = {patient: split for split in dataset.splits for patient in dataset.splits[split]}
     problems = [
         f"{_where(source)}: {source.patient} is in no published split; move it to another folder"
@@ -154,7 +154,7 @@ def _repeated_ids(sources: Iterable[CaseSource]) -> list[str]:
 def verify(cache: Cache) -> list[str]:
     """Hash every case of a cache again, test cases included, and recompute its checksum; a line per problem.
 
-    Nothing but hashes leaves this function, so it needs no permit.
+    Nothing but hashes leaves it, so it needs no permit.
     """
     problems = []
     for name, splits in ((DEVELOPMENT, ("train", "val")), (TEST, ("test",))):
@@ -178,9 +178,3 @@ def _where_first(source: CaseSource, wrong: NDArray[np.bool_]) -> str:
     """The file to blame: that of the first slice that holds something wrong, where slices have files of their own."""
     first = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))[0])
     return str(source.slices[first]) if first < len(source.slices) else _where(source)
-
-
-def _published_order(splits: Mapping[Split, Sequence[str]]) -> Callable[[Case], tuple[int, str]]:
-    patients = (patient for split in splits for patient in splits[split])
-    position = {patient: rank for rank, patient in enumerate(patients)}
-    return lambda case: (position[case.patient], case.id)

@@ -19,9 +19,9 @@ def array_sha256(array: NDArray[Any]) -> str:
 
 
 def case_sha256(case: Case, image_sha256: str | None = None) -> str:
-    """sha256 over everything that a case says: who, which split and phase, spacing, image and label.
+    """sha256 over everything that a case says, but how its phase is known.
 
-    image_sha256: `array_sha256(case.image)` where it is already known. How the phase is known does not count.
+    image_sha256: `array_sha256(case.image)` where it is known.
     """
     own = {"grid": case.grid} if case.grid else {}
     return digest(

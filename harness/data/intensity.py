@@ -1,7 +1,6 @@
 """Changes of brightness and sharpness, batched: each image has a strength of its own. No shape depends on a value.
 
-Images are [n, 1, *size], strengths [n]. Blur and low resolution are linear and act on one axis after the other, so each
-is a matrix for every axis of every image: two or three small products, whatever the strengths.
+Images are [n, 1, *size], strengths [n]. Blur and low resolution are a matrix for every axis of every image.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,7 @@ def change_contrast(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def change_gamma(images: Tensor, exponents: Tensor) -> Tensor:
-    """Raise intensities, scaled to [0, 1], to a power; then each image gets back the mean and deviation that it had."""
+    """Raise intensities, scaled to [0, 1], to a power; each image keeps its mean and deviation."""
     axes = pixels(images)
     deviation, mean = torch.std_mean(images, axes, keepdim=True, correction=0)
     low = images.amin(axes, keepdim=True)

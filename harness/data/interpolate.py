@@ -1,4 +1,4 @@
-"""Scans read between their voxels: images linearly, labels at the nearest voxel. One code for slices and volumes.
+"""Scans read between their voxels: images linearly, labels at the nearest voxel, in 2D and 3D.
 
 Scans lie end to end in one flat tensor, so a patch is read from all of its volume, not from a crop of it.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def centred_points(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """[D, P] float32 coordinates of the P voxels of a patch of this size, in voxels from its centre, in C order."""
+    """[D, P] float32 coordinates of the P voxels of a patch, in voxels from its centre, in C order."""
     axes = [torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2 for side in size]
     return torch.stack(torch.meshgrid(axes, indexing="ij")).flatten(1)
 

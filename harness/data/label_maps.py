@@ -1,7 +1,7 @@
 """Label maps that somebody predicted, a file for each test case: of a scan's format, or a NumPy array.
 
-A file of a scan's format holds [X, Y, Z]. Cases of slices are [Z, Y, X], as SimpleITK reads such a file, and volumes
-[X, Y, Z]; one's own scans are turned as they were when they were prepared. An array has the axes of the case.
+A file of a scan's format holds [X, Y, Z], also where cases are [Z, Y, X]; one's own scans are turned as they were when
+they were prepared. An array has the axes of the case.
 """
 
 import hashlib
@@ -27,7 +27,6 @@ ENDINGS = tuple(f"{mark}{suffix}" for mark in ("", "_pred") for suffix in SUFFIX
 """After the id of a case; the field's code writes _pred."""
 
 NAMED = 5
-"""Of values that are no class, in a message."""
 
 SPACING = 1e-3
 """Relative difference of two voxel sizes that say the same in single precision."""
@@ -39,7 +38,7 @@ def read_label_maps(folder: Path, manifest: Manifest, dimension: int) -> dict[st
     folder: holds <case id>.nii.gz (or .nrrd, .mha, .npy) for each test case; other files are left alone.
 
     Raises `DataError`, which names all files that are missing, twice, unreadable, of another geometry, or hold
-    something else than the dataset's classes.
+    something else than classes.
     """
     files = _find(folder, manifest.of("test"))
     labels: dict[str, LabelMap] = {}

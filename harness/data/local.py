@@ -1,4 +1,4 @@
-"""Node-local copies of caches: read once from the shared disk by one process of each node, then from its own disk."""
+"""Node-local copies of caches: read once from the shared disk by one process of each node."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ BLOCK_BYTES = 1 << 22
 
 
 def local_home() -> Path | None:
-    """The folder that $HARNESS_LOCAL_DATA names; variables in it are those of the node that asks."""
+    """The folder that $HARNESS_LOCAL_DATA names."""
     home = os.path.expandvars(os.environ.get(VARIABLE, ""))
     return Path(os.path.expanduser(home)) if home else None  # noqa: PTH111 - Path raises where there is no such user
 
@@ -31,8 +31,8 @@ def local_home() -> Path | None:
 def local_copy(cache: Cache, home: Path | None) -> Cache:
     """The same cache below `home`, copied there first if need be; the cache itself where `home` is None or no use.
 
-    The copy appears whole or not at all, and is compared with its source. Test cases are copied as bytes, never opened.
-    A disk that is full, absent or not ours costs a message, never the run.
+    The copy appears whole or not at all. Test cases are copied as bytes, never opened. A disk that is full, absent or
+    not ours costs a message.
     """
     if home is None:
         return cache
@@ -49,7 +49,8 @@ def local_copy(cache: Cache, home: Path | None) -> Cache:
                 log.info(f"copied {cache.manifest.dataset} to {destination}")
         return replace(Cache.open(destination), on_violation=cache.on_violation)
     except (OSError, HarnessError) as error:
-        log.warning(f"no local copy of {cache.manifest.dataset} in {home} ({_why(error)}); reading {cache.folder}")
+        reason = getattr(error, "strerror", None) or error
+        log.warning(f"no local copy of {cache.manifest.dataset} in {home} ({reason}); reading {cache.folder}")
         return cache
 
 
@@ -75,7 +76,6 @@ def _copy(cache: Cache, destination: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """Copy one file and read it again: a sha256 of what was read must be that of what was written."""
     hasher = hashlib.sha256()
     with source.open("rb") as reader, target.open("wb") as writer:
         while block := reader.read(BLOCK_BYTES):
@@ -86,7 +86,3 @@ def _copy_file(source: Path, target: Path) -> None:
     with target.open("rb") as written:
         if hashlib.file_digest(written, "sha256").digest() != hasher.digest():
             raise OSError(errno.EIO, f"{target} is not what was copied to it")
-
-
-def _why(error: OSError | HarnessError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -15,27 +15,23 @@ CACHE_FORMAT = 2
 is taken for a new one."""
 
 SCANS = Path(harness.api.scans.__file__).parent
-"""What reads the files of all datasets."""
 
 
 def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:
-    """Folder and layout of `dataset`: `root` itself or a folder in it that is called after it, in any case."""
-    for folder in (root, *_namesakes(root, dataset.folder or dataset.name)):
+    """Folder and layout of `dataset`: `root` itself or a folder in it of its name, in any case."""
+    name = (dataset.folder or dataset.name).lower()
+    namesakes = sorted(child for child in root.iterdir() if child.name.lower() == name and child.is_dir())
+    for folder in (root, *namesakes):
         layout = dataset.recognise(folder)
         if layout is not None:
             return folder, layout
     return None
 
 
-def _namesakes(root: Path, name: str) -> list[Path]:
-    return sorted(child for child in root.iterdir() if child.name.lower() == name.lower() and child.is_dir())
-
-
 def cache_name(dataset: Dataset, folder: Path | None) -> str:
     """Folder name of the cache that belongs to the present state of `folder`.
 
-    Made of the dataset, its splits, the code that reads it and the paths, sizes and times of all source files:
-    milliseconds, where hashing the scans takes seconds.
+    Made of the dataset, its splits, the code that reads it and the paths, sizes and times of all source files.
     """
     fingerprint = digest(
         {
@@ -52,7 +48,7 @@ def cache_name(dataset: Dataset, folder: Path | None) -> str:
 def _reader_sha256(dataset: Dataset) -> str:
     """Of the code that defines the dataset, of the packages beside it, and of ours that reads scans.
 
-    Beside a module of no package lies whatever else is installed: that is none of the dataset's business.
+    Beside a module of no package lies whatever else is installed, which does not count.
     """
     hasher = hashlib.sha256()
     for cls in (cls for cls in type(dataset).__mro__ if issubclass(cls, Dataset)):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE_SECONDS = 600.0
-"""Time that a process waits for another one that makes what it wants."""
 
 POLL_SECONDS = 0.1
 
@@ -17,8 +16,8 @@ POLL_SECONDS = 0.1
 def alone(path: Path) -> Iterator[None]:
     """Make `path` while no other process of this machine does; the system lets go of the lock when its owner dies.
 
-    Between machines that share a disk it may hold nobody back: what is made must still appear by a rename.
-    Raises `OSError`, a `TimeoutError` among them.
+    Between machines it may hold nobody back: what is made must still appear by a rename. Raises `OSError`, a
+    `TimeoutError` among them.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     with path.with_name(f".{path.name}.lock").open("a") as file:

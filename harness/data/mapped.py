@@ -1,8 +1,7 @@
 """Preprocessed cases in files beside a prepared cache: the processes of a machine map them and keep no copies.
 
-A file is made once per split, preprocessing, protocol and build of torch, by the first process that asks for it. It is
-what `torch.save` writes; every process checks all of its CRC-32 sums before it maps it. The mapping is copy-on-write:
-who writes into a tensor changes its own memory, never the file. Files may be deleted while nobody trains.
+A file is made once per split, preprocessing, protocol and build of torch, by the first process that asks for it. Every
+process checks all of its CRC-32 sums before it maps it, copy-on-write. Files may be deleted while nobody trains.
 """
 
 import errno
@@ -67,7 +66,7 @@ def _origin(cache: Cache, split: str, preprocessing: Preprocessing) -> str:
 
 
 def _name(split: str, preprocessing: Preprocessing, origin: str) -> str:
-    """For people who tidy up, and apart for every origin: train-96x96-area-0123456789ab.pt."""
+    """Apart for every origin: train-96x96-area-0123456789ab.pt."""
     size = "x".join(map(str, preprocessing.size))
     how = f"shrink{preprocessing.shrink or 1}" if len(preprocessing.size) == 3 else preprocessing.resize
     return f"{split}-{size}-{how}-{origin[:12]}.pt"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 NAMED = 10
-"""Cases that a line names before it counts the others."""
 
 
 def some(names: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ class Intensities(NamedTuple):
 
 
 def turning_axes(size: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes that turn, change their scale and lose resolution: all, or the plane of a flat patch."""
+    """Axes that turn, scale and lose resolution: all, or the plane of a flat patch."""
     return (0, 1) if len(size) == 3 and max(size[:2]) > FLAT * size[2] else tuple(range(len(size)))
 
 

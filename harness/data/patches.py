@@ -37,7 +37,7 @@ def no_turns(count: int, device: torch.device) -> Turns:
 
 
 def draw_places(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """[count, 3] in [0, 1): how far along each axis a patch lies, from the first position that it fits to the last."""
+    """[count, 3] in [0, 1): how far along each axis a patch lies between its first and its last position."""
     return torch.rand(count, 3, generator=generator, device=device, dtype=torch.float64)
 
 

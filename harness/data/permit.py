@@ -18,10 +18,7 @@ _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=N
 
 @contextmanager
 def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, no cache object of this thread opens a test split; `tell` gets a message at each attempt.
-
-    It prevents mistakes, not malice: whoever can write code can open a file.
-    """
+    """While the block runs, this thread opens no test split; `tell` gets a message at each attempt."""
     token = _guard.set(tell)
     try:
         yield
@@ -30,7 +27,7 @@ def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def guard() -> Callable[[str], None] | None:
-    """The function to call at an attempt to open the test split now; None where nothing keeps it closed."""
+    """The function to call at an attempt to open the test split; None where nothing keeps it closed."""
     return _guard.get()
 
 
@@ -62,10 +59,9 @@ class TestPermit:
     final: Path
 
     def refuse_changed_selection(self) -> None:
-        """Read the selection before the split is asked for: what befell it while the run trained is no violation.
+        """Read the selection before the split is asked for: what befell it meanwhile is no violation.
 
-        Raises `InterruptedRunError` where it is gone or names other runs alone, `RecordError` or `DiskError` where it
-        cannot be read.
+        Raises `InterruptedRunError` where it is gone or names other runs alone, `RecordError` or `DiskError`.
         """
         if not self.selection.exists():
             raise InterruptedRunError(f"{self.selection} is not there now; put it back, then the same command goes on")
@@ -74,27 +70,19 @@ class TestPermit:
 
     def check(self) -> None:
         """Read both files now. Raises `ClosedSplitError`, which names everything that is missing."""
-        problems = self._selection_problems()
+        problems = []
+        try:
+            selection = read_record(self.selection, Selection)
+            if not self._named_in(selection):
+                problems.append(f"{self.selection}: does not name run {self.run[:10]}")
+            elif selection.digest != candidates_digest(selection.candidates):
+                problems.append(f"{self.selection}: its candidates are not those that it was made from")
+        except (RecordError, DiskError) as error:
+            problems.append(str(error))
         if not self.final.is_file():
             problems.append(f"{self.final}: the run's weights are not final yet")
         if problems:
             raise ClosedSplitError("\n".join(["the test split is closed:", *problems]))
-
-    def _selection_problems(self) -> list[str]:
-        selection = self._read()
-        if isinstance(selection, str):
-            return [selection]
-        if not self._named_in(selection):
-            return [f"{self.selection}: does not name run {self.run[:10]}"]
-        if selection.digest != candidates_digest(selection.candidates):
-            return [f"{self.selection}: its candidates are not those that it was made from"]
-        return []
-
-    def _read(self) -> Selection | str:
-        try:
-            return read_record(self.selection, Selection)
-        except (RecordError, DiskError) as error:
-            return str(error)
 
     def _named_in(self, selection: Selection) -> bool:
         return any(entry.run == self.run for entry in selection.entries)

@@ -1,7 +1,7 @@
 """Volumes that no scan is: blank, turned, in another range of values, without a class that all others have.
 
-What a volume is by itself refuses it. What sets it apart from the other volumes of its dataset is warned of. The limits
-are measured: all 200 volumes of ACDC and all 100 of LA pass, the closest ones named beside each limit.
+What a volume is by itself refuses it. What sets it apart from the others of its dataset is warned of. The limits are
+measured on all volumes of ACDC and LA, the closest ones named beside each limit.
 """
 
 from collections import defaultdict
@@ -98,7 +98,7 @@ def _out_of_range(volume: VolumeStatistics, dataset: Dataset) -> str:
 
 
 def oddities(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> list[str]:
-    """What sets volumes apart from what their dataset usually is, a line for each thing with the volumes' ids."""
+    """What sets volumes apart from the others of their dataset, a line for each thing with their ids."""
     odd: dict[str, list[str]] = defaultdict(list)
     checks: tuple[Callable[[Sequence[VolumeStatistics], Dataset], Iterator[tuple[VolumeStatistics, str]]], ...] = (
         _alone,

@@ -25,9 +25,10 @@ def resolve(dataset: Dataset, data: Path | None) -> Cache:
     """The cache of `dataset`, prepared first if need be (into $HARNESS_CACHE, default ~/.cache/harness).
 
     data: a prepared cache, or a folder in any layout that the dataset recognises, or one that holds such a folder under
-          the dataset's name; None means $HARNESS_DATA, and nothing for generated data.
+    the
+          dataset's name; None means $HARNESS_DATA, and nothing for generated data.
 
-    Raises `DataError` when there is nothing to read or it is flawed, `DiskError` when the cache cannot be written.
+    Raises `DataError` when there is nothing to read or it is flawed, `DiskError`.
     """
     place, folder, layout = _place(dataset, data)
     if place.exists():
@@ -37,7 +38,7 @@ def resolve(dataset: Dataset, data: Path | None) -> Cache:
 
 
 def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
-    """The cache that `resolve` opens. None where it would have to prepare one. Raises `DataError` as `resolve` does."""
+    """The cache that `resolve` opens. None where it would have to prepare one. Raises as `resolve`."""
     place, _, _ = _place(dataset, data)
     return _opened(dataset, place) if place.exists() else None
 
@@ -70,7 +71,7 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     """Read, check and write `dataset` as a cache into the folder `destination`, which appears whole or not at all.
 
     A cache of the same data that is already there is kept. Raises `DataError` with all problems at once, or when
-    `destination` holds anything else; `DiskError` when it cannot be written.
+    `destination` holds anything else; and `DiskError`.
     """
     refuse_occupied(destination)
     folder, layout = _source(dataset, root)
@@ -87,7 +88,7 @@ def write_cache(
     destination: Path,
     preparation: Preparation | None = None,
 ) -> Cache:
-    """Write checked cases of a `layout` read from `folder`, and warn of what is odd; raises as `prepare`."""
+    """Write checked cases that were read from `folder`, and warn of what is odd; raises as `prepare`."""
     # without the folder: warnings go into tables and pages, which others read
     checked = replace(checked, warnings=tuple(line.replace(f"{folder}{os.sep}", "") for line in checked.warnings))
     for warning in checked.warnings:
@@ -202,7 +203,7 @@ def _aside(destination: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Bring every file of `folder` to the disk, so that the rename never publishes half of one."""
+    """So that the rename never publishes half of a file."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())

@@ -104,15 +104,12 @@ def training_shape(case: CaseInfo, preprocessing: Preprocessing) -> Shape:
 
 def training_image(case: Case, preprocessing: Preprocessing) -> Tensor:
     """Every slice resized, [Z, C, h, w]; or the volume resampled, shrunk and padded with zeros, [C, x, y, z]."""
-    image, size = torch.from_numpy(case.image).view(case.channels, *case.label.shape), preprocessing.size
-    if len(size) == 2:
-        return resize_images(image.transpose(0, 1), (size[0], size[1]), preprocessing.resize)
-    small = shrink_image(resample_image(image, case.grid), preprocessing.shrink)
-    return pad(small, padded_shape(tuple(small.shape[1:]), size))
+    image, size = predictor_image(case, preprocessing), preprocessing.size
+    return image if len(size) == 2 else pad(image, padded_shape(tuple(image.shape[1:]), size))
 
 
-def predictor_image(scan: NewScan, preprocessing: Preprocessing) -> Tensor:
-    """A new scan as predictors get it: its slices [Z, C, h, w], or the volume [C, x, y, z] without padding."""
+def predictor_image(scan: Case | NewScan, preprocessing: Preprocessing) -> Tensor:
+    """A scan as predictors get it: its slices [Z, C, h, w], or the volume [C, x, y, z] without padding."""
     image, size = torch.from_numpy(scan.image).view(-1, *scan.image.shape[-3:]), preprocessing.size
     if len(size) == 2:
         return resize_images(image.transpose(0, 1), (size[0], size[1]), preprocessing.resize)

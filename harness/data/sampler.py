@@ -34,10 +34,7 @@ class TrainingSet(ABC):
 
 
 def scan_statistics(scans: Iterable[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of each scan, [n, C] float32 each.
-
-    Always made on the CPU: all devices get the same.
-    """
+    """Mean and standard deviation of each channel of each scan, [n, C] float32 each, made on the CPU."""
     pairs = [[torch.stack(torch.std_mean(channel, correction=0)) for channel in scan] for scan in scans]
     deviations, means = torch.stack([torch.stack(scan) for scan in pairs]).unbind(2)
     return means, deviations

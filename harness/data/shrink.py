@@ -38,7 +38,7 @@ def shrink_labels(labels: Tensor, factor: int | None) -> Tensor:
 
 
 def padded_shape(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
-    """The volume's shape, no side shorter than the patch; in plane than its longer side, since patches are turned."""
+    """The volume's shape, no side shorter than the patch, in plane than its longer side."""
     widest = max(patch[0], patch[1])
     return max(shape[0], widest), max(shape[1], widest), max(shape[2], patch[2])
 

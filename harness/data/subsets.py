@@ -10,8 +10,8 @@ def labelled_patients(order: Sequence[str], count: int | None, subset: int, data
     """The labelled patients of one subset, of training patients in published order; None labels all.
 
     Subset 0 is the literature's (the first `count`); k >= 1 takes the first `count` of a permutation seeded by k and
-    the dataset's name, so larger counts of one subset contain the smaller ones. It sorts sha256 digests: no version of
-    any library can change it. Raises `UsageError` for a count or a subset that does not exist.
+    the dataset's name, so larger counts contain the smaller ones. Raises `UsageError` for a count or a subset that does
+    not exist.
     """
     if subset < 0:
         raise UsageError(f"subset: {subset} does not exist; subsets count from 0")
@@ -25,10 +25,10 @@ def labelled_patients(order: Sequence[str], count: int | None, subset: int, data
 
 
 def validation_patients(order: Sequence[str], count: int | None, dataset: str) -> tuple[str, ...]:
-    """The patients on whom a run is validated: the same for all runs that ask for as many; None takes all.
+    """The patients on whom a run is validated, in published order; None takes all.
 
-    The dataset's name alone seeds the draw; larger counts contain the smaller ones. They keep their published order, so
-    that all of them give the same numbers as None. Raises `UsageError` for a count that does not exist.
+    The dataset's name alone seeds the draw; larger counts contain the smaller ones. Raises `UsageError` for a count
+    that does not exist.
     """
     if count is None:
         return tuple(order)
@@ -41,7 +41,7 @@ def validation_patients(order: Sequence[str], count: int | None, dataset: str) -
 
 
 def drawn(order: Sequence[str], count: int, purpose: str) -> tuple[str, ...]:
-    """The first patients of a permutation that the purpose seeds, whatever their order."""
+    """The first patients of a permutation that the purpose seeds, by sha256."""
 
     def key(patient: str) -> str:
         return hashlib.sha256(f"{purpose}:{patient}".encode()).hexdigest()

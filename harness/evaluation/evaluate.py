@@ -66,7 +66,7 @@ def predict(
 
 
 def native_labels(coarse: Tensor, shape: tuple[int, ...], engine: Engine) -> Tensor:
-    """A predicted label map at native resolution, post-processed where the suite asks for that."""
+    """A predicted label map at native resolution, post-processed where the suite asks."""
     labels = at_native(coarse, shape)
     return torch.from_numpy(keep_largest(labels.cpu().numpy())).to(labels) if engine.largest_component else labels
 
@@ -102,14 +102,13 @@ def _scores(network: nn.Module, engine: Engine, image: Tensor, task: Task) -> Te
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
     """A validation: mean Dice over volumes by foreground class; torch's generators are left as they were.
 
-    Empty where there are no volumes: a dataset without validation cases.
+    Empty where there are no volumes.
     """
     if not volumes:
         return {}
     predicted = predict(network, volumes, task, engine, engine.validation_stride or engine.window_stride)
-    dice = [
-        dice_by_class(labels, volume.labels, task.n_classes) for labels, volume in zip(predicted, volumes, strict=True)
-    ]
+    pairs = zip(predicted, volumes, strict=True)
+    dice = [dice_by_class(labels, volume.labels, task.n_classes) for labels, volume in pairs]
     mean = np.mean(torch.stack(dice).cpu().numpy(), axis=0)
     return dict(zip(task.foreground, mean.tolist(), strict=True))
 
@@ -133,6 +132,6 @@ def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engin
 def case_rows(
     predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, engine: Engine, checkpoint: str
 ) -> pd.DataFrame:
-    """All metrics of what `predict_all` gave: a row per case and class, marked with the rule that chose the weights."""
+    """All metrics of what `predict_all` gave: a row per case and class."""
     truths = ((volume.case, volume.labels.cpu().numpy()) for volume in volumes)
     return metric_rows(predicted, truths, task.foreground, Tolerance(*engine.nsd_tolerance), checkpoint)

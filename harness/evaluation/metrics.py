@@ -34,7 +34,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Up to which distance two surfaces agree for the normalised surface Dice, in voxels (as unit cubes) and in mm."""
+    """Up to which distance two surfaces agree, in voxels (as unit cubes) and in mm."""
 
     voxels: float
     mm: float
@@ -53,12 +53,11 @@ class _Surface(NamedTuple):
 class ClassMetrics:
     """Metrics of one class in one volume.
 
-    dice, nsd_voxel:                   in [0, 1]; nsd_voxel at a tolerance in voxels.
-    nsd_mm:                            in [0, 1], at a tolerance in millimetres; None where the spacing is unknown.
-    hd95_voxel, asd_voxel, assd_voxel: in voxels, as if voxels were unit cubes.
-    hd95_mm, asd_mm, assd_mm:          in millimetres; None where the spacing is unknown.
-    missed:                            the truth holds the class and the prediction does not.
-    spurious:                          the prediction holds the class and the truth does not.
+    dice, nsd:       in [0, 1]; nsd at a tolerance in voxels or in millimetres.
+    hd95, asd, assd: in voxels, as if voxels were unit cubes, and in millimetres.
+    missed:          the truth holds the class and the prediction does not.
+    spurious:        the prediction holds the class and the truth does not.
+    What is in millimetres is None where the spacing is unknown.
     """
 
     dice: float
@@ -143,14 +142,13 @@ def _class_metrics(
 
 
 def _surface_metrics(to_truth: Distances, to_prediction: Distances, tolerance: float) -> _Surface:
-    """Of two surfaces that both hold something, in the unit of their distances."""
     pooled = np.concatenate((to_truth, to_prediction))
     within = _share_within(to_truth, to_prediction, tolerance)
     return _Surface(float(np.percentile(pooled, 95)), float(to_truth.mean()), float(pooled.mean()), within)
 
 
 def _share_within(to_truth: Distances, to_prediction: Distances, tolerance: float) -> float:
-    """The normalised surface Dice: the share of all surface voxels that are at most `tolerance` from the other's."""
+    """The normalised surface Dice."""
     limit = tolerance * (1.0 + _ROUNDING)
     within = np.count_nonzero(to_truth <= limit) + np.count_nonzero(to_prediction <= limit)
     return within / (len(to_truth) + len(to_prediction))
@@ -163,13 +161,13 @@ def _without_surface(sides: tuple[float, ...], *, empty: bool) -> _Surface:
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box that holds all of `mask`; an empty box if there is nothing."""
+    """An empty box if there is nothing."""
     boxes = ndimage.find_objects(mask.view(np.uint8))
     return boxes[0] if boxes else (slice(0, 0),) * mask.ndim
 
 
 def _surface(mask: Mask) -> Mask:
-    """Voxels of `mask` with a face-neighbour outside it; a voxel at the edge of the array has one."""
+    """A voxel at the edge of the array has a neighbour outside."""
     interior: Mask = ndimage.binary_erosion(mask)
     return mask & ~interior
 
@@ -177,8 +175,8 @@ def _surface(mask: Mask) -> Mask:
 def _distances(first: Mask, second: Mask, scale: Distances | None) -> tuple[Distances, Distances]:
     """From each voxel of `first` to the nearest of `second`, and back; voxels in both come first, as zeros.
 
-    Trees of surface voxels cost by the size of the surfaces, not of the box around them, which a stray voxel far away
-    can blow up to the whole volume; a distance transform pays for the box.
+    Trees cost by the size of the surfaces, a distance transform by the box around them, which a stray voxel can blow
+    up.
     """
     n_shared = int(np.count_nonzero(first & second))
     return (

@@ -28,15 +28,13 @@ WINDOW_STRIDE = (18, 18, 4)
 """The field's, between windows of 112 x 112 x 80 voxels."""
 SLICES_AT_ONCE = 32
 CPU_PIXELS = 2**18
-"""Of a forward pass on a CPU; more leave its caches. 16 slices of 256 x 256 took 125 ms each at once, 69 ms by fours;
-windows of 112 x 112 x 80 took 8 % longer by fours than alone. A single small image is slow too: torch has no fast
-convolution for one window of 48 x 48 x 16, which took 110 ms alone and 35 ms by fours.
-"""
+"""Of a forward pass on a CPU; more leave its caches: 16 slices of 256 x 256 took 125 ms each at once, 69 ms by fours. A
+single small image is slow too: a window of 48 x 48 x 16 took 110 ms alone and 35 ms by fours."""
 
 
 @contextmanager
 def inference(network: nn.Module, device: torch.device, precision: Precision = "float32") -> Iterator[None]:
-    """Evaluation mode without gradients; every part's training flag and random generators return to what they were."""
+    """Evaluation mode without gradients; training flags and random generators return to what they were."""
     flags = [(module, module.training) for module in network.modules()]  # a method may keep some parts frozen
     forked = [device] if device.type == "cuda" else []  # the CPU's generator is always forked
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
@@ -51,11 +49,9 @@ def inference(network: nn.Module, device: torch.device, precision: Precision = "
 
 def predict_slices(network: nn.Module, volumes: Sequence[Tensor], engine: Engine) -> list[Tensor]:
     """Label map [Z, h, w] uint8 of every volume [Z, C, h, w] at training size: the class of the highest logit."""
-    memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
     slices = list(chain.from_iterable(volumes))
     with inference(network, slices[0].device, engine.precision):
-        passes = stacked(slices, SLICES_AT_ONCE, memory_format)
-        labels = torch.cat([logits_of(network, images).argmax(dim=1).to(torch.uint8) for images in passes])
+        labels = torch.cat([logits.argmax(dim=1).to(torch.uint8) for logits in _slice_logits(network, slices, engine)])
     return list(labels.split([len(volume) for volume in volumes]))
 
 
@@ -68,11 +64,14 @@ def logits_of(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def slice_scores(network: nn.Module, slices: Tensor, engine: Engine) -> Tensor:
-    """Softmax scores of every class, [Z, n_classes, h, w] float32, of one volume; arguments as of `predict_slices`."""
-    memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
+    """Softmax scores of every class, [Z, n_classes, h, w] float32, of one volume."""
     with inference(network, slices.device, engine.precision):
-        passes = stacked(list(slices), SLICES_AT_ONCE, memory_format)
-        return torch.cat([logits_of(network, images).float().softmax(dim=1) for images in passes])
+        return torch.cat([logits.float().softmax(dim=1) for logits in _slice_logits(network, list(slices), engine)])
+
+
+def _slice_logits(network: nn.Module, slices: Sequence[Tensor], engine: Engine) -> Iterator[Tensor]:
+    memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
+    return (logits_of(network, images) for images in stacked(slices, SLICES_AT_ONCE, memory_format))
 
 
 def predict_windows(
@@ -93,7 +92,7 @@ def predict_windows(
 def window_scores(
     network: nn.Module, volumes: Sequence[Tensor], task: Task, stride: Stride, engine: Engine
 ) -> Iterator[Tensor]:
-    """Mean softmax score of every class, [n_classes, x, y, z], of one volume after the other; as `predict_windows`."""
+    """Mean softmax score of every class, [n_classes, x, y, z], of one volume after the other."""
     memory_format = torch.channels_last_3d if engine.channels_last else torch.contiguous_format
     padded = [pad(volume, tuple(map(max, volume.shape[1:], task.size))) for volume in volumes]
     places = [(number, window) for number, volume in enumerate(padded) for window in windows(volume, task, stride)]
@@ -137,8 +136,8 @@ def at_native(labels: Tensor, native_shape: Sequence[int]) -> Tensor:
 def nearest_indices(source: int, target: int) -> Tensor:
     """Source index of each of `target` positions under torch's `nearest-exact`, [target] int64 on the CPU.
 
-    Asked of torch itself and not recomputed: torch rounds floor((i + 0.5) * source / target) in float32, and the exact
-    rule differs from it at some sizes. Computed on the CPU, so that every device restores the same pixels.
+    Asked of torch itself: it rounds floor((i + 0.5) * source / target) in float32, and the exact rule differs from it
+    at some sizes.
     """
     positions = torch.arange(source, dtype=torch.float32)[None, None]
     return functional.interpolate(positions, size=target, mode="nearest-exact")[0, 0].long()
@@ -147,8 +146,7 @@ def nearest_indices(source: int, target: int) -> Tensor:
 def keep_largest(labels: LabelMap) -> LabelMap:
     """A copy of a label map, any dimension, in which each foreground class keeps its largest component alone.
 
-    Post-processing, off unless a suite asks for it for all methods. Voxels are connected through faces, edges and
-    corners, as in the field's code; of equal components the first stays.
+    Voxels are connected through faces, edges and corners, as in the field's code; of equal components the first stays.
     """
     from scipy import ndimage
 

@@ -30,43 +30,38 @@ def score(
 ) -> pd.DataFrame:
     """Open the test split once and compute every metric, in the columns of a run's cases.parquet.
 
-    Raises `ClosedSplitError` where the use is not on record, and `DataError` where the label maps agree far better with
-    the annotation when they are mirrored.
+    Raises `ClosedSplitError` where the use is not on record, and `DataError` where mirrored label maps agree far
+    better.
     """
     manifest = cache.manifest
-    agreement = _Agreement(dimension)
+    dice: dict[Flip, list[float]] = {flip: [] for flip in product((False, True), repeat=3)}
     annotated = zip(manifest.of("test"), (case.label for case in cache.test_cases(permit)), strict=True)
-    truths = agreement.watch(annotated, predicted)
+    truths = _watched(annotated, predicted, dice)
     rows = metric_rows(predicted, truths, manifest.classes[1:], tolerance, CHECKPOINT)
-    agreement.refuse_mirrored()
+    _refuse_mirrored(dice, AXES if dimension == 2 else AXES[::-1])
     return rows
 
 
-class _Agreement:
-    def __init__(self, dimension: int) -> None:
-        self._axes = AXES if dimension == 2 else AXES[::-1]
-        self._dice: dict[Flip, list[float]] = {flip: [] for flip in product((False, True), repeat=3)}
+def _watched(
+    truths: Iterable[tuple[CaseInfo, LabelMap]], predicted: Mapping[str, LabelMap], dice: Mapping[Flip, list[float]]
+) -> Iterator[tuple[CaseInfo, LabelMap]]:
+    """The truths as they are; the Dice of the foreground of each, however it is mirrored, is put into `dice`."""
+    for case, truth in truths:
+        ours, theirs = predicted[case.id] > 0, truth > 0
+        total = np.count_nonzero(ours) + np.count_nonzero(theirs)
+        for flip, own in dice.items():
+            flipped = np.flip(ours, tuple(axis for axis, mirrored in enumerate(flip) if mirrored))
+            own.append(2.0 * np.count_nonzero(flipped & theirs) / total if total else 1.0)
+        yield case, truth
 
-    def watch(
-        self, truths: Iterable[tuple[CaseInfo, LabelMap]], predicted: Mapping[str, LabelMap]
-    ) -> Iterator[tuple[CaseInfo, LabelMap]]:
-        """The truths as they are, each looked at."""
-        for case, truth in truths:
-            ours, theirs = predicted[case.id] > 0, truth > 0
-            total = np.count_nonzero(ours) + np.count_nonzero(theirs)
-            for flip, dice in self._dice.items():
-                flipped = np.flip(ours, tuple(axis for axis, mirrored in enumerate(flip) if mirrored))
-                dice.append(2.0 * np.count_nonzero(flipped & theirs) / total if total else 1.0)
-            yield case, truth
 
-    def refuse_mirrored(self) -> None:
-        """Raise `DataError` where some way of mirroring agrees far better."""
-        means = {flip: float(np.mean(dice)) for flip, dice in self._dice.items()}
-        best = max(means, key=means.__getitem__)
-        as_is = means[(False,) * 3]
-        if means[best] > as_is + TURNED:
-            axes = " and ".join(axis for axis, mirrored in zip(self._axes, best, strict=True) if mirrored)
-            raise DataError(
-                f"the label maps lie mirrored along {axes}: the foreground then has Dice {means[best]:.2f} instead of "
-                f"{as_is:.2f}. Write them in the orientation of the dataset's images, and score them again"
-            )
+def _refuse_mirrored(dice: Mapping[Flip, list[float]], names: str) -> None:
+    means = {flip: float(np.mean(own)) for flip, own in dice.items()}
+    best = max(means, key=means.__getitem__)
+    as_is = means[(False,) * 3]
+    if means[best] > as_is + TURNED:
+        axes = " and ".join(axis for axis, mirrored in zip(names, best, strict=True) if mirrored)
+        raise DataError(
+            f"the label maps lie mirrored along {axes}: the foreground then has Dice {means[best]:.2f} instead of "
+            f"{as_is:.2f}. Write them in the orientation of the dataset's images, and score them again"
+        )

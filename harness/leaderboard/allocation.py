@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.leaderboard.rows import ended_runs
 from harness.records.accounts import Reconciliation
 
 OUTSIDE, RECONCILED, UNEXPLAINED, NOT_RECONCILED = "no allocation", "reconciled", "unexplained time", "not reconciled"
@@ -39,7 +40,7 @@ def allocation_columns(record: Reconciliation | None, method: str, runs: pd.Data
 
 
 def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> str:
-    ended = runs[runs["status"].isin(["ok", "failed", "unfit"])]
+    ended = ended_runs(runs)
     if ended.empty:
         return ""
     reconciled_attempts = Counter(run for run, _ in record.reconciled) if record is not None else Counter[str]()

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.leaderboard.conditions import Conditions
-from harness.leaderboard.inputs import Comparison, LeaderboardInput, rows_of
+from harness.leaderboard.inputs import Comparison, LeaderboardInput, labelled_counts, rows_of
 from harness.leaderboard.paired import pair_differences, pair_wins
-from harness.leaderboard.rows import NO_RUNG
+from harness.leaderboard.rows import NO_RUNG, ended_runs
 from harness.leaderboard.scores import MEAN_CLASS
 from harness.stats.break_even import LEAST_SEEDS, break_even
 from harness.stats.families import UNDETERMINED, Reading, read_family
@@ -33,23 +33,15 @@ Readings = Mapping[tuple[int, str, str], Reading]
 """(rung, first cell, second cell) -> the reading of first - second."""
 
 
-class _Seeds(NamedTuple):
-    """Seeds of a cell on a rung: with numbers, and over; whether a run failed or is unfit."""
-
-    ok: int
-    ended: int
-    spoilt: bool
-
-
 def build_break_even(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
-    """One row per entry, rung and labelled-only baseline, in `COLUMNS`; without rows where there is no ladder.
+    """One row per entry, rung and labelled-only baseline, in `COLUMNS`; none where there is no ladder.
 
     The baselines are the ranked entries that train on labelled images alone. They have no rows of their own.
     """
     rows = [
         {"suite": inputs.suite, "ladder": number, "labelled": labelled, "checkpoint": checkpoint, **row}
         for number, ladder in enumerate(ladders(inputs), start=1)
-        for labelled in sorted({count for each in ladder for count in each.labelled_counts if count is not None})
+        for labelled in labelled_counts(ladder)
         for checkpoint in dict.fromkeys(name for each in ladder for name in each.checkpoints)
         for row in _rows(ladder, inputs.ladder, labelled, _readings(ladder, results, labelled, checkpoint))
     ]
@@ -67,8 +59,16 @@ def ladders(inputs: LeaderboardInput) -> list[list[Comparison]]:
     return list(groups.values())
 
 
+def leads_by_count(leads: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Title and rows of each ladder and labelled count, of the last checkpoint."""
+    last = leads[leads["checkpoint"] == "last"]
+    several = last["ladder"].nunique() > 1
+    for (ladder, labelled), own in last.groupby(["ladder", "labelled"]):
+        yield f"{labelled} labelled patients" + (f", ladder {ladder}" if several else ""), own
+
+
 def find_baselines(ladder: Ladder, labelled: int) -> list[str]:
-    """Ranked cells planned as labelled-only baselines, and those whose finished runs saw labelled images alone."""
+    """Ranked cells planned as labelled-only baselines, and those whose runs saw labelled images alone."""
     runs = pd.concat([comparison.runs for comparison in ladder])
     ranked = runs[~runs["reference"] & (runs["labelled"] == labelled)]
     return [str(cell) for cell, own in ranked.groupby("cell", sort=False) if own["baseline"].all() or _alone(own)]
@@ -134,24 +134,18 @@ def _reading(readings: Readings, rung: int, cell: str, baseline: str) -> Reading
 
 
 def _compared(comparison: Comparison | None, cell: str, baseline: str, reading: Reading | None) -> dict[str, Any]:
-    """The fields from `difference` on. comparison: of the rung; None where nothing ran on it."""
+    """The fields from `difference` on. comparison: of the rung, if anything ran on it."""
     known = {} if reading is None else reading._asdict()
     fields = {name: known.get(name) for name in COLUMNS[COLUMNS.index("difference") : -1]}
     return {**fields, "ahead": None if comparison is None else _ahead(comparison, cell, baseline, reading)}
 
 
 def _ahead(comparison: Comparison, cell: str, baseline: str, reading: Reading | None) -> bool | None:
-    own, other = (_seeds(comparison.runs_of(name)) for name in (cell, baseline))
-    if own.ended < LEAST_SEEDS or other.ok < LEAST_SEEDS:
+    own, other = (ended_runs(comparison.runs_of(name)) for name in (cell, baseline))
+    if own["seed"].nunique() < LEAST_SEEDS or other.loc[other["status"] == "ok", "seed"].nunique() < LEAST_SEEDS:
         return None
-    if own.spoilt:
+    if (own["status"] != "ok").any():
         return False
     if reading is None or reading.verdict == UNDETERMINED:
         return None
     return reading.significant and reading.difference > 0.0
-
-
-def _seeds(runs: pd.DataFrame) -> _Seeds:
-    ended = runs[runs["status"].isin(["ok", "failed", "unfit"])]
-    ok = ended["status"] == "ok"
-    return _Seeds(ended.loc[ok, "seed"].nunique(), ended["seed"].nunique(), not ok.all())

@@ -16,7 +16,7 @@ from harness.stats.bootstrap import Floats
 
 
 class Key(NamedTuple):
-    """What two boards call alike: the rung of a ladder (0 without), the cell (ua_mt@7)."""
+    """What two boards call alike: the rung (0 without a ladder), the cell (ua_mt@7)."""
 
     rung: int
     cell: str
@@ -57,7 +57,7 @@ class CellScores:
 
 
 def cells_of(inputs: LeaderboardInput, metric: str, checkpoint: str) -> Iterator[CellScores]:
-    """The cells of every table that have scores, in the order of the tables."""
+    """The cells of every table that have scores."""
     for comparison in inputs.comparisons:
         patients = comparison.tested["patient"].unique()
         order = np.argsort(patients, kind="stable")

@@ -47,8 +47,8 @@ def compare_boards(
 ) -> BoardDifference:
     """Compare the cells that two boards have in common: same entry, labelled count and rung.
 
-    names: what the two are called, for messages. metric: of `cases.METRICS`; mean over classes.
-    Raises `DataError` where they are of different datasets, or were tested on different patients.
+    names: what the two are called, for messages. metric: of `cases.METRICS`; mean over classes. Raises `DataError`
+    where they are of different datasets, or were tested on different patients.
     """
     ours, theirs = (_first_by_key(cells_of(inputs, metric, checkpoint)) for inputs in (a, b))
     pairs = [(ours[key], theirs[key]) for key in ours if key in theirs]
@@ -92,7 +92,6 @@ def _rows(chosen: list[tuple[CellScores, CellScores, Floats, Floats]], sign: flo
 
 
 def _equal(x: CellScores, y: CellScores, first: Floats, second: Floats) -> bool:
-    """Whether both have the same scores in the runs that are paired."""
     return bool({*x.runs} & {*y.runs}) and np.array_equal(first, second, equal_nan=True)
 
 

@@ -63,7 +63,7 @@ FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Conditions))
 
 
 def titles(groups: Sequence[Conditions]) -> list[str]:
-    """What tells each of `groups` from the others: "torch 2.13.0, budget amount 300"; empty where nothing does."""
+    """What tells each of `groups` from the others: "torch 2.13.0, budget amount 300"."""
     values = [asdict(group) for group in groups]
     names = [name for name in FIELDS if len({value[name] for value in values}) > 1]
     if "budget_amount" in names and {group.budget_currency for group in groups} == {"reference_steps"}:
@@ -90,7 +90,7 @@ def show_tolerance(engine: Engine) -> str:
 def describe_differences(engines: Iterable[Engine], usual: Engine) -> str:
     """Name and value of each setting, as in "optimiser.nesterov = True; batch_size = 8"; empty where none differs.
 
-    Where studies of a search chose several values, all of them: "optimiser.learning_rate = 0.03 or 0.1".
+    Where studies of a search chose several values, all of them: "... = 0.03 or 0.1".
     """
     settings, common = [_flatten(engine) for engine in engines], _flatten(usual)
     names = dict.fromkeys(name for own in (common, *settings) for name in own)  # what is None stands in none of them

@@ -1,7 +1,5 @@
 """python -m harness.leaderboard.coverage RUNS/<suite>: how often a suite's intervals hold the truth, table by table."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -20,8 +18,7 @@ def coverages(inputs: LeaderboardInput, draws: int = DRAWS) -> dict[tuple[int, i
     shares = {}
     for comparison in inputs.comparisons:
         for labelled in filter(None, comparison.labelled_counts):
-            listing = comparison.listing
-            cells = listing.loc[(listing["block"] == "ranked") & (listing["labelled"] == labelled), "cell"]
+            cells = comparison.ranked_cells(labelled)
             keys = [key for cell in cells if (key := ("dice", "last", cell, MEAN_CLASS)) in comparison.scores]
             if len(keys) > 1:
                 scores = np.stack([comparison.scores[key].by_patient for key in keys], axis=1)

@@ -20,20 +20,17 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, distinct for readers with any common colour blindness."""
 
 DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
-"""Line styles for more methods than colours."""
 
 REFERENCE = "#555555"
 
 CURRENCIES = {"device_seconds": "device-seconds", "reference_steps": "reference steps", "steps": "steps"}
-"""What a budget is counted in, in words."""
 
 Dash = str | tuple[int, tuple[float, ...]]
 Style = tuple[str, Dash]
-"""Colour and dashes of a method's line."""
 
 
 def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
-    """Write a PNG: lines are means, bands the range over seeds and subsets, references grey and dotted."""
+    """Write a PNG: lines are means, bands the range over runs, references grey and dotted."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,7 +55,7 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
 
 
 def palette_places(rows: pd.DataFrame) -> dict[str, int | None]:
-    """Method -> its number among the ranked ones by name, which gives its colour; None for a reference."""
+    """Method -> its number among the ranked ones by name; None for a reference."""
     by_block = {block: sorted(rows.loc[rows["block"] == block, "entry"].unique()) for block in ("reference", "ranked")}
     return dict.fromkeys(by_block["reference"]) | {name: i for i, name in enumerate(by_block["ranked"])}
 

@@ -13,7 +13,6 @@ from harness.records.ended import Validated
 
 ROUNDING = 1e-9
 NAMED = 3
-"""Patients or classes that a reason names."""
 
 _MOST = {name: 1.0 + ROUNDING if name in FRACTIONS else np.finfo(np.float64).max for name in METRICS}
 
@@ -23,8 +22,8 @@ T = TypeVar("T", bound=Hashable)
 def unfit_reasons(blocks: Sequence[Block], validated: Sequence[Validated]) -> list[str | None]:
     """By run, why its records cannot share a table with the others'; None for a run that fits.
 
-    What the others have is what most of the runs have. Where no more than half of them agree, it is what the most rows
-    are on record for, in two runs if possible.
+    What the others have is what most of the runs have; where no more than half of them agree, what the most rows are on
+    record for, in two runs if possible.
     """
     if not validated:
         return []
@@ -87,7 +86,6 @@ def _repeated_rows(blocks: Sequence[Block]) -> dict[int, str]:
 
 
 def _other_rows(blocks: Sequence[Block], runs: int) -> dict[int, str]:
-    """Rows of other volumes, patients or classes than the other runs have, or of volumes with other true masks."""
     rows = [np.unique(_hashes(block)) for block in blocks]
     of_run = [b""] * runs
     for block, own in zip(blocks, rows, strict=True):
@@ -100,7 +98,6 @@ def _other_rows(blocks: Sequence[Block], runs: int) -> dict[int, str]:
 
 
 def _difference(block: Block, own: NDArray[np.uint64], usual: NDArray[np.uint64]) -> str:
-    """What a block has and lacks of the usual rows."""
     if not len(own):
         return "cases.parquet has no row"
     missing, more = len(np.setdiff1d(usual, own)), np.setdiff1d(own, usual)
@@ -112,7 +109,6 @@ def _difference(block: Block, own: NDArray[np.uint64], usual: NDArray[np.uint64]
 
 
 def _usual(values: Sequence[T]) -> T:
-    """See `unfit_reasons`."""
     counts = Counter(values)
     most, count = counts.most_common(1)[0]
     if 2 * count > len(values):
@@ -126,7 +122,7 @@ def _impossible_validations(validated: Sequence[Validated]) -> dict[int, str]:
 
 
 def _other_validations(validated: Sequence[Validated], what: str) -> dict[int, str]:
-    """Validations of other classes or patients than those of the other runs. what: "dice" or "patients"."""
+    """what: "dice" or "patients"."""
     names: list[tuple[str, ...]] = [getattr(own, what) for own in validated]
     usual = _usual(names)
     return {

@@ -36,6 +36,11 @@ class Grid:
     references: int = 0
     text: int = 1
 
+    @property
+    def ranked(self) -> int:
+        """Number of rows that are no references."""
+        return len(self.rows) - self.references
+
 
 def title(metric: str) -> str:
     """Header of a metric with its unit of measure: "HD95 voxel"."""
@@ -57,7 +62,7 @@ def metric_cell(row: Row, metric: str) -> Cell:
 
 
 def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
-    """Rank, method with finished runs, every metric that has values, the best_val Dice, missed structures."""
+    """Every metric that has values, the best_val Dice, missed structures."""
     second = {row["entry"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
     shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
     columns: dict[str, Column] = {"#": _rank, "method": _method}
@@ -97,7 +102,7 @@ def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
 
 
 def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str]) -> Grid:
-    """Mean of each metric by class, in the order of the leaderboard; intervals are in per_class.csv."""
+    """Mean of each metric by class, in the order of the leaderboard."""
     means = classes.set_index(["metric", "class_name", "entry"])["mean"].to_dict()
 
     def cell(metric: str, name: str) -> Column:
@@ -112,7 +117,7 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     """What each method spent per run (mean, range over runs), lost seconds in total, and its size.
 
-    full: also what failed runs spent (else only where a run failed) and the number of validations.
+    full: also what failed runs spent (else only where one failed) and the number of validations.
     """
     hidden = set() if full else {"validations"} if table["n_failed"].any() else {"validations", "failed s"}
     if not table["search_trials"].any():
@@ -123,12 +128,12 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
 
 
 def allocation_grid(table: pd.DataFrame) -> Grid:
-    """What Slurm charged for each method, and how far the ledgers account for it; no rows where nothing ran on it."""
+    """What Slurm charged for each method, and how far the ledgers account for it."""
     return Grid((), ()) if table["allocation_status"].isin(["", OUTSIDE]).all() else grid_of(table, _ALLOCATIONS)
 
 
 def beside_grid(table: pd.DataFrame) -> Grid:
-    """Dice over labelled subsets, where there are three, and with failures as 0, where a run failed; else no rows."""
+    """Dice over labelled subsets, from three on, and with failures as 0, where a run failed."""
     columns: dict[str, Column] = {}
     if table["dice_subsets_low"].notna().any():
         columns["Dice % over subsets"] = lambda row: _bounds(row, "dice_subsets") or numbers.UNDEFINED
@@ -138,12 +143,12 @@ def beside_grid(table: pd.DataFrame) -> Grid:
 
 
 def pair_grid(pairs: pd.DataFrame) -> Grid:
-    """Differences in Dice, in percentage points, with simultaneous intervals and verdicts."""
+    """Differences in Dice points, with simultaneous intervals and verdicts."""
     return grid_of(pairs, _PAIRS)
 
 
 def break_even_grid(leads: pd.DataFrame) -> Grid:
-    """Break-even of each entry, and on each rung its lead over the baseline that is nearest; rows of one table."""
+    """Break-even of each entry, and on each rung its lead over the nearest baseline."""
     ordered = leads.sort_values("difference", ascending=False, na_position="first").to_dict("records")
     nearest = {(row["entry"], row["rung"]): row for row in ordered}
 
@@ -227,7 +232,6 @@ def _spread(name: str, text: Callable[[float], str]) -> Column:
 
 
 def _search_steps(row: Row) -> Cell:
-    """Of all trials of an entry, and of each."""
     total, trial = (numbers.count(row[f"search_reference_steps_{which}"]) for which in ("total", "trial"))
     return total, "" if trial == numbers.UNDEFINED else f"{trial} each"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.leaderboard import numbers
-from harness.leaderboard.break_even import find_baselines
+from harness.leaderboard.break_even import find_baselines, leads_by_count
 from harness.leaderboard.grids import Pairs, Row
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.results import spoilt
@@ -38,12 +38,7 @@ def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str
 
 def break_even_answers(board: Leaderboard) -> list[tuple[str, list[str]]]:
     """Title and sentences of each ladder and labelled count, of the last checkpoint."""
-    last = board.break_even[board.break_even["checkpoint"] == "last"]
-    several = last["ladder"].nunique() > 1
-    return [
-        (f"Break-even, {labelled} labelled patients{f', ladder {ladder}' if several else ''}", list(_break_even(leads)))
-        for (ladder, labelled), leads in last.groupby(["ladder", "labelled"])
-    ]
+    return [(f"Break-even, {title}", list(_break_even(leads))) for title, leads in leads_by_count(board.break_even)]
 
 
 def _break_even(leads: pd.DataFrame) -> Iterator[str]:
@@ -62,7 +57,7 @@ def _break_even(leads: pd.DataFrame) -> Iterator[str]:
 
 
 def best_baseline(comparison: Comparison, labelled: int | None, results: pd.DataFrame) -> str | None:
-    """The labelled-only baseline with the highest mean among the rows of a table, best first; None without one."""
+    """The labelled-only baseline with the highest mean among these rows, best first; None without one."""
     if labelled is None:
         return None
     names = {cell.rpartition("@")[0] for cell in find_baselines([comparison], labelled)}
@@ -71,7 +66,7 @@ def best_baseline(comparison: Comparison, labelled: int | None, results: pd.Data
 
 
 def both_ways(pairs: Sequence[Row]) -> Pairs:
-    """(first, second) -> the difference first - second, for both orders of each pair."""
+    """(first, second) -> first - second, for both orders of each pair."""
     table: dict[tuple[str, str], Row] = {}
     for pair in pairs:
         first, second = pair["entry_a"], pair["entry_b"]
@@ -151,7 +146,6 @@ def _beside_baseline(entries: Sequence[str], pairs: Pairs, baseline: str | None)
 
 
 def _with_failures(row: Row) -> str:
-    """A mean above the leader's, over the runs that count."""
     counts = ((row["n_failed"], "failed"), (row["n_unfit"], "left records that do not fit"))
     others = " and ".join(f"{count} of its runs {what}" for count, what in counts if count)
     return f"{row['entry']} reaches {numbers.percent(row['dice'])} % in {_runs(row['n_ok'])}, but {others}."
@@ -200,6 +194,5 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """As `joined`, but "a, b, c and 4 others" where there are more than `MOST_NAMES`."""
     few = len(names) <= MOST_NAMES
     return joined(names if few else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"])

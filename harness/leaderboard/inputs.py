@@ -1,13 +1,12 @@
 """Records of a suite as frames: every selected run is a row, whether it ran, failed or is still to run.
 
-Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
-Each such group, and each rung of a ladder, is a comparison of its own: a suite that was finished on a second machine
-still gives every table that its records support, and each title names the conditions that differ.
+Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table:
+each such group, and each rung of a ladder, is a comparison of its own.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -38,7 +37,7 @@ class Comparison:
     number:     from 1; the shortest rung comes first, and on each rung the comparison with the most finished runs.
     rung:       of the suite's ladder, in reference steps; NO_RUNG without one.
     first:      whether it is the first of its rung. It lists the runs that are missing.
-    title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
+    title:      the conditions in which it differs from the suite's other comparisons.
     conditions: what all its runs share; None while nothing has run.
     devices:    models of the devices that runs ended on; under reference steps there may be several.
     runs:       one row per selected run of the suite, or of the rung, columns as in `rows.RUN_COLUMNS`.
@@ -46,8 +45,6 @@ class Comparison:
     scores:     (metric, checkpoint, cell, class_name) -> scores by patient and run.
     structures: as of `scores.count_structures`.
     validations: of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with cell, entry, labelled, subset and seed.
-    data_warnings: what was warned of when the data was prepared.
-    voxel_sizes: where voxel sizes, and with them millimetres, come from.
     """
 
     number: int
@@ -73,7 +70,7 @@ class Comparison:
 
     @cached_property
     def cases(self) -> pd.DataFrame:
-        """`cases.CASE_COLUMNS` of the ok runs, with run, cell, entry, labelled, subset and seed; from their records."""
+        """`cases.CASE_COLUMNS` of the ok runs, with run, cell, entry, labelled, subset and seed."""
         return _cases(self.records, self.runs[self.runs["status"] == "ok"])
 
     @property
@@ -110,6 +107,11 @@ class Comparison:
         ]
         return pd.DataFrame(rows, columns=["table", "labelled", "block", "entry", "cell"])
 
+    def ranked_cells(self, labelled: int) -> list[str]:
+        """Cells of the ranked methods in the table of a labelled count."""
+        listing = self.listing
+        return list(listing.loc[(listing["block"] == "ranked") & (listing["labelled"] == labelled), "cell"])
+
     def runs_of(self, cell: str) -> pd.DataFrame:
         """The rows of `runs` that one cell has, those that ran elsewhere among them."""
         return self._by_cell[cell]
@@ -123,6 +125,11 @@ def rows_of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFra
     """The rows that a frame has of one table."""
     same = frame["labelled"].isna() if labelled is None else frame["labelled"] == labelled
     return frame[(frame["table"] == table) & same]
+
+
+def labelled_counts(comparisons: Iterable[Comparison]) -> list[int]:
+    """Labelled counts of which any of these comparisons has a table."""
+    return sorted({count for each in comparisons for count in each.labelled_counts if count is not None})
 
 
 @dataclass(frozen=True)
@@ -229,7 +236,7 @@ def _declared_engines(records: SuiteRecords, runs: pd.DataFrame, usual: Engine) 
 
 
 def _conditions(records: SuiteRecords, runs: pd.DataFrame) -> list[Conditions | None]:
-    """Under which each run ran; None as long as it has no result, and where it failed before it had an environment."""
+    """Under which each run ran; None without a result, and where it failed before it had an environment."""
     known: dict[tuple[str, str], Conditions] = {}
     for run, *key in runs.loc[runs["environment"].fillna("") != "", ["run", *CONDITIONS]].itertuples(index=False):
         environment, text = key
@@ -302,7 +309,6 @@ def _comparison(
 
 
 def _environments(records: SuiteRecords, runs: pd.DataFrame) -> list[Environment]:
-    """The environments of these runs, each once by what it shows."""
     distinct = runs[["run", "environment", "shown"]].drop_duplicates(["environment", "shown"])
     return [
         records.environment(environment, records.root / "runs" / run, json.loads(shown))

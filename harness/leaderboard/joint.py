@@ -53,7 +53,7 @@ def rank_together(boards: Mapping[str, LeaderboardInput]) -> pd.DataFrame:
 
 
 def differing_twins(boards: Mapping[str, LeaderboardInput]) -> list[str]:
-    """Runs of one id that differ between contributors in their scores, a line each, as on other processors."""
+    """Runs of one id whose scores differ between contributors, a line each, as on other processors."""
     seen: dict[str, tuple[str, CellScores, int]] = {}
     lines = []
     for name, inputs in boards.items():
@@ -70,7 +70,6 @@ def differing_twins(boards: Mapping[str, LeaderboardInput]) -> list[str]:
 
 
 def _join(rows: list[_Row], name: str, cell: CellScores) -> None:
-    """Add a cell, or its contributor to the row of the same runs."""
     for row in rows:
         refuse_other_test(row.cell, cell, (row.contributors[0], name))
         if row.cell.key == cell.key and row.cell.ids == cell.ids and row.cell.equals(cell):

@@ -41,8 +41,8 @@ def draw_ladder(
 ) -> None:
     """Draw a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
 
-    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey. Entries
-    that ran on one rung alone are left to the tables; those that are not shown are thin and have no interval.
+    Intervals are those of the tables. Labelled-only baselines are bands, references grey. Entries that ran on one rung
+    alone are left to the tables; those that are not shown are thin and have no interval.
 
     shown: entries in colour; empty: the best `MOST` of a longest rung.
     """
@@ -92,14 +92,8 @@ def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: 
             axis.plot(at, dice, color=colour, linestyle=dashes, linewidth=0.9, zorder=1)
         else:
             at = at * (1.0 + SHIFT * (places[entry] - 0.5 * len(places)))
-            look: dict[str, Any] = {
-                "color": colour,
-                "linestyle": dashes,
-                "linewidth": 1.8,
-                "marker": "o",
-                "markersize": 3.6,
-            }
-            axis.errorbar(at, dice, yerr=(dice - low, high - dice), elinewidth=0.9, capsize=2.0, **look)
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 3.6}
+            axis.errorbar(at, dice, (dice - low, high - dice), elinewidth=0.9, capsize=2.0, linewidth=1.8, **look)
         ends.append((entry, colour, float(at[-1]), float(dice[-1])))
     axis.set_xticks(rungs, [f"{rung:,}" for rung in rungs])
     axis.set_xticks([], minor=True)

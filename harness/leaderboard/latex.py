@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 METRICS = ("dice", "jaccard", "nsd_voxel", "hd95_voxel", "asd_voxel")
 NAME = 1
-"""Column of the method."""
 
 PREAMBLE = "% \\usepackage{booktabs}\n"
 LEGEND = (
@@ -38,7 +37,7 @@ def escaped(text: str) -> str:
 
 
 def latex(board: Leaderboard) -> str:
-    """Write every table of the last checkpoint as LaTeX, one for each comparison and labelled count, names escaped."""
+    """Write every table of the last checkpoint as LaTeX."""
     tables = [table for comparison in board.inputs.comparisons for table in _tables(board, comparison)]
     return PREAMBLE + "\n".join(tables)
 
@@ -62,11 +61,10 @@ def _tables(board: Leaderboard, comparison: Comparison) -> Iterator[str]:
 
 def _lines(grid: Grid) -> Iterator[str]:
     yield _line([escaped(header) for header in grid.headers])
-    first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):
-        if i in {0, first_reference}:
+        if i in {0, grid.ranked}:
             yield r"\midrule"
-        style = "textit" if i >= first_reference else "textbf" if cells[0][0].split("-")[0] == "1" else ""
+        style = "textit" if i >= grid.ranked else "textbf" if cells[0][0].split("-")[0] == "1" else ""
         yield _line([_cell(cell, style if column == NAME else "") for column, cell in enumerate(cells)])
 
 
@@ -75,7 +73,6 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell, style: str) -> str:
-    """The value in its style, and small beside it the interval or count."""
     value, beside = map(escaped, cell)
     styled = f"\\{style}{{{value}}}" if style and value else value
     return f"{styled} {{\\scriptsize {beside}}}" if beside else styled

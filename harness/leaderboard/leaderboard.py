@@ -71,6 +71,7 @@ class Leaderboard:
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Name of each csv file, without suffix, and the frame in it."""
+        optional = {"break_even": self.break_even, "search": self.inputs.search, "scored": self.scored}
         return {
             "leaderboard": self.results,
             "paired": self.paired,
@@ -78,13 +79,11 @@ class Leaderboard:
             "per_class": self.per_class,
             "profiles": self.profiles,
             "curves": self.curves,
-            **({} if self.break_even.empty else {"break_even": self.break_even}),
-            **({} if self.search is None else {"search": self.search}),
-            **({} if self.scored.empty else {"scored": self.scored}),
+            **{name: frame for name, frame in optional.items() if not frame.empty},
         }
 
     def at_rung(self, rung: int) -> Leaderboard:
-        """Keep the tables of one rung of the suite's ladder. Without break-even, which is about several.
+        """Keep the tables of one rung of the suite's ladder, without break-even.
 
         Args:
             rung: In reference steps.
@@ -140,7 +139,7 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
 def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...]:
     """Write csv, markdown and pictures into a folder, and return their paths; the same records give the same bytes.
 
-    A suite's own folder is `RUNS/<suite>/leaderboard`. Raises `DiskError`.
+    Raises `DiskError`.
     """
     csv_files = {folder / f"{name}.csv": frame for name, frame in leaderboard.tables.items()}
     for path, frame in csv_files.items():

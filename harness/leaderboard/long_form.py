@@ -28,14 +28,14 @@ def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
     """One row per comparison, labelled count, checkpoint rule, method, class and metric, with the primary interval.
 
     Columns mean what they do in `results.build_results`, for one class. A millimetre metric without spacing has no
-    rows. Ranks are those by the class's Dice (`results.with_class_ranks` fills them), empty for other metrics.
+    rows. Ranks (`results.with_class_ranks` fills them) are those by the class's Dice.
     """
     frame = _in_tables(inputs, _classes, CLASSES)
     return frame.astype({"rank": "Int64", "rank_worst": "Int64"})
 
 
 def build_curves(inputs: LeaderboardInput) -> pd.DataFrame:
-    """Mean and range over the ok runs (seeds and subsets) at each validation; Dice as a fraction, mean over classes."""
+    """Mean and range over the ok runs at each validation; Dice as a fraction, mean over classes."""
     return _in_tables(inputs, _curves, CURVES)
 
 
@@ -51,7 +51,6 @@ def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
 def _in_tables(
     inputs: LeaderboardInput, rows_by_cell: Callable[[Comparison], pd.DataFrame], columns: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows of each cell in every table that shows it, in the order of the tables."""
     parts = [comparison.listing.merge(rows_by_cell(comparison), on="cell") for comparison in inputs.comparisons]
     frame = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True).assign(suite=inputs.suite)
     return frame.reindex(columns=list(columns)).astype({"labelled": "Int64"})

@@ -14,7 +14,6 @@ from harness.stats.bootstrap import LEAST_SUBSETS
 MINI = "mini: small images, not comparable with published tables"
 WARNED = "Warned of in the data: "
 LOUD = (MINI, "Unfinished:", "Failed:", "Unfit:", "Marked:", "Unexplained:", WARNED)
-"""Beginnings of notes that must not be overlooked."""
 
 INTERVAL = (
     "Intervals: 95 % bootstrap-t of the mean over patients (classes, phases, seeds and subsets of a patient averaged), "
@@ -83,7 +82,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
 
 
 def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """Budget, device and data in words, unless nothing has run; then the test and what ran."""
+    """Budget, device and data in words; then the test and what ran."""
     if shared := comparison.conditions:
         threads = f"{shared.threads} thread{'s' if shared.threads != 1 else ''}"
         cuda = "" if shared.cuda == "none" else f", CUDA {shared.cuda}"
@@ -106,7 +105,6 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _labels(comparison: Comparison) -> str:
-    """How many patients train with labels, and the labels of how many others choose what is trained and tested."""
     runs, trials = comparison.runs, comparison.records.trials
     counts = " and ".join(map(str, sorted(runs["labelled"].dropna().unique())))
     selecting = runs["validation_patients"].max()
@@ -164,7 +162,6 @@ def _search(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
 
 
 def _marked(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    """Cells that are ranked although they got a little more or less compute than the others."""
     for cell in dict.fromkeys(comparison.listing["cell"]):
         if why := inputs.marked.get(cell):
             entry, _, count = cell.rpartition("@")

@@ -23,10 +23,8 @@ distance = _as(".2f")
 """12.345 -> "12.35", in the column's unit of measure."""
 
 seconds = _as(",.1f")
-"""299.71 -> "299.7"."""
 
 count = _as(",.0f")
-"""1813764.0 -> "1,813,764"."""
 
 
 def probability(p: float) -> str:

@@ -33,7 +33,7 @@ verdict:            "significant", "not significant", or "undetermined" where n 
 
 
 class Pair(NamedTuple):
-    """Two cells in one table, and the family whose pairs are corrected together: all that but the cells are equal."""
+    """Two cells in one table; pairs in which all but the cells is equal are corrected together."""
 
     labelled: int | None
     checkpoint: str
@@ -47,9 +47,8 @@ class Pair(NamedTuple):
 def build_paired(inputs: LeaderboardInput, results: pd.DataFrame, *, per_class: bool = False) -> pd.DataFrame:
     """Every pair of methods of a table, for every metric, checkpoint rule and labelled count; columns as in `COLUMNS`.
 
-    References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
-    mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
-    per_class: the Dice of each class instead.
+    References come first, then by place. Each patient's value is the mean over its classes, phases and the seeds and
+    subsets that ran. A millimetre metric without spacing has no rows. per_class: the Dice of each class instead.
     """
     metrics = ("dice",) if per_class else METRICS
     rows = []
@@ -91,7 +90,7 @@ def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) 
 
 
 def pair_wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
-    """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
+    """P(a better than b) of each patient, [patients, pairs of one family]."""
     metric, checkpoint, class_name = pairs[0].metric, pairs[0].checkpoint, pairs[0].class_name
     sign = 1.0 if metric in FRACTIONS else -1.0
     places = {cell: i for i, cell in enumerate(dict.fromkeys(cell for pair in pairs for cell in pair[5:]))}

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.leaderboard import grids
-from harness.leaderboard.break_even import ladders
+from harness.leaderboard.break_even import ladders, leads_by_count
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.ladder_figure import has_ladder
@@ -47,7 +47,7 @@ class Block:
 
 
 def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Iterator[tuple[str, list[Block]]]:
-    """Title and tables of each labelled count. full: every metric and every pair; else what fits a terminal."""
+    """Title and tables of each labelled count. full: every metric and pair; else what fits a terminal."""
     for labelled in comparison.labelled_counts:
         frames = (board.results, board.per_class, board.paired)
         results, classes, pairs = (rows_of(frame, comparison.number, labelled) for frame in frames)
@@ -77,7 +77,7 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
 
 
 def rung_blocks(board: Leaderboard, *, intervals: bool) -> Iterator[Block]:
-    """All rungs beside each other, a table per ladder and labelled count; none below two rungs."""
+    """All rungs beside each other, a table per ladder and labelled count."""
     last = board.results[board.results["checkpoint"] == "last"]
     for ladder in ladders(board.inputs):
         rows = last[last["table"].isin([comparison.number for comparison in ladder])]
@@ -88,19 +88,14 @@ def rung_blocks(board: Leaderboard, *, intervals: bool) -> Iterator[Block]:
 
 
 def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
-    """From which budget on each entry is ahead, a table per ladder and labelled count."""
-    last = board.break_even[board.break_even["checkpoint"] == "last"]
-    several = last["ladder"].nunique() > 1
-    for (ladder, labelled), leads in last.groupby(["ladder", "labelled"]):
+    """A table per ladder and labelled count."""
+    for count, leads in leads_by_count(board.break_even):
         baselines = " and ".join(leads["baseline"].unique())
-        which = f", ladder {ladder}" if several else ""
-        title = f"{labelled} labelled patients{which}: break-even of the last checkpoint in reference steps"
-        title += f", against {baselines}"
+        title = f"{count}: break-even of the last checkpoint in reference steps, against {baselines}"
         yield Block(title, grids.break_even_grid(leads), (BREAK_EVEN,))
 
 
-def scored_blocks(board: Leaderboard, *, full: bool) -> Iterator[Block]:
-    """Label maps that were predicted elsewhere."""
+def _scored_blocks(board: Leaderboard, *, full: bool) -> Iterator[Block]:
     if not board.scored.empty:
         grid = scored_grid(board.scored, METRICS) if full else scored_grid(board.scored, _TERMINAL_METRICS, note=40)
         yield Block("label maps from elsewhere on the same test split, not ranked", grid, scored_lines(board.scored))
@@ -125,7 +120,7 @@ def show(board: Leaderboard, console: Console) -> None:
                 _show_block(console, block, f"{title}: {block.title}")
     for block in chain(rung_blocks(board, intervals=True), break_even_blocks(board)):
         _show_block(console, block, block.title)
-    for block in scored_blocks(board, full=False):
+    for block in _scored_blocks(board, full=False):
         _show_block(console, block, block.title)
 
 
@@ -136,17 +131,16 @@ def _show_block(console: Console, block: Block, title: str) -> None:
 
 
 def rich_table(grid: Grid, title: str) -> Table:
-    """A table for the terminal: words to the left, numbers to the right, references below a line."""
+    """A table for the terminal, references below a line."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
     for i, header in enumerate(grid.headers):
         words = i < grid.text
         broken = header if words or len(header) <= NARROW else header.replace(" ", "\n")
         table.add_column(broken, justify="left" if words else "right", vertical="top", no_wrap=words)
-    first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):
-        if i == first_reference and i:
+        if i == grid.ranked and i:
             table.add_section()
-        table.add_row(*(_terminal_cell(cell) for cell in cells), style="italic" if i >= first_reference else None)
+        table.add_row(*(_terminal_cell(cell) for cell in cells), style="italic" if i >= grid.ranked else None)
     return table
 
 
@@ -181,7 +175,7 @@ def markdown(board: Leaderboard) -> str:
                 parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
     for block in chain(rung_blocks(board, intervals=True), break_even_blocks(board)):
         parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
-    for block in scored_blocks(board, full=True):
+    for block in _scored_blocks(board, full=True):
         parts += [f"## {block.title[0].upper()}{block.title[1:]}", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against the budget](curves.png)")
     if has_ladder(board.inputs):
@@ -191,10 +185,9 @@ def markdown(board: Leaderboard) -> str:
 
 def _markdown_table(grid: Grid) -> str:
     lines = [grid.headers]
-    first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):
         texts = tuple(" ".join(part for part in cell if part) for cell in cells)
         column = grid.text - 1
         marked = f"*{texts[column]}* (reference)"
-        lines.append((*texts[:column], marked, *texts[column + 1 :]) if i >= first_reference else texts)
+        lines.append((*texts[:column], marked, *texts[column + 1 :]) if i >= grid.ranked else texts)
     return markdown_table(lines, "l" * grid.text + "r" * (len(grid.headers) - grid.text))

@@ -1,8 +1,4 @@
-"""The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method, with its rank.
-
-Ranks are shared where the differences are not significant. A method with a failed or unfit run is worse than all
-without, one without any number last.
-"""
+"""The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method, with its rank."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from numpy.typing import NDArray
 from harness.leaderboard.allocation import allocation_columns
 from harness.leaderboard.conditions import FIELDS
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.leaderboard.rows import ended_runs
 from harness.leaderboard.scores import MEAN_CLASS, UNKNOWN, Summary
 from harness.records.cases import METRICS
 from harness.stats.families import rank_bounds
@@ -35,8 +32,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     ran). Dice and Jaccard are fractions. `labelled` is the table's count, `trained_on` the method's own: "all" for a
     reference, `selected_on` the validation patients whose labels chose best_val and, in a search, hyper-parameters.
 
-    place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without,
-                           methods of which no run has ended have none, nor have references.
+    place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without.
     unfit:                 runs whose records do not fit those of the others, and why; they are in no number.
     marked:                how much more or less than calibrated the cell's steps cost, where that is 5 to 10 %.
     rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them).
@@ -58,7 +54,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
 
 
 def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFrame, checkpoint: str) -> list[Row]:
-    """Rows of one table, in the order in which they are shown; of these cells of `Comparison.listing`."""
+    """In the order in which they are shown; of these cells of `Comparison.listing`."""
     rows = []
     for names in listed.to_dict("records"):
         cell, method = names.pop("cell"), names["entry"]
@@ -153,15 +149,14 @@ def _imputed(row: Row) -> Row:
 
 
 def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
-    """Over all runs."""
     counts = comparison.structures
     own = counts[(counts["checkpoint"] == checkpoint) & (counts["cell"] == cell)]
     return {name: int(own[name].sum()) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
 def _costs(runs: pd.DataFrame) -> Row:
-    """Costs: useful figures over the ok runs, lost seconds over all runs that ended under these conditions."""
-    ended = runs[runs["status"].isin(["ok", "failed", "unfit"])]
+    """Useful figures over the ok runs, lost seconds over all runs that ended under these conditions."""
+    ended = ended_runs(runs)
     ok = ended[ended["status"] == "ok"]
     row: Row = {}
     for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):

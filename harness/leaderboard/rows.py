@@ -34,10 +34,8 @@ From method_version on, empty where there is no result.
 """
 
 NO_RUNG = 0
-"""Of runs whose suite has no ladder."""
 
 TEXTS = ("environment", "settings", "shown", "validated", "paces")
-"""Columns of `harness.records.ended` that many runs share."""
 
 VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
@@ -49,7 +47,7 @@ SEARCH_COLUMNS = (
 
 
 def cell(planned_run: PlannedRun) -> str:
-    """What is averaged into one row: a method at a labelled count, "ua_mt@7"; "supervised_full@all" for a reference."""
+    """What is averaged into one row: "ua_mt@7"; "supervised_full@all" for a reference."""
     return f"{planned_run.entry}@{'all' if planned_run.labelled is None else planned_run.labelled}"
 
 
@@ -80,8 +78,13 @@ def run_frame(entries: Sequence[SelectionEntry], ended: EndedRuns) -> pd.DataFra
     return frame.assign(status=frame["status"].fillna("missing"))
 
 
+def ended_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of a frame's runs that ended under its conditions."""
+    return runs[runs["status"].isin(["ok", "failed", "unfit"])]
+
+
 def validation_frame(ended: EndedRuns, runs: Sequence[str]) -> pd.DataFrame:
-    """Validations of these runs, with `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
+    """Validations of these runs, with `VALIDATION_COLUMNS`."""
     lists = ended.table["validations"].combine_chunks().take(pa.array([ended.rows[run] for run in runs], pa.int64()))
     frame = pa.Table.from_struct_array(lists.flatten()).to_pandas()
     frame.insert(0, "run", np.repeat(np.array(runs, object), lists.value_lengths().to_numpy()))
@@ -92,10 +95,10 @@ def validation_frame(ended: EndedRuns, runs: Sequence[str]) -> pd.DataFrame:
 def read_search(records: SuiteRecords) -> pd.DataFrame:
     """One row per trial of the current search, in the order in which they were named; none without a search.
 
-    entry:  its name in the suite; point: 0 is the suite's own configuration (but in a grid).
+    point:  0 is the suite's own configuration (but in a grid).
     varied: JSON, the trial's value on each searched dimension; params: JSON, all hyper-parameters.
     status: ok, failed, ended_early (by the search), missing (not over yet) or unfit (its Dice lies outside [0, 1]).
-    score:  validation Dice of the last validation, a fraction, mean over foreground classes.
+    score:  mean Dice of the last validation, a fraction.
     reference_steps: what it usefully spent, and what it might spend; empty under another currency.
     """
     trials = [] if records.trials is None else records.trials.trials
@@ -133,7 +136,6 @@ def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, 
 
 
 def _reference_steps(budget: Budget, steps: int) -> dict[str, float]:
-    """Nothing under another currency."""
     if budget.stages is None:
         return {}
     return {"reference_steps": budget.spent(steps, 0.0), "reference_steps_budget": budget.amount}

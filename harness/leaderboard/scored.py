@@ -40,7 +40,7 @@ NOTE = (
 def build_scored(inputs: LeaderboardInput) -> pd.DataFrame:
     """One row per name that was scored on the data of this suite, best first; columns as in `COLUMNS`.
 
-    Label maps that were scored on other data (another checksum), or for another surface Dice, are not shown.
+    Label maps that were scored on other data, or for another surface Dice, are not shown.
     """
     data = _data(inputs.comparisons)
     if data is None:
@@ -111,7 +111,7 @@ def _times(count: int, *, imported: bool) -> str:
 
 
 def scored_lines(scored: pd.DataFrame) -> tuple[str, str]:
-    """What the rows are, and how often the test split was opened as far as it is on record in RUNS."""
+    """What the rows are, and how often the test split was opened."""
     total, finals = (int(scored[name].iloc[0]) for name in ("test_uses", "final_runs"))
     counts = f"final runs {finals}, which open it once each; label maps {total - finals}"
     return NOTE, f"Uses of the test split on record here: {total} ({counts})."

@@ -18,7 +18,6 @@ CHECKPOINTS = ("last", "best_val")
 """Checkpoint rules: the primary column first."""
 
 MEAN_CLASS = "mean"
-"""The class_name of a mean over the classes."""
 
 Places = NDArray[np.integer[Any]]
 Key = tuple[Any, ...]
@@ -45,7 +44,7 @@ class Scores:
 
     @cached_property
     def complete(self) -> Floats:
-        """The patients that every run was tested on: all, unless a case list was changed."""
+        """The patients that every run was tested on."""
         known = ~np.isnan(self.values).any(axis=1)
         return self.values if known.all() else np.asarray(self.values[known])  # mostly no copy
 
@@ -56,7 +55,7 @@ class Scores:
 
     @property
     def subset_means(self) -> Floats:
-        """Mean of each labelled subset over its seeds and the complete patients, [subsets]; empty without any."""
+        """Mean of each labelled subset over its seeds and the complete patients, [subsets]."""
         if not len(self.run_means):
             return np.empty(0)
         return np.array([self.run_means[self.subsets == subset].mean() for subset in np.unique(self.subsets)])

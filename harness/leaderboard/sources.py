@@ -15,10 +15,11 @@ from harness.suite.load import load_suite
 
 @contextmanager
 def opened(source: str) -> Iterator[SuiteRecords]:
-    """Open records for reading; an export is unpacked into a temporary folder while the block runs.
+    """Open records for reading; an export is unpacked while the block runs.
 
-    source: a suite's folder, an export, a folder with one export in it, or REVISION:FILE, an export in a git
-            revision of the repository in the working folder.
+    source: a suite's folder, an export, a folder with one export in it, or REVISION:FILE, an export in a git revision
+    of the
+            repository in the working folder.
     """
     path = Path(source)
     with temporary_folder("harness-records-") as temporary:
@@ -62,6 +63,6 @@ def _archive(source: str, temporary: Path) -> Path:
 
 
 def archives_in(folder: Path) -> list[Path]:
-    """The exports in a folder and below it, hidden folders left out, in the order of their names."""
+    """The exports in a folder and below it, by name; hidden folders are left out."""
     files = (path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -30,7 +30,7 @@ LEGEND = (
 
 
 def show_summary(board: Leaderboard, console: Console) -> None:
-    """Print the answers, a table per labelled count, what must not be overlooked, and a legend."""
+    """Print the answers, a table per labelled count, the loudest notes, and a legend."""
     for title, sentences in break_even_answers(board):
         _print(console, f"{title}: {' '.join(sentences)}")
     for comparison in board.inputs.comparisons:
@@ -81,7 +81,7 @@ def _show_table(board: Leaderboard, comparison: Comparison, labelled: int | None
 
 
 def _warnings(board: Leaderboard, comparison: Comparison) -> Iterator[str]:
-    """The notes that must not be overlooked: the first of each kind, with the number of the others."""
+    """The first of each kind, with the number of the others."""
     loud = [line for line in notes(board.inputs, comparison) if line.startswith(LOUD)]
     for kind in LOUD:
         first, *more = [line for line in loud if line.startswith(kind)] or [""]

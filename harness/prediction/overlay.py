@@ -41,9 +41,9 @@ def overlay_png(
         for value in range(1, len(foreground) + 1):
             mask = labels[number] == value
             if mask.any():
-                axis.contour(mask.astype(np.float32), [0.5], colors=[colour_of(value)], linewidths=1.0)
+                axis.contour(mask.astype(np.float32), [0.5], colors=[_colour_of(value)], linewidths=1.0)
     figure.suptitle(title, fontsize=9)
-    lines = [Line2D([], [], color=colour_of(value + 1), label=name) for value, name in enumerate(foreground)]
+    lines = [Line2D([], [], color=_colour_of(value + 1), label=name) for value, name in enumerate(foreground)]
     figure.legend(handles=lines, loc="outside lower center", ncols=min(len(lines), 6), fontsize=8, frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
@@ -51,12 +51,11 @@ def overlay_png(
 
 
 def shown_slices(labels: LabelMap) -> list[int]:
-    """At most `SLICES` evenly spread slices, first and last left out where there are others."""
+    """At most `SLICES` evenly spread slices."""
     used = np.flatnonzero(labels.any(axis=(1, 2))) if labels.any() else np.arange(len(labels))
     places = (np.arange(SLICES) + 0.5) * len(used) / SLICES
     return [int(used[place]) for place in dict.fromkeys(places.astype(int).tolist())]
 
 
-def colour_of(value: int) -> str:
-    """Of a label's outline."""
+def _colour_of(value: int) -> str:
     return COLOURS[(value - 1) % len(COLOURS)]

@@ -62,12 +62,8 @@ class Prediction(Strict):
 class Ensemble:
     """Networks of one task, ready to predict scans of its dataset.
 
-    Attributes:
-        members: Each with the settings of its run.
-        run: The first one's.
-        source: Of its weights, and so of all: equal data are prepared alike.
-        device: Where the networks are.
-        spacing_mm: Voxel size of files whose header says none, along their axes.
+    members: each with the settings of its run. run: the first one's. source: of its weights, and so of all: equal data
+    are prepared alike. spacing_mm: voxel size of files whose header says none, along their axes.
     """
 
     members: Sequence[tuple[nn.Module, Engine]]
@@ -196,7 +192,7 @@ def predict_scans(
 
 
 def refuse_mixed(records: Sequence[RunRecord]) -> None:
-    """Raise `UsageError` unless the runs can be an ensemble: one dataset, one resolution, the same windows."""
+    """Raise `UsageError` unless the runs can be an ensemble."""
     first = records[0].run
     for record in records[1:]:
         other = record.run
@@ -212,7 +208,7 @@ def refuse_mixed(records: Sequence[RunRecord]) -> None:
 
 
 def refuse_occupied(folder: Path, prediction: Prediction) -> None:
-    """Raise `UsageError` for a folder that holds anything but what the same runs predicted: label maps must not mix."""
+    """Raise `UsageError` for a folder that holds anything but what the same runs predicted."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if is_there(folder / RECORD) and read_record(folder / RECORD, Prediction).runs == prediction.runs:
@@ -221,7 +217,7 @@ def refuse_occupied(folder: Path, prediction: Prediction) -> None:
 
 
 def usable(engine: Engine, device: torch.device) -> Engine:
-    """The settings of a forward pass on this device, which may be another than that of the run."""
+    """The settings of a forward pass on this device, which may not be that of the run."""
     slow = engine.precision == "bfloat16" and device.type == "cpu" and not has_native_bfloat16()
     if slow:
         log.warning("the run computed in bfloat16, which this CPU does not: float32 is used")

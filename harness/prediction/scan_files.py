@@ -1,4 +1,4 @@
-"""Scans in a folder: which files are of one scan, and label maps written where they lie, in the same format."""
+"""Scans in a folder: which files are of one scan, and label maps in the same place and format."""
 
 import gzip
 import io
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 ENDINGS = tuple(READERS)
 CHANNEL = re.compile(r"(.+)_(\d{4})")
-"""A file of one channel, as nnU-Net names them."""
 ANNOTATION = "_gt"
 """What ACDC's own label maps have behind the name of their frame."""
 GEOMETRY = ("space", "space directions", "space origin", "space units", "kinds", "spacings", "units")
@@ -56,7 +55,7 @@ def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
         raise DataError(f"{folder}: no such folder; give the folder that holds the scans")
     named: dict[str, list[tuple[int | None, Path]]] = {}
     for path in sorted(path for path in folder.iterdir() if path.name.endswith(ENDINGS) and path.name[0] != "."):
-        stem = path.name.removesuffix(ending_of(path))
+        stem = path.name.removesuffix(_ending_of(path))
         channel = CHANNEL.fullmatch(stem)
         name, number = (channel[1], int(channel[2])) if channel else (stem, None)
         named.setdefault(name, []).append((number, path))
@@ -72,7 +71,7 @@ def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
     for name, files in named.items():
         numbers = [number for number, _ in files]
         if channels == 1 and None not in numbers and 0 not in numbers:  # scan_0007 is a name, not a channel
-            scans += [ScanFiles(path.name.removesuffix(ending_of(path)), (path,)) for _, path in files]
+            scans += [ScanFiles(path.name.removesuffix(_ending_of(path)), (path,)) for _, path in files]
         elif numbers in ([None], [*range(len(files))]) and len(files) == channels:
             scans.append(ScanFiles(name, tuple(path for _, path in files)))
         else:
@@ -84,8 +83,7 @@ def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
     return scans
 
 
-def ending_of(path: Path) -> str:
-    """The ending of a scan's file name."""
+def _ending_of(path: Path) -> str:
     return next(ending for ending in ENDINGS if path.name.endswith(ending))
 
 
@@ -106,11 +104,11 @@ def read_channels(files: Iterable[Path]) -> tuple[NDArray[Any], Geometry]:
 
 def label_name(scan: ScanFiles) -> str:
     """File name of a scan's label map: in the scan's format, in one file."""
-    return scan.id + ending_of(scan.files[0]).replace(".mhd", ".mha")
+    return scan.id + _ending_of(scan.files[0]).replace(".mhd", ".mha")
 
 
 def write_labels(labels: LabelMap, source: Path, path: Path) -> None:
-    """Write a label map [X, Y, Z] atomically, where the scan in `source` lies, in its format. Raises `DiskError`."""
+    """Write a label map [X, Y, Z] where the scan in `source` lies, in its format. Raises `DiskError`."""
     bytes_of = {".nrrd": _nrrd_bytes, ".mha": _metaimage_bytes}.get(path.suffix, _nifti_bytes)
     content = bytes_of(labels, source)
     write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

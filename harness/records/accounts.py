@@ -20,10 +20,8 @@ TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
 class Seconds(Strict):
     """Device seconds of an allocation by use. A run takes one device from the start of its process on.
 
-    lost:        in training steps that an interruption destroyed, and for a heartbeat after a killed process's last
-                 one.
-    start_up:    from the start of the allocation to its first process, and in each process up to its first step.
-    idle:        of devices without a run.
+    lost:        in training steps that an interruption destroyed, and for a heartbeat after a process's last one.
+    start_up:    up to the first process of the allocation, and in each process up to its first step.
     unexplained: all else; negative where the ledgers say more than was allocated.
     """
 
@@ -106,7 +104,7 @@ class Allocation(Strict):
 
     @property
     def end(self) -> float:
-        """When it ended, or was last asked for where it still runs, in seconds since the epoch."""
+        """In seconds since the epoch; where it still runs, when the accounts were read."""
         return self.start + self.elapsed_seconds
 
 
@@ -144,7 +142,7 @@ class EntryAccount(Strict):
 
 
 class UnreconciledAttempt(Strict):
-    """An attempt without an allocation, and the reason: outside of Slurm, or not reconciled."""
+    """An attempt without an allocation, and the reason."""
 
     run: str
     attempt: int

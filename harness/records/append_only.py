@@ -56,7 +56,7 @@ class AppendOnly(Generic[L]):
             return b"" if file.read(1) == b"\n" else TORN
 
     def lines(self) -> list[L]:
-        """All whole lines in order. Raises `RecordError` for one that is damaged or of another program or version."""
+        """All whole lines in order. Raises `RecordError` for one that is damaged, foreign or of another version."""
         return parse_lines(read_content(self.path), self.path, self.kind) if is_there(self.path) else []
 
 

@@ -1,8 +1,7 @@
 """Packs records into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
-`archive_members.py` names what an archive may hold: all records but checkpoints, leases, logs and tracebacks, of a run
-that has not ended run.json alone; and what was scored on the dataset's test split (`harness.records.scored`), as
-scored/<dataset>/<id of the log>. The same records give the same bytes.
+All records go but checkpoints, leases, logs and tracebacks, of a run that has not ended run.json alone; and what was
+scored on the dataset's test split, as scored/<dataset>/<id of the log>. The same records give the same bytes.
 """
 
 import gzip
@@ -46,8 +45,8 @@ def export_records(
     Args:
         suite:       the records.
         file:        the archive.
-        history:     include losses and schedules of every step: most of the bytes. Replay and audit need them.
-        predictions: include label maps of the test cases, for pictures and to compute metrics again.
+        history:     include losses and schedules of every step, which replay and audit need: most of the bytes.
+        predictions: include label maps of the test cases.
         artifacts:   include arrays and figures that methods left for people.
         weights:     include the last weights of each run, for predictions of new scans.
 
@@ -63,14 +62,13 @@ def export_records(
     wanted = {"history": history, "predictions": predictions, "weights": weights}
     wanted |= dict.fromkeys(("arrays", "figures"), artifacts)
     left_out = tuple(name for name in LEFT_OUT if not wanted[name])
-    files = {path: suite.root / path for path in shared_paths(suite) if not _in_run(path).startswith(left_out)}
+    files = {path: suite.root / path for path in _shared_paths(suite) if not _in_run(path).startswith(left_out)}
     files |= _scored_files(suite)
     write_atomic(file, lambda temporary: _pack(suite.name, files, temporary, small=file.suffix == ".xz"))
     return len(files)
 
 
-def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
-    """Paths of all exported records, relative to the suite's folder."""
+def _shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     store = suite.store
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
     paths += store.root.glob("calibrations/*.json")
@@ -83,7 +81,6 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
 
 
 def _scored_files(suite: SuiteRecords) -> dict[PurePosixPath, Path]:
-    """Files of all uses of the test split by path in the archive. Raises `RecordError` where one is damaged."""
     files: dict[PurePosixPath, Path] = {}
     for dataset in sorted({run.run.dataset.name for run in suite.runs}):
         for uses in ScoredFolder(suite.root.resolve().parent, dataset).logs():
@@ -94,7 +91,7 @@ def _scored_files(suite: SuiteRecords) -> dict[PurePosixPath, Path]:
 
 
 def _in_run(path: PurePosixPath) -> str:
-    """Name of a file within its run's folder; empty for records of the suite."""
+    """Its name within its run's folder; empty for records of the suite."""
     return "/".join(path.parts[2:]) if path.parts[0] == "runs" else ""
 
 
@@ -151,7 +148,6 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
 
 
 def _place(root: Path, path: PurePosixPath) -> Path:
-    """Where a record goes."""
     if path.parts[0] != "scored":
         return root / path
     _, dataset, log_id, *rest = path.parts
@@ -167,7 +163,7 @@ def _goes_on(place: Path, path: Path) -> bool:
 
 
 def _join_calibrations(store: SuiteFolder, paths: Iterable[Path], places: Mapping[Path, Path]) -> None:
-    """Add what an export measured beside entries that are here, so that its runs find what their steps cost."""
+    """So that imported runs find what their steps cost beside entries that are here."""
     for path in paths:
         if (place := places[path]).exists():
             ours, theirs = read_record(place, Calibration), read_record(path, Calibration)
@@ -176,7 +172,7 @@ def _join_calibrations(store: SuiteFolder, paths: Iterable[Path], places: Mappin
 
 
 def find_archive_flaws(file: Path, folder: Path, suite_hash: SuiteHash | None = None) -> Iterator[str]:
-    """A line for each flaw among the records of a file that were unpacked in a folder, with its path there."""
+    """A line for each flaw among the records of a file that were unpacked in a folder."""
     flaws = [find_flaws(SuiteRecords(SuiteFolder(folder))), find_packed_flaws(folder)]
     if suite_hash is not None:
         flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))

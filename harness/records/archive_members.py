@@ -1,4 +1,4 @@
-"""Unpacks the members of an export. Name, kind and size of each are checked before anything of it is read."""
+"""Unpacks the members of an export. Name, kind and size of each are checked before it is read."""
 
 import io
 import lzma
@@ -25,7 +25,6 @@ RECORDS = re.compile(
     r"|history/[0-9]{1,12}-[0-9a-f]{8}\.parquet"
     rf"|figures/{FIGURE_NAME.pattern}\.png)"
 )
-"""Paths below the suite's folder that an archive may hold. All others are refused."""
 
 LARGEST = {
     "predictions.npz": MAX_LABEL_BYTES,
@@ -45,7 +44,6 @@ LARGEST = {
 LARGEST_TOTAL = 16_000_000_000
 MOST_MEMBERS = 1_000_000
 LARGEST_HEADER = 65_536
-"""Bytes of the block that holds a long name."""
 
 HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 SHOWN = 200
@@ -61,7 +59,7 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Refuse what no export has: links, devices, folders, holes, and headers of absurd sizes."""
+        """Refuse links, devices, folders, holes, and headers of absurd sizes."""
         member = super().frombuf(buf, encoding, errors)
         if member.type in HEADERS:
             if not 0 <= member.size <= LARGEST_HEADER:
@@ -75,8 +73,7 @@ def unpack_archive(file: Path, folder: Path) -> tuple[str, list[PurePosixPath]]:
     """Write the records of an export into an empty folder, member by member.
 
     The name of the suite, and the path of each record below the folder. Raises `RecordError` where the file is no
-    export, or holds other names, absolute paths, links, devices, sparse files, a name twice, or too many bytes; and
-    `DiskError`.
+    export, or holds other names, links, devices, sparse files, a name twice, or too many bytes; and `DiskError`.
     """
     records: dict[PurePosixPath, None] = {}
     suites: set[str] = set()
@@ -111,7 +108,6 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> No
 
 
 def _checked(member: tarfile.TarInfo) -> tuple[str, PurePosixPath]:
-    """Suite and path of a member that may be read."""
     suite, _, path = member.name.partition("/")
     if path.startswith("units/"):
         raise _RefusedMemberError(f"what was written by {BY_FIRST_VERSION}")

@@ -3,8 +3,6 @@
 arrays.npz:       small ones that a method leaves for figures.
 predictions.npz:  the label maps that a run predicted on the test cases, one array for each case; no scan.
 figures/NAME.png: what its method drew when training ended; each holds its caption.
-
-Records may come from strangers, so all of it is checked and of bounded size.
 """
 
 import io
@@ -117,7 +115,7 @@ class Figure:
 
 
 def refuse_unfit(figures: Mapping[str, bytes]) -> None:
-    """Raise `ValueError` where a name is no file name, a figure is no PNG, or all are too large for a record."""
+    """Raise `ValueError` where a name is no file name, a figure is no PNG, or all are too large."""
     total = sum(map(len, figures.values()))
     if total > MAX_BYTES:
         raise ValueError(f"figures of {total:,} bytes are more than a record holds ({MAX_BYTES:,})")
@@ -158,7 +156,7 @@ def _size(path: Path) -> int:
 def read_figures(folder: Path) -> tuple[Figure, ...]:
     """The figures in a folder, in the order of their names; none without the folder.
 
-    Raises `RecordError` for a file that is no PNG or has another name than figures have, or where all are too large.
+    Raises `RecordError` for a file that is no PNG or has another name, or where all are too large.
     """
     paths = sorted(folder.glob("[!.]*"))
     total = sum(map(_size, paths))

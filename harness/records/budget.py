@@ -12,7 +12,7 @@ Currency = Literal["device_seconds", "steps", "reference_steps"]
 
 
 class StageSteps(Strict):
-    """The optimiser steps that one stage of a method takes, and the share of the run that they are."""
+    """The optimiser steps of one stage of a method, and its share of the run."""
 
     name: str
     share: float = Field(gt=0, le=1)
@@ -22,8 +22,7 @@ class StageSteps(Strict):
 class Budget(Strict):
     """What a run may spend, over all its stages: exactly one of the three currencies.
 
-    A suite gives `reference_steps`, the compute of so many supervised steps. What that is in steps of a method, its
-    plan knows from a calibration, and writes down for every run: `stages`.
+    What `reference_steps` are in steps of a method, its plan knows from a calibration, and writes down as `stages`.
     """
 
     device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
@@ -62,7 +61,7 @@ class Budget(Strict):
 
     @property
     def total_steps(self) -> int:
-        """All steps of a run that counts steps. Raises `ValueError` where no calibration has resolved them yet."""
+        """All steps of a run that counts steps. Raises `ValueError` where no calibration has resolved them."""
         if self.steps is not None:
             return self.steps
         if self.stages is None:

@@ -1,9 +1,4 @@
-"""calibration.json: what a training step of each method costs, in steps of plain supervised training.
-
-A suite with a budget of reference steps gives every method the compute of so many supervised steps. What a method's own
-step costs is measured once, on one machine, and frozen with all samples: so a table has one calibration, and anybody
-can measure it again.
-"""
+"""calibration.json: what a step of each method costs, in steps of plain supervised training, with all samples."""
 
 from __future__ import annotations
 
@@ -20,14 +15,12 @@ from harness.records.budget import Budget, StageSteps
 from harness.records.schema import CalibrationRef, Engine, Pace, Preprocessing
 
 FEWEST_STEPS = 20
-"""A stage with fewer steps than these trains nothing."""
 PRECISION = 0.02
 """Half width of the 95 % interval of a ratio, relative to it, from which on it is known well enough."""
 NOT_COST = (
     "validations", "warmup_steps", "optimiser", "window_stride", "validation_stride", "largest_component",
     "nsd_tolerance_voxels", "nsd_tolerance_mm",
 )  # fmt: skip
-"""Engine settings that no training step costs anything for."""
 
 Pair = tuple[float, float]
 """Seconds of a supervised step and of the stage's, measured side by side."""
@@ -95,12 +88,12 @@ class StageCost(Strict):
     @property
     def ratio(self) -> float:
         """Supervised steps that one step of the stage costs: the ratio of mean seconds."""
-        return math.fsum(own for _, own in self.pairs) / len(self.pairs) / self.reference_seconds
+        return _mean([own for _, own in self.pairs]) / self.reference_seconds
 
     @property
     def reference_seconds(self) -> float:
         """Mean seconds of the supervised steps beside it."""
-        return math.fsum(reference for reference, _ in self.pairs) / len(self.pairs)
+        return _mean([reference for reference, _ in self.pairs])
 
     def fixed(self, events: int) -> float:
         """Supervised steps that the stage's start and so many events cost."""
@@ -166,7 +159,7 @@ class Calibration(Strict):
     entries: tuple[EntryCost, ...]
 
     def cost_of(self, key: EntryKey) -> EntryCost | None:
-        """What an entry costs: measured with all of its stages, perhaps with more. None where the file lacks it."""
+        """What an entry costs, measured with all of its stages, perhaps with more. None where the file lacks it."""
         named = key.model_dump(exclude={"stages"})
         same = (entry for entry in self.entries if entry.key.model_dump(exclude={"stages"}) == named)
         return next((entry for entry in same if set(key.stages) <= set(entry.key.stages)), None)
@@ -178,7 +171,7 @@ class Calibration(Strict):
         return self.model_copy(update={"entries": (*self.entries, *further)})
 
     def ratios(self, entry: str | None) -> dict[str, float]:
-        """Stage -> supervised steps that one of its steps costs, of an entry by its digest; empty for the unit."""
+        """Stage -> supervised steps that one of its steps costs, of an entry by its digest."""
         return {stage.name: stage.ratio for cost in self.entries if cost.digest == entry for stage in cost.stages}
 
 
@@ -213,9 +206,9 @@ class PaceJudgement:
 
 
 def judge_pace(paces: Sequence[Pace], ratio: float, header: CalibrationHeader) -> PaceJudgement:
-    """Compare what steps of a stage cost with what they are said to cost: ratio, in supervised steps."""
-    own = math.fsum(math.fsum(pace.own) / len(pace.own) for pace in paces)
-    reference = math.fsum(math.fsum(pace.reference) / len(pace.reference) for pace in paces)
+    """Compare what steps of a stage cost with `ratio`, in supervised steps."""
+    own = math.fsum(_mean(pace.own) for pace in paces)
+    reference = math.fsum(_mean(pace.reference) for pace in paces)
     device = digest(header.fingerprint.model_dump(mode="json"))
     elsewhere = any(pace.device != device for pace in paces)
     return PaceJudgement(sum(len(pace.reference) for pace in paces), own / reference / ratio - 1.0, elsewhere)
@@ -250,7 +243,7 @@ def engine_cost(engine: Engine) -> dict[str, Any]:
 
 
 class StagePlan(Strict):
-    """A stage as the method plans it: its share of the run, and how many points of progress it works at."""
+    """A stage as the method plans it, with its points of progress."""
 
     name: str
     share: float

@@ -1,8 +1,7 @@
 """Checksums inside text records, so that a damaged byte is never read as a number.
 
 A JSON record begins with the sha256 of all that follows it, a line of a log with its CRC-32, and a suite's text ends
-with the sha256 of the lines above. Parts of a history carry it in their name, a checkpoint inside. Once a run has
-ended, its result.json has that of every other file.
+with the sha256 of the lines above.
 """
 
 import hashlib
@@ -42,7 +41,7 @@ def seal_line(text: str) -> bytes:
 
 
 def open_line(line: bytes) -> bytes | None:
-    """The JSON object of a whole line, newline included. None where the checksum is absent or another's."""
+    """The same of a whole line, newline included."""
     seal = LINE_SEAL.match(line)
     rest = line[seal.end() :] if seal else b""
     return b"{" + rest if seal and b"%08x" % zlib.crc32(rest) == seal[1] else None
@@ -55,7 +54,7 @@ def seal_text(text: str) -> str:
 
 
 def open_text(content: bytes) -> str | None:
-    """A suite's text without its checksum. None where the checksum is absent or another's."""
+    """The same of a suite's text."""
     seal = TEXT_SEAL.search(content)
     text = content[: seal.start()] if seal else b""
     return text.decode("utf-8", "replace") if seal and sha256(text).encode() == seal[1] else None
@@ -64,7 +63,7 @@ def open_text(content: bytes) -> str | None:
 def refuse_damaged_zip(path: Path) -> None:
     """Read all members of a zip file, as torch.save writes one. Raises `BadZipFile` for one without its checksum.
 
-    torch.load does not compare these checksums: it takes a flipped bit as another weight.
+    torch.load does not compare these checksums.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -24,7 +24,7 @@ class Failed:
 
 
 def failures(records: SuiteRecords) -> list[Failed]:
-    """All runs on record that ended with a failure, by name; those of one reason and one traceback together."""
+    """All runs on record that failed, by name; those of one reason and one traceback together."""
     trials = () if records.trials is None else records.trials.trials
     names = {trial.run: str(trial) for trial in trials}
     names |= {entry.run: str(entry.planned_run) for entry, _ in reversed(records.selected)}

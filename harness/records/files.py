@@ -1,4 +1,4 @@
-"""Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new, never half of it."""
+"""Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new."""
 
 import errno
 import os
@@ -76,14 +76,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_record(path: Path, record: Strict, indent: int | None = 1) -> None:
-    """Atomic JSON record, with the checksum of its content; indent: None for long lists of numbers on one line."""
+    """Atomic JSON record, with its checksum; indent: None for long lists of numbers on one line."""
     write_text(path, seal_record(record.model_dump_json(indent=indent)))
 
 
 def read_content(path: Path, most_bytes: int | None = None) -> bytes:
     """Read a whole file.
 
-    Raises `RecordError` where it is missing, no file, or larger than `most_bytes`, `DiskError` where it cannot be read.
+    Raises `RecordError` where it is missing, no file, or larger than `most_bytes`, and `DiskError`.
     """
     with read_errors(path):
         size = refuse_other_than_file(path)
@@ -152,16 +152,13 @@ def read_record(path: Path, kind: type[R]) -> R:
 
 
 def version_in(content: bytes) -> int | None:
-    """The first schema version in a JSON text, which need not be whole. None without one."""
+    """The first schema version in a JSON text, which need not be whole."""
     version = re.search(rb'"schema_version":\s*(\d{1,9})\b', content)
     return int(version[1]) if version else None
 
 
 def refuse_other_version(version: object, path: Path | str) -> None:
-    """Raise `RecordError` for a schema that is not this version's: there are no migrations.
-
-    A value that is no integer is not judged.
-    """
+    """Raise `RecordError` for a schema that is not this version's. A value that is no integer is not judged."""
     if not isinstance(version, int) or isinstance(version, bool) or version == SCHEMA:
         return
     by = "a newer version of the harness" if version > SCHEMA else BY_FIRST_VERSION

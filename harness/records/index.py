@@ -1,11 +1,9 @@
 """Records as columns in one file: a cache of what was read, with its checksums compared, so that nobody reads it twice.
 
-The records stay the truth. A row counts while inode, size and times of the files that it was read from are what they
-were; no program sets a ctime, so an edited, copied or restored record has no row. An index that is absent, damaged or
-of another version is made anew, and where it cannot be written nothing is lost but time.
-
-A file system is assumed to give a changed file another time, size or inode, as local ones, NFS and Lustre do. Files
-younger than `YOUNG_NS` are not kept: they could change within the same tick of that clock.
+A row counts while inode, size and times of the files that it was read from are what they were; no program sets a ctime,
+so an edited, copied or restored record has no row. A file system is assumed to give a changed file another time, size
+or inode, as local ones, NFS and Lustre do. Files younger than `YOUNG_NS` are not kept: they could change within the
+same tick of that clock. An index that is absent, damaged or of another version is made anew.
 """
 
 import hashlib
@@ -30,7 +28,6 @@ HEADER = 128
 """Bytes before the Arrow file; a multiple of 64, so that its numbers stay aligned in memory."""
 
 _STAMP = struct.Struct("<Qqqq")
-"""Of one file: inode, size, and when its content and its inode changed last."""
 
 _MAGIC = b"harness index 1, sha256 of what follows: "
 
@@ -42,7 +39,7 @@ class Index:
     name:   of the file in RUNS/<suite>/index/.
     schema: columns of the table besides `run` and `stamp`.
     files:  of a run's folder, from which its row is read. A run without the first one has no row.
-    read:   makes rows of folders, in their order, with the columns of `schema`.
+    read:   makes rows of folders, in their order.
     """
 
     name: str

@@ -45,7 +45,6 @@ class Silence:
         self._looked = 0.0
         self._seconds = 0.0
         self.broken = False
-        """Whether the file has changed since the first look."""
 
     def seconds(self) -> float:
         """Look now. To be called at least once in `LONGEST_GAP`; what is more does not count."""
@@ -105,10 +104,7 @@ class Lease:
             self.release()
 
     def check(self) -> None:
-        """Raise `LeaseLostError` where this process has claimed the lease and does not hold it any more.
-
-        Whatever it would write now belongs to another owner, or nowhere.
-        """
+        """Raise `LeaseLostError` where this process has claimed the lease and does not hold it any more."""
         if self._owner is None:
             return
         try:
@@ -140,7 +136,7 @@ class Lease:
     def holder(self) -> Owner | None:
         """The process that holds the lease. None without one.
 
-        Raises `RecordError` where something that is no lease is in its place, `DiskError` where it cannot be read.
+        Raises `RecordError` where something that is no lease is in its place, and `DiskError`.
         """
         content = self._read()
         if content is None:
@@ -166,10 +162,10 @@ class Lease:
         return holder.state == "alive" or silence_seconds(self.path) < SILENCE_SECONDS
 
     def remove_of(self, dead: Owner) -> bool:
-        """Remove the lease of an owner that is known to be dead, say because Slurm ended its job.
+        """Remove the lease of an owner that is known to be dead, whatever its heartbeat.
 
-        The heartbeat does not matter. A lease that another owner has taken since stays. Returns False where another
-        process is just about to remove it.
+        A lease that another owner has taken since stays. Returns False where another process is just about to remove
+        it.
         """
         return self._remove_if(lambda owner: owner == dead, Silence(self._takeover))
 
@@ -214,8 +210,8 @@ class Lease:
         """Remove a dead owner's lease, one process at a time. False where another process is about to do so.
 
         Another process could take the lease between a check of the owner and the removal. So only the maker of the
-        takeover file removes the lease, after a second check. Where it was killed in between, that file expires as a
-        lease does.
+        takeover file removes it, after a second check. Where it was killed in between, that file expires as a lease
+        does.
         """
         with disk_errors(self._takeover):
             try:
@@ -243,10 +239,7 @@ def _refuse_other_than_file(path: Path, status: os.stat_result) -> None:
 
 
 def silence_seconds(path: Path) -> float:
-    """Age of the last heartbeat by the file's date, for displays: a file server's clock may be another.
-
-    0 where the file is gone: another process has just removed it.
-    """
+    """Age of the last heartbeat by the file's date, for displays; 0 where the file is gone."""
     try:
         return max(0.0, time.time() - path.lstat().st_mtime)
     except FileNotFoundError:

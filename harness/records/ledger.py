@@ -64,13 +64,13 @@ class Ledger(AppendOnly[LedgerLine]):
         return summarise(self.lines())
 
     def forget_repeated(self) -> None:
-        """Leave out what later lines repeat: it matters to a run that may still die alone."""
+        """Leave out what later lines repeat."""
         kept = without_repeated(self.lines())
         write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
 
 
 def without_repeated(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
-    """All lines but heartbeats and checkpoints that a later one of their attempt says again: it spent the same."""
+    """All lines but heartbeats and checkpoints that a later one of their attempt says again."""
     last = {line.attempt: place for place, line in enumerate(lines) if line.kind != "violation"}
     bases = {line.attempt: place for place, line in enumerate(lines) if line.kind == "checkpoint"}
     kept = {*last.values(), *bases.values()}
@@ -81,8 +81,7 @@ def without_repeated(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
 def summarise(lines: Sequence[LedgerLine]) -> Spent:
     """Sum over attempts: useful seconds and steps once, lost ones on their own.
 
-    The base (checkpoint) of the last attempt and what that attempt spent are useful. All else is lost: steps after a
-    checkpoint that a kill destroyed, or a whole attempt that another environment made worthless.
+    The base (checkpoint) of the last attempt and what that attempt spent are useful. All else is lost.
     """
     last = _last_lines(lines)
     if not last:
@@ -106,7 +105,7 @@ def _spent(last: Mapping[int, LedgerLine], kept: LedgerLine) -> Spent:
 
 
 def _last_lines(lines: Sequence[LedgerLine]) -> dict[int, LedgerLine]:
-    """The last line of each attempt that knew its base, by attempt."""
+    """By attempt, of those that knew their base."""
     started = {line.attempt for line in lines if line.kind == "start"}
     return {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
 
@@ -125,7 +124,7 @@ def summarise_at_rest(lines: Sequence[LedgerLine]) -> Spent:
 
 
 def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
-    """Useful device seconds by attempt. They add up to the useful device seconds of the run; the others are lost.
+    """Useful device seconds by attempt, which add up to those of the run; the others are lost.
 
     settled: the run has ended, or a process runs it. Otherwise `summarise_at_rest` applies.
     """

@@ -71,10 +71,10 @@ class Preparation(Strict):
     """What was done to the files of a folder of scans, in this order, and has to be done to a new scan.
 
     dimension:   2: trained on slices [Z, H, W]; 3: on patches of volumes [X, Y, Z].
-    orientation: RAS: the array's axes are put and flipped so that they run most nearly to the right, anterior,
-                 superior. stored: they stay as in the file, since headers do not say directions.
+    orientation: RAS: the array's axes run most nearly to the right, anterior, superior. stored: they stay as in the
+                 file, since headers do not say directions.
     axes:        those axes in the order of a case's axes: (2, 1, 0) makes [Z, Y, X] of [X, Y, Z].
-    channels:    in the order of the image's channels, each with its rule for grey values.
+    channels:    in the order of the image's channels.
     spacing_mm:  along a case's axes: what volumes are resampled to for training and prediction, images linearly (shape
                  round(side * own spacing / this)). None: they are left at their own. Metrics are always native.
     size:        proposed for a suite's `preprocessing`: pixels of a slice, or voxels of a patch.
@@ -116,7 +116,7 @@ class Manifest(Strict):
 
     @property
     def own_sha256(self) -> str:
-        """The sha256 that this content has; `checksum` is of the data alone, whatever is said of them."""
+        """The sha256 that this content has; `checksum` is of the data alone."""
         return digest(self.model_dump(mode="json", exclude={"sha256"}))
 
     @property
@@ -133,7 +133,7 @@ class Manifest(Strict):
 
     @property
     def spacing_source(self) -> str:
-        """Where the cases' voxel sizes, and with them millimetres, come from, each with its number of cases."""
+        """Where the cases' voxel sizes come from, each with its number of cases."""
         counts = Counter(
             "unknown" if case.spacing_mm is None else case.spacing_source or "the dataset" for case in self.cases
         )
@@ -147,7 +147,7 @@ def data_checksum(
     splits: Mapping[str, Sequence[str]],
     cases: Iterable[str],
 ) -> str:
-    """Checksum of a cache: dataset and version, classes, splits in order, and the cases' hashes in any order."""
+    """Of dataset and version, classes, splits in order, and the cases' hashes in any order."""
     return digest(
         {
             "dataset": dataset,
@@ -165,7 +165,7 @@ def cache_home() -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and validate a manifest. Raises `RecordError` for a newer schema, `DataError` for anything else."""
+    """Read and validate a manifest. Raises `RecordError` for a newer schema, `DataError` for all else."""
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise ValueError("larger than any manifest is")

@@ -13,11 +13,10 @@ from harness.api.strict import Strict
 from harness.records.variables import whole_number_of
 
 DRIVER_VARIABLE = "HARNESS_DRIVER"
-"""Environment variable with the pid of the driver, for the processes that it starts."""
 
 
 class Owner(Strict):
-    """A process. Its start time in clock ticks distinguishes it from a later one with the same pid."""
+    """A process. Its start time distinguishes it from a later one with the same pid."""
 
     host: str = Field(max_length=255)
     pid: int = Field(ge=1, lt=2**31, description="as processes of its namespace see it")
@@ -50,13 +49,13 @@ class Owner(Strict):
 
     @property
     def visible(self) -> bool:
-        """Whether this process can see it: its pid means the same process here, on this boot of this machine."""
+        """Whether its pid means the same process here, on this boot of this machine."""
         place = (self.host, self.boot, self.pid_namespace)
         return None not in place and place == (socket.gethostname(), _boot(), _pid_namespace())
 
     @property
     def state(self) -> Literal["alive", "dead", "unseen"]:
-        """Whether it lives, as far as this process can see. Its heartbeat is not considered."""
+        """Whether it lives, as far as this process can see, whatever its heartbeat."""
         if self.job is not None and self.job == current_job() and (self.restarts or 0) < current_restarts():
             return "dead"  # Slurm ends a job on all its nodes before it starts it again
         if not self.visible:
@@ -116,7 +115,6 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def _exists(pid: int) -> bool:
-    """Whether the kernel knows that process, even where /proc hides it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

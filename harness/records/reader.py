@@ -1,8 +1,7 @@
 """The one reader of a suite's records: every file is parsed at most once, when it is first asked for.
 
-Whoever wants records gets one `SuiteRecords`, which shows each as it was at the first reading, and reads no file
-itself. A command that follows a suite makes a new one each time. Runs that ended come as columns, perhaps from an
-index, in `SuiteRecords.ended`.
+A `SuiteRecords` shows each record as it was at the first reading; a command that follows a suite makes a new one each
+time. Runs that ended come as columns, perhaps from an index, in `SuiteRecords.ended`.
 """
 
 from __future__ import annotations
@@ -132,13 +131,13 @@ class SuiteRecords:
 
     @property
     def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:
-        """The planned runs of the current selection in its order. Some may have no record yet."""
+        """The planned runs of the current selection in its order, with a record or not."""
         entries = [] if self.selection is None else self.selection.entries
         return [(entry, self.run(entry.run)) for entry in entries]
 
     @cached_property
     def entry_of(self) -> dict[str, str]:
-        """Run id -> the entry of the suite that it counts for, finals and trials; the first if several share a run."""
+        """Run id -> the entry of the suite that it counts for, the first if several share a run."""
         trials = [] if self.trials is None else self.trials.trials
         names = {trial.run: trial.entry for trial in reversed(trials)}
         return names | {entry.run: entry.planned_run.entry for entry, _ in reversed(self.selected)}
@@ -194,9 +193,9 @@ class SuiteRecords:
     def environment(
         self, fingerprint: str, named_by: Path, shown: Mapping[str, str | None] | None = None
     ) -> Environment:
-        """The environment of that fingerprint; shown: of one run, in place of what is on record.
+        """The environment of that fingerprint.
 
-        named_by: where it is named, for messages.
+        named_by: where it is named, for messages; shown: of one run, in place of what is on record.
         """
         if fingerprint not in self._environments:
             path = self.root / "environments" / f"{fingerprint}.json"
@@ -234,7 +233,7 @@ def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where
 def leftovers(suite: SuiteRecords, *, weights: bool = False) -> dict[Path, int]:
     """Sizes of files that can be deleted: checkpoints of runs that ended well, and half-written ones beside them.
 
-    A failed run keeps its checkpoint: `run --retry-failed` goes on from it. weights: whether these can go, too.
+    A failed run keeps its checkpoint. weights: whether these can go, too.
     """
     paths: list[Path] = []
     for run in suite.runs:
@@ -245,7 +244,7 @@ def leftovers(suite: SuiteRecords, *, weights: bool = False) -> dict[Path, int]:
 
 
 def delete(files: Iterable[Path]) -> None:
-    """Delete them. A file that is gone already is no error. Raises `DiskError` where that is not allowed."""
+    """Delete them, as far as they are there. Raises `DiskError` where that is not allowed."""
     for path in files:
         with disk_errors(path):
             path.unlink(missing_ok=True)

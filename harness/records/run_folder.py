@@ -51,7 +51,7 @@ ENDED_FOLDERS = {"history": "*.parquet", "figures": "*.png"}
 
 
 class DamagedRecordError(RecordError):
-    """A checkpoint or a part of the history of a run that has not ended is not what was written: it starts again."""
+    """A checkpoint or a part of the history of an unfinished run is not what was written: it starts again."""
 
 
 class RunFolder:
@@ -69,7 +69,6 @@ class RunFolder:
         self.weights = path / "weights.pt"
         """The tested network's last weights, for new scans; `harness clean --weights` deletes it."""
         self.log = path / "log.txt"
-        """Output of the run's process, where it had its own."""
         self._predictions = path / "predictions.npz"
         self._checksums: Mapping[str, str] | None = None
 
@@ -87,7 +86,7 @@ class RunFolder:
         return is_there(self.path / "result.json")
 
     def remove_temporary_files(self) -> None:
-        """Remove what a killed process left in the middle of a write. Only for the owner of the lease."""
+        """Remove what a killed process left half written. Only for the owner of the lease."""
         for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*", "figures/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -119,7 +118,7 @@ class RunFolder:
         return result
 
     def write_result(self, result: Result) -> Result:
-        """Declare the run done, with the checksums of its other files. Written last. Returns what is on record."""
+        """Declare the run done, with the checksums of its other files. Returns what is on record."""
         files = {path.relative_to(self.path).as_posix(): sha256(read_content(path)) for path in self.ended_files()}
         complete = result.model_copy(update={"files": files})
         write_record(self.to_write("result.json"), complete)
@@ -127,7 +126,7 @@ class RunFolder:
         return complete
 
     def ended_files(self) -> list[Path]:
-        """Files of a run that has ended, beside run.json and result.json, as far as they are there."""
+        """Files of a run that has ended, beside run.json and result.json."""
         inside = [path for folder, names in ENDED_FOLDERS.items() for path in sorted((self.path / folder).glob(names))]
         return [*(path for name in ENDED_FILES if is_there(path := self.path / name)), *inside]
 
@@ -193,7 +192,7 @@ class RunFolder:
 
     @property
     def has_predictions(self) -> bool:
-        """Whether its predicted label maps are on record. A reduced export leaves them out."""
+        """Whether its predicted label maps are on record."""
         return is_there(self._predictions)
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
@@ -235,7 +234,7 @@ class RunFolder:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def write_history_part(self, next_step: int, part: pd.DataFrame) -> None:
-        """Rows of the steps since the last part; next_step: the first that is not among them."""
+        """Rows of the steps since the last part, up to `next_step`."""
         content = part.to_parquet(index=False)
         write_bytes(self.to_write("history") / f"{next_step:09d}-{zlib.crc32(content):08x}.parquet", content)
 

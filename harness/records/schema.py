@@ -1,4 +1,4 @@
-"""Schemas of everything that is written to disk. Unknown keys are errors; every record carries its schema version."""
+"""Schemas of everything that is written to disk. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ PROTOCOL_VERSION = 3
 """Raised when the engine changes in a way that changes numbers; part of every run's id."""
 
 SCHEMA = 2
-"""Version of the record formats below."""
 
 BY_FIRST_VERSION = "harness 0.1.0, which reads it"
 """The end of a sentence about what the first version wrote; its records have schema 1, and lie in units/."""
 
 
 Augmentation = Literal["weak", "none", "nnunet"]
-"""What the engine does to every training image: turns and flips, nothing, or nnU-Net's recipe."""
 
 Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-"""Voxels from one window to the next along each axis."""
 
 
 SuiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -69,7 +66,7 @@ _NSD_TOLERANCE = {"nsd_tolerance_voxels": 1.0, "nsd_tolerance_mm": 2.0}
 
 
 class Engine(Strict):
-    """What the engine owns. All methods share one setting, unless an entry of the suite declares another."""
+    """What the engine owns. All methods share it, unless an entry declares another."""
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
     threads: Literal[1] = Field(1, description="CPU threads of a run; the CPU clock charges one thread alone")
@@ -134,7 +131,7 @@ class DatasetRef(Strict):
 class CalibrationRef(Strict):
     """Where a run's steps come from: the hash of a calibration's header, and the digest of its entry.
 
-    entry: None for the supervised one, which gets its steps by definition.
+    entry: None for the supervised one.
     """
 
     header: str
@@ -173,7 +170,7 @@ class Run(Strict):
         return self.label_in(self.method)
 
     def label_in(self, entry: str) -> str:
-        """The same with the name of an entry of the suite, which differs from the method's for a variant."""
+        """The same with the name of an entry of the suite."""
         return f"{entry} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
 
 
@@ -244,7 +241,7 @@ class Pace(Strict):
 class Validation(Strict):
     """One validation: mean Dice by class over validation volumes, at a point of the budget.
 
-    dice: empty without validation cases. The validation then holds only what the method shows, and selects nothing.
+    dice: empty without validation cases.
     """
 
     validation: int
@@ -276,7 +273,7 @@ class Validation(Strict):
 
     @property
     def mean_unlabelled_dice(self) -> float | None:
-        """Mean over foreground classes. None where no training image is unlabelled, or where it was not measured."""
+        """The same on unlabelled images; None where it was not measured."""
         return _mean(self.unlabelled_dice or {})
 
 
@@ -314,7 +311,7 @@ class FinalWeights(Strict):
 
 
 class Result(Strict):
-    """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
+    """Written last; its existence is what done means. Numbers of cases are in cases.parquet."""
 
     schema_version: Literal[2] = 2
     run: RunId
@@ -363,8 +360,8 @@ class PlannedRun(Strict):
         return name if self.rung is None else f"{name}/{self.rung}"
 
 
-class Trial(Strict):
-    """One configuration of a search: which entry tries what, and the run that measures it.
+class Proposal(Strict):
+    """One configuration of a search: which entry tries what.
 
     point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
             first combination.
@@ -375,6 +372,11 @@ class Trial(Strict):
     study: int
     point: int
     varied: dict[str, Any]
+
+
+class Trial(Proposal):
+    """A configuration that a search tries, and the run that measures it."""
+
     run: RunId
 
     def __str__(self) -> str:
@@ -382,14 +384,7 @@ class Trial(Strict):
         return f"{self.entry}/trial/{self.study}/{self.point}"
 
 
-class Infeasible(Strict):
-    """A configuration that a search proposed and that no budget of it could train; another one took its place.
+class Infeasible(Proposal):
+    """A configuration that no budget of the search could train; another one took its place."""
 
-    point, varied: as of a `Trial`.
-    """
-
-    entry: EntryName
-    study: int
-    point: int
-    varied: dict[str, Any]
     reason: str

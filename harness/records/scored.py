@@ -38,10 +38,7 @@ ID_DIGITS = 16
 
 
 class Use(Strict):
-    """One line of uses.jsonl: the test split is about to be opened.
-
-    number: of all uses that were on record in RUNS, this one included.
-    """
+    """One line of uses.jsonl: the test split is about to be opened."""
 
     schema_version: Literal[2] = 2
     scoring: int = Field(ge=1, description="counts the lines")
@@ -77,7 +74,7 @@ class UseLog:
 
     @property
     def id(self) -> str:
-        """The same wherever it was copied to, and of no other log: the beginning of its first line's sha256."""
+        """The same wherever it was copied to: the beginning of its first line's sha256."""
         return sha256(read_content(self.log.path).partition(b"\n")[0])[:ID_DIGITS] if is_there(self.log.path) else ""
 
     def uses(self) -> list[Use]:
@@ -88,7 +85,7 @@ class UseLog:
         return uses
 
     def scores(self) -> Iterator[tuple[Score, pa.Table]]:
-        """What each use that has a result gave, in their order. Raises `RecordError` for what is damaged or foreign."""
+        """What each use that has a result gave, in order. Raises `RecordError` for what is damaged or foreign."""
         for use in self.uses():
             path = self.path / str(use.scoring) / "score.json"
             if is_there(path):
@@ -118,7 +115,7 @@ class ScoredFolder(UseLog):
         return [log for log in logs if is_there(log.log.path)]
 
     def home(self, log_id: str) -> Path:
-        """The folder of the log with this id: its own, where it has been imported elsewhere and comes back."""
+        """The folder of the log with this id: its own, where it comes back from elsewhere."""
         return self.path if self.id == log_id else self.path / "imported" / log_id
 
     def record_use(self, name: str, note: str, dataset: DatasetRef, predictions_sha256: str) -> Use:
@@ -161,7 +158,7 @@ def find_scored_flaws(runs: Path) -> Iterator[str]:
 
 
 def find_packed_flaws(folder: Path) -> Iterator[str]:
-    """A line for each log in an unpacked export, scored/<dataset>/<id>, that is damaged or in a wrong place."""
+    """A line for each log in an unpacked export that is damaged or in a wrong place."""
     for path in sorted(folder.glob("scored/*/*")):
         log = UseLog(path)
         try:
@@ -173,7 +170,7 @@ def find_packed_flaws(folder: Path) -> Iterator[str]:
 
 
 def count_final_runs(runs: Path, dataset: str) -> int:
-    """How many final runs on record in all suites of RUNS have opened the test split of a dataset."""
+    """How many final runs on record in RUNS have opened the test split of a dataset."""
     folders = (SuiteFolder(path.parent) for path in sorted(runs.glob("*/suites")))
     tested = (run for suite in folders for run in suite.folders() if is_there(run.final))
     return sum(run.run.dataset.name == dataset for run in tested)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from harness.records.budget import Budget
 from harness.records.files import is_there, read_record
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.records.ended import EndedRuns
 
 State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]
-STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "interrupted", "to run")
+STATES: tuple[State, ...] = get_args(State)
 """queued: waits in Slurm's queue. interrupted: begun, and no process runs it; it goes on from its checkpoint."""
 
 
@@ -73,7 +73,7 @@ class SuiteStatus:
 
 
 def read_status(records: SuiteRecords) -> SuiteStatus:
-    """How far every run of the current selection is; none where the suite is not calibrated yet."""
+    """How far every run of the current selection is."""
     trials, selection = records.trials, records.selection
     if trials is None and selection is None and not any(True for _ in records.store.folders()):
         return SuiteStatus(records.name, (), 0, _before_the_plan(records.store))
@@ -90,7 +90,6 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
 
 
 def _before_the_plan(store: SuiteFolder) -> str:
-    """What a suite without a single run waits for: its calibration, who measures it, and how far that is."""
     if store.calibrations():
         return "calibrated, and no run is planned yet; the command that calibrated it goes on"
     part, holder = store.calibration_part, store.calibration_lease.holder()

@@ -1,4 +1,4 @@
-"""One suite's run directory, RUNS/<suite name>/: what its search tries, which hyper-parameters it selects, its runs."""
+"""One suite's run directory, RUNS/<suite name>/."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Candidate(Strict):
 class Selection(Strict):
     """selection.json: binds planned runs to hyper-parameters; must exist before a test split opens.
 
-    rule:       default: as the suite says. best_validation: the best candidate of the planned run's study. The earlier
-                point wins a tie. The suite's own configuration is taken where no candidate has a score.
+    rule:       default: as the suite says. best_validation: the best candidate of the planned run's study, the earlier
+                point on a tie; the suite's own configuration where no candidate has a score.
     candidates: every trial of the search.
     digest:     sha256 of the candidates' canonical JSON.
     """
@@ -100,8 +100,7 @@ def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
     return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
 
 
-def refuse_first_layout(root: Path) -> None:
-    """Raise `RecordError` for a suite's folder that the first version wrote."""
+def _refuse_first_layout(root: Path) -> None:
     if (root / "units").is_dir():
         raise RecordError(
             f"{root}: its units/ were written by {BY_FIRST_VERSION}; this one reads schema {SCHEMA} alone. Choose "
@@ -117,17 +116,11 @@ class SuiteFolder:
         self.selection_path = root / "selection.json"
         self.trials_path = root / "trials.json"
         self.reconciliation_path = root / "reconciliation.json"
-        """Slurm's accounts beside the ledgers'."""
         self.search_lease = Lease(root / "search.lease")
-        """The driver of an adaptive search holds it."""
         self.calibration_lease = Lease(root / "calibration.lease")
-        """Who measures what steps cost holds it."""
         self.calibration_part = root / "calibration.part.json"
-        """What an unfinished calibration has measured."""
         self.leaderboard_lease = Lease(root / "leaderboard.lease")
-        """Who writes tables, figures and page holds it."""
         self.leaderboard = root / "leaderboard"
-        """Folder of the tables and figures."""
 
     @classmethod
     def create(cls, root: Path) -> SuiteFolder:
@@ -142,10 +135,7 @@ class SuiteFolder:
         return cls(root)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left beside the runs: leases of dead owners, and files that nobody writes now.
-
-        Whoever takes up a run does that in its folder.
-        """
+        """Remove what killed processes left beside the runs: leases of dead owners, files that nobody writes now."""
         for lease in map(Lease, self.root.glob("*.lease")):
             with suppress(HarnessError):  # whoever needs it says what is wrong with it
                 owner = lease.holder()
@@ -162,7 +152,7 @@ class SuiteFolder:
     @staticmethod
     def refuse_foreign(root: Path) -> None:
         """Raise what `create` raises. Writes nothing."""
-        refuse_first_layout(root)
+        _refuse_first_layout(root)
         with disk_errors(root):
             existing = next(path for path in (root, *root.parents) if path.exists())
             if not existing.is_dir():
@@ -173,13 +163,13 @@ class SuiteFolder:
     @classmethod
     def open(cls, root: Path) -> SuiteFolder:
         """Open for reading. Raises `UsageError` without records, `RecordError` for those of version 0.1.0."""
-        refuse_first_layout(root)
+        _refuse_first_layout(root)
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
         return cls(root)
 
     def folders(self, without: Container[str] = ()) -> Iterator[RunFolder]:
-        """The folders of all runs on record, in the order of their ids; without: ids that are left out."""
+        """The folders of all runs on record, by id; without: ids that are left out."""
         runs = self.root / "runs"
         with read_errors(runs):
             names = sorted(path.name for path in runs.iterdir()) if is_there(runs) else []
@@ -240,9 +230,9 @@ class SuiteFolder:
 
     @contextmanager
     def writing_leaderboard(self) -> Iterator[None]:
-        """Wait until no other process writes the leaderboard, and keep others out.
+        """Keep other processes from writing the leaderboard.
 
-        Raises `InterruptedRunError` where one still does after two minutes: the same command goes on later.
+        Raises `InterruptedRunError` where one still does after two minutes.
         """
         lease = self.leaderboard_lease
         try:
@@ -257,7 +247,7 @@ class SuiteFolder:
 
 
 def _nearest(root: Path) -> str:
-    """What to type instead of a folder without records: the folder of a suite in it, beside it or below runs/."""
+    """What to type instead: the folder of a suite in it, beside it or below runs/."""
     for parent in (root, root.parent, root.parent / "runs"):
         if folders := [str(path.parent) for path in parent.glob("*/suites")]:
             return suggest(str(root), folders)

@@ -11,14 +11,13 @@ from pathlib import Path
 from harness.records.owner import Owner
 
 MARK = "owner.json"
-"""The process whose folder it is."""
 
 
 @contextmanager
 def temporary_folder(prefix: str, home: Path | None = None) -> Iterator[Path]:
     """A new folder `home`/`prefix`xxxxxxxx/r that others of the machine cannot enter. It may be renamed.
 
-    Those that dead processes left are removed first. home: None takes that of all temporary files.
+    Those that dead processes left are removed first.
     """
     home = Path(tempfile.gettempdir()) if home is None else home
     for mark in home.glob(f"{glob.escape(prefix)}????????/{MARK}"):

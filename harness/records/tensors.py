@@ -8,7 +8,7 @@ import torch
 
 
 def save_tensors(content: dict[str, Any], path: Path) -> None:
-    """`torch.save` that tells a full disk as such: torch reports a RuntimeError about positions, or of its writer."""
+    """`torch.save` that tells a full disk as such, not as a RuntimeError about positions."""
     try:
         with path.open("wb") as file:
             torch.save(content, file)

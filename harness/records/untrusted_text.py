@@ -55,7 +55,7 @@ def in_figure(text: str) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """The frame as csv. A text that a spreadsheet would compute gets an apostrophe before it; numbers stay."""
+    """The frame as csv. A text that a spreadsheet would compute gets an apostrophe before it."""
     safe = frame.copy(deep=False)
     for name in frame.columns[[dtype.kind not in "biufc" for dtype in frame.dtypes]]:
         safe[name] = frame[name].map({value: _in_csv(value) for value in frame[name].dropna().unique()})

@@ -1,4 +1,4 @@
-"""Environment variables that hold paths and numbers; a value that is neither is one clear message."""
+"""Environment variables that hold paths and numbers."""
 
 import math
 import os
@@ -21,7 +21,7 @@ def path_of(name: str) -> Path | None:
 
 
 def whole_number_of(name: str, least: int = 0) -> int | None:
-    """The whole number in a variable; None where it is not set. Raises `UsageError` for anything else."""
+    """The whole number in a variable; None where it is not set. Raises `UsageError`."""
     text = os.environ.get(name, "")
     if text and not (re.fullmatch(r"[0-9]{1,9}", text) and int(text) >= least):
         raise UsageError(f"{name}={text}: not a whole number from {least} on; the harness sets it itself, so unset it")
@@ -29,7 +29,7 @@ def whole_number_of(name: str, least: int = 0) -> int | None:
 
 
 def number_of(name: str) -> float | None:
-    """The number in a variable, perhaps below 0; None where it is not set. Raises `UsageError` for anything else."""
+    """The number in a variable; None where it is not set. Raises `UsageError`."""
     text = os.environ.get(name, "")
     try:
         number = float(text or 0)

@@ -16,7 +16,7 @@ LEFT_OUT = ("history", "predictions", "arrays", "figures", "weights")
 def find_flaws(suite: SuiteRecords, *, unfinished: bool = True) -> Iterator[str]:
     """Read all records of a suite, and give a line for each flaw, with the path.
 
-    unfinished: whether to check what runs that have not ended hold beside run.json, too.
+    unfinished: whether to check what unfinished runs hold beside run.json, too.
     """
     yield from _flaws(_suite_checks(suite))
     for path in sorted((suite.root / "runs").glob("*")):

@@ -65,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Gain:
-    """Dice in percent of one training, as its authors released it: at the best look and at the last one."""
+    """Dice in percent of one training at the best look and at the last one, as its authors released it."""
 
     method: str
     dataset: str
@@ -111,18 +111,13 @@ def read_claims() -> list[Claim]:
     return [Claim(labelled=int(row.pop("labelled")), **row) for row in _rows("dice.csv")]
 
 
-def read_gains() -> list[Gain]:
-    """What a choice among checkpoints was worth in released trainings."""
-    return [Gain(labelled=int(row.pop("labelled")), **row) for row in _rows("selection_gains.csv")]
-
-
 def _rows(name: str) -> Iterator[dict[str, str]]:
     with (PUBLISHED / name).open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
 
 def claims_beside(leaderboard: Leaderboard, dataset: str) -> list[Table]:
-    """A table per board and labelled count: entries named as methods with published numbers. dataset: the suite's."""
+    """A table per board and labelled count: entries named as methods with published numbers."""
     published = [claim for claim in read_claims() if claim.dataset == DATASETS.get(dataset)]
     tables = []
     for comparison in leaderboard.inputs.comparisons:
@@ -146,7 +141,6 @@ def claims_beside(leaderboard: Leaderboard, dataset: str) -> list[Table]:
 
 
 def _budget(comparison: Comparison) -> str:
-    """Of ours; empty where nothing has run."""
     shared = comparison.conditions
     return "" if shared is None else f"; ours at {shared.budget}, training images {shared.preprocessing}"
 
@@ -158,7 +152,6 @@ def _by_patient(comparison: Comparison, cell: object, checkpoint: str) -> Floats
 
 
 def _measured(last: Floats, best: Floats) -> tuple[str, str]:
-    """Test Dice of our last checkpoint, and how much more the best validation's has."""
     if not len(last):
         return NOT_MEASURED, NOT_MEASURED
     if len(best) != len(last):
@@ -193,7 +186,8 @@ def document() -> str:
         lines = [(claim.method, claim.dice, claim.picked, claim.sources) for claim in group]
         parts.append(f"## {names[dataset]}, {labelled} labelled\n")
         parts.append(markdown_table([("method", "Dice %", "picked", "source"), *lines], "llll") + "\n")
-    gains = [(g.method, g.dataset, str(g.labelled), g.best, g.last, g.gain, g.source) for g in read_gains()]
+    known = [Gain(labelled=int(row.pop("labelled")), **row) for row in _rows("selection_gains.csv")]
+    gains = [(g.method, g.dataset, str(g.labelled), g.best, g.last, g.gain, g.source) for g in known]
     headers = ("method", "data", "labelled", "best", "last", "gain", "source")
     parts += [GAINS, markdown_table([headers, *gains], "lllllll") + "\n"]
     return "\n".join(parts)

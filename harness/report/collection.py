@@ -54,7 +54,7 @@ class Collection:
     twins: tuple[str, ...]
 
     def markdown(self) -> str:
-        """All of it as markdown: contributions first, then a table for each labelled count."""
+        """Contributions first, then a table for each labelled count."""
         return "\n\n".join(self._parts()) + "\n"
 
     def _parts(self) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
 
 
 def collect(folder: Path) -> Collection:
-    """Verify, audit and rank every export in a folder and below it, say a clone of a results repository.
+    """Verify, audit and rank every export in a folder and below it.
 
     Raises `UsageError` without any, `DataError` where two contributors tested on other patients under equal conditions.
     """

@@ -7,8 +7,9 @@ import pandas as pd
 
 from harness.leaderboard.break_even import find_baselines, ladders
 from harness.leaderboard.figure import PALETTE, palette_places
-from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.inputs import Comparison, labelled_counts
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.rows import ended_runs
 from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
@@ -17,7 +18,6 @@ METRICS = ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "asd_voxel", 
 """What the page can switch to; the csv files hold all."""
 
 SHAPES = 6
-"""Marker shapes that the page can draw."""
 
 PROFILES = ("table", "labelled", "checkpoint", "entry", "class_name", "tau", "share", "low", "high")
 FAILED = ("entry", "labelled", "subset", "seed", "status", "failure_kind", "failure_reason")
@@ -49,7 +49,7 @@ def content(leaderboard: Leaderboard) -> Json:
 
 
 def styles(rows: pd.DataFrame) -> Json:
-    """Method -> index of its colour and of its marker; the colours are those of curves.png. References have none."""
+    """Method -> index of its colour, as in curves.png, and of its marker. References have none."""
     return {
         name: {"colour": None, "shape": None}
         if place is None
@@ -74,7 +74,7 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
 
 
 def ladder_content(leaderboard: Leaderboard) -> Json | None:
-    """A picture per ladder and labelled count, and all leads over the baselines; None without a ladder."""
+    """A picture per ladder and labelled count, and all leads; None without a ladder."""
     pictures = [
         {
             "ladder": number,
@@ -85,16 +85,13 @@ def ladder_content(leaderboard: Leaderboard) -> Json | None:
             "baselines": [cell.rpartition("@")[0] for cell in find_baselines(ladder, labelled)],
         }
         for number, ladder in enumerate(ladders(leaderboard.inputs), start=1)
-        for labelled in sorted({count for each in ladder for count in each.labelled_counts if count is not None})
+        for labelled in labelled_counts(ladder)
     ]
     return {"pictures": pictures, "leads": columns(leaderboard.break_even)} if pictures else None
 
 
 def patients(comparison: Comparison) -> Iterator[Json]:
-    """Dice of each patient by checkpoint rule and cell.
-
-    Means over its classes, phases, and the seeds and subsets that ran.
-    """
+    """Dice of each patient by checkpoint rule and cell."""
     patients = comparison.tested["patient"].unique()
     for checkpoint in comparison.tested["checkpoint"].unique():
         keys = sorted(key for key in comparison.scores if (key[0], key[1], key[3]) == ("dice", checkpoint, MEAN_CLASS))
@@ -104,12 +101,11 @@ def patients(comparison: Comparison) -> Iterator[Json]:
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the metrics that the page can switch to."""
     return frame[frame["metric"].isin(METRICS)]
 
 
 def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Shares to a thousandth, without the points inside a level stretch of a curve: the same picture from fewer."""
+    """Shares to a thousandth, without the points inside a level stretch of a curve."""
     shares = ["share", "low", "high"]
     rounded = profiles.astype(dict.fromkeys(shares, "float64")).round(dict.fromkeys(shares, 3))
     lines = rounded.groupby([name for name in PROFILES if name not in ("tau", *shares)], sort=False, dropna=False)
@@ -127,12 +123,10 @@ def failed(comparison: Comparison) -> Json:
 def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
     """Sums over the ended runs of each method, and over its search trials.
 
-    search: columns as in `harness.leaderboard.rows.SEARCH_COLUMNS`.
-
     device: useful (of finished finals), failed, lost (destroyed by interruptions, search included), search.
     wall:   seconds by phase of the finals; phases in order.
     """
-    ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed", "unfit"])]
+    ended = ended_runs(comparison.runs)
     methods: dict[str, Json] = {}
     phases: dict[Any, float] = {}
     for method in dict.fromkeys([*comparison.runs["entry"], *search["entry"]]):
@@ -145,28 +139,25 @@ def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
 
 
 def _device(runs: pd.DataFrame, trials: pd.DataFrame) -> Json:
-    useful = runs["useful_device_seconds"].astype("float64")
-    lost = pd.concat([runs["lost_device_seconds"], trials["lost_device_seconds"]])
-    ok = runs["status"] == "ok"
-    return {
-        "useful": plain(float(useful[ok].sum())),
-        "failed": plain(float(useful[~ok].sum())),
-        "lost": plain(float(lost.astype("float64").sum())),
-        "search": plain(float(trials["useful_device_seconds"].astype("float64").sum())),
-        "runs": len(runs),
-        "trials": len(trials),
+    useful, ok = runs["useful_device_seconds"], runs["status"] == "ok"
+    seconds = {
+        "useful": useful[ok],
+        "failed": useful[~ok],
+        "lost": pd.concat([runs["lost_device_seconds"], trials["lost_device_seconds"]]),
+        "search": trials["useful_device_seconds"],
     }
+    sums = {name: plain(float(each.astype("float64").sum())) for name, each in seconds.items()}
+    return {**sums, "runs": len(runs), "trials": len(trials)}
 
 
 def _ordered(phases: Collection[str]) -> list[str]:
-    """As in PHASES; what is not named there comes just before the remainder."""
     return sorted(phases, key=lambda name: (PHASES.index(name) if name in PHASES else len(PHASES) - 1.5, name))
 
 
 def allocations(record: Reconciliation | None) -> Json | None:
     """What Slurm charged for each method, by what it went into; None where nothing was reconciled.
 
-    rows: one per method and currency (GPU or CPU), seconds by part; ledger and training are shares of the allocation.
+    rows: one per method and currency; ledger and training are shares of the allocation.
     """
     if record is None or not record.entries:
         return None

@@ -31,8 +31,8 @@ class Gallery:
 def copy_figures(records: SuiteRecords) -> Gallery:
     """Copy the figures of the planned runs to leaderboard/figures/RUN-NAME.png, and remove those of other runs.
 
-    The page gets them while there is room: the first run of each method and labelled count, then the second one, ...
-    A figure that cannot be read costs a warning. Raises `DiskError`.
+    The page gets them while there is room, the first run of each method and labelled count first. A figure that cannot
+    be read costs a warning. Raises `DiskError`.
     """
     folder = records.store.leaderboard / "figures"
     pictures, files, room = [], [], MAX_PAGE_BYTES

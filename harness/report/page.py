@@ -46,8 +46,8 @@ def write_page(
 ) -> Path:
     """Write index.html and figures/ into RUNS/<suite>/leaderboard; the same records give the same files.
 
-    Given the data (cache), the page has pictures of the worst test cases. It then holds scans, and must not be
-    published where the data's licence forbids that. audit: None leaves it out.
+    Given the data (cache), the page has pictures of the worst test cases, and must not be published where their licence
+    forbids that. audit: None leaves it out.
 
     Raises `DiskError`, and with a cache `ClosedSplitError` where a run's weights are not final although it has ended.
     """
@@ -102,7 +102,6 @@ def _embedded(data: Json) -> Markup:
 
 
 def _asset(name: str) -> Markup:
-    """A file of ours, which needs no escaping."""
     return Markup((ASSETS / name).read_text(encoding="utf-8").strip())
 
 
@@ -116,7 +115,7 @@ def facts(comparison: Comparison) -> list[Fact]:
 
 
 def suite_text(records: SuiteRecords) -> tuple[str, Json]:
-    """The suite file that the selection belongs to, as it was and parsed; empty if it is not recorded."""
+    """The suite file that the selection belongs to, and parsed; empty if it is not recorded."""
     suite_hash = "" if records.selection is None else records.selection.suite_hash
     if not (records.root / "suites" / f"{suite_hash}.yaml").is_file():
         return "", {}
@@ -128,7 +127,7 @@ def suite_text(records: SuiteRecords) -> tuple[str, Json]:
 
 
 def environments(records: SuiteRecords) -> list[list[Fact]]:
-    """Every environment that planned runs ended in, with what was shown; that of most runs first."""
+    """Every environment that planned runs ended in; that of most runs first."""
     ended = records.ended
     keys = zip(ended.column("environment"), ended.column("shown"), strict=True)
     by_run = dict(zip(ended.rows, keys, strict=True))
@@ -162,7 +161,6 @@ def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
 
 
 def _place(entry: SelectionEntry) -> str:
-    """Labelled count, subset and seed, as the command line names them."""
     return str(entry.planned_run).partition("/")[2]
 
 
@@ -171,7 +169,7 @@ def _text(value: object) -> str:
 
 
 def commands(records: SuiteRecords) -> list[tuple[str, str]]:
-    """What to type, in order: (command, what it does). DIR is the folder of the scans."""
+    """(command, what it does), in order. DIR is the folder of the scans."""
     suite, run = records.name, records.require_selection().entries[0].planned_run
     file = f"{suite}.yaml"
     return [

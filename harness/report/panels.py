@@ -52,7 +52,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
     """The worst case of every ranked method, for each labelled count of the first comparison.
 
     The test split is opened under the permit of every run whose prediction is shown, and only once all planned runs
-    have ended. Otherwise, without data, with other data or without recorded predictions, there is a reason instead.
+    have ended. Otherwise there is a reason instead.
     """
     if cache is None:
         return Panels(
@@ -102,7 +102,6 @@ def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES)
 
 
 def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
-    """Pictures of one labelled count; a run's label maps are read case by case."""
     worst = worst_cases({each.method: each.dice for each in shown if not each.reference})
     predicted = {each.method: each.run.folder.predictions(case for case, _ in worst) for each in shown}
     in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
@@ -137,7 +136,7 @@ def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[s
 
 
 def as_slices(volume: NDArray[Scalar], in_2d: bool) -> NDArray[Scalar]:
-    """Slices as they are displayed: slice data [Z, H, W] as they are, axial ones of volumes [X, Y, Z], [Z, Y, X]."""
+    """Slices as they are displayed: of slice data [Z, H, W], axial ones of volumes [X, Y, Z]."""
     return volume if in_2d else volume.transpose()
 
 

@@ -36,7 +36,7 @@ class Box:
 
 
 def crop_box(labels: Sequence[NDArray[np.uint8]]) -> Box:
-    """A box around all that is labelled in any of the maps [H, W], square where the slice is large enough."""
+    """A box around all that is labelled in any of the maps [H, W], square where the slice allows."""
     height, width = labels[0].shape
     used = np.any(np.stack(labels) != 0, axis=0)
     rows, columns = (np.flatnonzero(used.any(axis=axis)) for axis in (1, 0))

@@ -2,16 +2,11 @@
 
 The primary one is bootstrap-t, studentised (Efron and Tibshirani 1993, chapter 12). With mean m and standard deviation
 s of n values, each resample of patients gives t* = (m* - m) / (s* / sqrt(n)); the interval is [m - t*(97.5 %) s /
-sqrt(n), m - t*(2.5 %) s / sqrt(n)]. Bounds are never clipped to the range of a metric: a bound above 100 % Dice says
-that n is small, and clipping would hide it.
+sqrt(n), m - t*(2.5 %) s / sqrt(n)]. Bounds are never clipped to the range of a metric.
 
 Simultaneous intervals are bootstrap max-t (Westfall and Young 1993; Romano and Wolf 2005). Each resample gives t* of
-every difference at once; the 95 % quantile c of the largest |t*| replaces the quantile of a single interval, so that
-with 95 % probability *all* intervals mean +- c s / sqrt(n) hold their truth. That the differences share patients and
-methods is in the resamples, which makes c smaller than Bonferroni's.
-
-Both hold for the seeds and subsets that ran. From three labelled subsets on, Student's t-interval over the subset means
-speaks about other subsets too, on the same test patients.
+every difference at once; the 95 % quantile c of the largest |t*| replaces the quantile of a single interval: with 95 %
+probability *all* intervals mean +- c s / sqrt(n) hold their truth.
 """
 
 import math
@@ -87,7 +82,7 @@ def t_ends(t: Floats) -> tuple[Floats, Floats]:
 
 
 def outer(drawn: Floats, rank: int) -> tuple[Floats, Floats]:
-    """The `rank`-th smallest and the `rank`-th largest value of each row [k, B]; rank counts from 1, 2 rank <= B."""
+    """The `rank`-th smallest and largest value of each row [k, B]; rank counts from 1, 2 rank <= B."""
     ordered = np.partition(drawn, rank - 1, axis=1)
     # one end after the other: numpy takes five times as long for both at once
     rest = np.partition(ordered[:, rank:], -rank, axis=1)

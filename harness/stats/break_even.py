@@ -1,7 +1,6 @@
 """From which budget of a ladder on a method is ahead."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 WITHIN, NOT_WITHIN, NOT_DETERMINED = "within the ladder", "not within the ladder", "not determined"
 
@@ -9,25 +8,18 @@ LEAST_SEEDS = 3
 """Of a rung that says something: fewer cannot tell a method from its seed."""
 
 
-class BreakEven(NamedTuple):
-    """The rung, None where there is none, and which of the three verdicts it is."""
-
-    rung: int | None
-    verdict: str
-
-
-def break_even(ahead: Mapping[int, bool | None]) -> BreakEven:
-    """Find the smallest rung that is ahead, and from which on every longer one is.
+def break_even(ahead: Mapping[int, bool | None]) -> tuple[int | None, str]:
+    """The smallest rung that is ahead, and from which on every longer one is; and which verdict it is.
 
     ahead: rung -> whether the method is ahead there; None where nothing can be said. Such rungs are passed over.
     NOT_WITHIN where the method is not ahead on the longest rung that says something, NOT_DETERMINED without any.
     """
     judged = [(rung, lead) for rung, lead in sorted(ahead.items()) if lead is not None]
     if not judged:
-        return BreakEven(None, NOT_DETERMINED)
+        return None, NOT_DETERMINED
     smallest = None
     for rung, lead in reversed(judged):
         if not lead:
             break
         smallest = rung
-    return BreakEven(smallest, NOT_WITHIN if smallest is None else WITHIN)
+    return smallest, NOT_WITHIN if smallest is None else WITHIN

@@ -1,10 +1,8 @@
 """How often the intervals of a table hold the truth, with its test patients as the population.
 
-Patients are drawn with replacement, as many as there are, again and again. The truth is the mean over all of them, so
-intervals can be counted that miss it; and where all methods are moved to one mean, tables that call a pair significant.
+Patients are drawn with replacement, as many as there are, again and again. The truth is the mean over all of them.
+False verdicts are counted where all methods are moved to one mean.
 """
-
-from __future__ import annotations
 
 from itertools import combinations
 from typing import NamedTuple

@@ -18,7 +18,7 @@ SIGNIFICANT, NOT_SIGNIFICANT, UNDETERMINED = "significant", "not significant", "
 
 
 class Reading(NamedTuple):
-    """The difference of one pair, with intervals and tests alone and within its family; see `paired.COLUMNS`."""
+    """The difference of one pair, alone and within its family; see `paired.COLUMNS`."""
 
     difference: float
     difference_low: float
@@ -39,10 +39,7 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
     """Compare all pairs of one family.
 
     A difference is significant if its simultaneous interval excludes zero *and* the signed-rank test rejects after
-    Holm, in the same direction. The interval is about the mean and trusts the bootstrap at small n. The test is exact,
-    but about symmetry. Where either holds the family-wise error, both do (simulated for 4 methods of equal mean whose
-    differences are skewed: Holm alone 10 %, both 5 %). A difference is undetermined if n is so small that none could be
-    significant.
+    Holm, in the same direction. It is undetermined if n is so small that none could be significant.
 
     differences: a - b of each patient, [patients, pairs]. Patients with NaN in any pair are left out.
     wins: P(a better than b) on each patient, [patients, pairs].
@@ -66,7 +63,7 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
 
 
 def decidable(patients: int, pairs: int) -> bool:
-    """Whether the smallest p of the exact test, 2 / 2^n, can pass Holm's first step among so many pairs."""
+    """Whether the smallest p of the exact test, 2 / 2^n, can pass Holm's first step."""
     return pairs * 2.0 ** (1 - patients) <= LEVEL
 
 
@@ -94,7 +91,6 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
 
 
 def _without_ties(differences: Floats) -> NDArray[np.bool_]:
-    """Columns of distinct non-zero absolute values."""
     ordered = np.sort(np.abs(differences), axis=0)
     return np.asarray((np.diff(ordered, axis=0, prepend=0.0) > 0.0).all(axis=0))
 
@@ -113,8 +109,7 @@ def rank_bounds(better: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[n
 
     A method's rank lies between 1 + (methods significantly better) and (methods) - (methods significantly worse). With
     simultaneous comparisons this holds for all methods at once in 95 % of experiments (Mogstad, Romano, Shaikh and
-    Wilhelm 2024), and separations that are not transitive contradict nothing: where only a and c differ significantly,
-    a has rank 1-2, b 1-3 and c 2-3.
+    Wilhelm 2024), also where separations are not transitive.
 
     better: [methods, methods], whether method i is significantly better than method j.
     """

@@ -1,12 +1,9 @@
 """What a test set can resolve: the smallest true difference that is probably found significant.
 
-Patients of a test differ in how much better one method is than another. Equal methods are drawn, with normal
-differences of standard deviation 1, and every pair is shifted until the leaderboard's own verdict (simultaneous
-bootstrap interval, and signed-rank test at Holm's first step) calls it significant. The 80 % quantile of these shifts,
-times the standard deviation s of the differences, is the smallest difference.
-
-Each patient's score is a mean over runs, so more seeds or labelled subsets lower s, but never below what patients
-differ in by themselves: s^2 = between^2 + within^2 / runs (two-way analysis of variance, patients x runs).
+Equal methods are drawn, with normal differences of standard deviation 1, and every pair is shifted until the
+leaderboard's own verdict (simultaneous bootstrap interval, and signed-rank test at Holm's first step) calls it
+significant. The 80 % quantile of these shifts, times the standard deviation s of the differences, is the smallest
+difference. Over several runs s^2 = between^2 + within^2 / runs (two-way analysis of variance, patients x runs).
 """
 
 import math
@@ -99,9 +96,9 @@ def _pairs(methods: int) -> int:
 def _needed(patients: int, methods: int) -> Floats:
     """By how many standard deviations each pair of simulated equal methods must differ to become significant.
 
-    A shift moves neither the width of an interval nor the order of differences, so the shift that each of the two
-    conditions needs is known at once: for the interval its half width less the mean, for the signed-rank test, which
-    counts the positive means of two patients (Walsh averages; Hodges and Lehmann 1963), one of these means.
+    A shift moves neither the width of an interval nor the order of differences: for the interval it is the half width
+    less the mean, for the signed-rank test, which counts the positive means of two patients, one of these means (Walsh
+    averages; Hodges and Lehmann 1963).
     """
     generator = np.random.default_rng(SEED)
     pairs, (first, second) = _pairs(methods), np.triu_indices(patients)

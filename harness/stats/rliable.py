@@ -3,12 +3,12 @@
 Probability of improvement: for each patient the share of run pairs (x, y) with x better, ties counting one half (Mann
 and Whitney's statistic); the mean over patients is P(X > Y). Its interval is the percentile bootstrap over patients.
 
-Performance profile: the share of (patient, run) scores above a Dice of tau. Where curves cross, the better method
-depends on the required Dice. Bands come from resampled patients, with all their runs: pointwise by percentiles, and for
-the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation (Kolmogorov and Smirnov's
-statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread). Bands in
-standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau, the
-resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
+Performance profile: the share of (patient, run) scores above a Dice of tau. Bands come from resampled patients, with
+all their runs: pointwise by percentiles, and for the whole curve, of the same width everywhere, by the 95 % quantile of
+the largest deviation (Kolmogorov and Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n
+patients understate their spread). Bands in standard errors would be narrower at the ends, and wrong there: where hardly
+any score lies on one side of tau, the resamples have no spread (measured at n = 20: they hold the whole curve in 70 %,
+these in 91 to 96 %).
 """
 
 import math

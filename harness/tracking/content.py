@@ -16,7 +16,6 @@ SHOWN_VALUES = 6
 """Of a setting in which the runs below a parent run differ; more are counted."""
 
 ARTIFACTS = ("run.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
-"""The records that become artifacts; never a checkpoint."""
 
 
 class Tag:
@@ -42,7 +41,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that becomes an artifact, and the folder of the run in which it lies."""
+    """A file that becomes an artifact, and its folder in the run."""
 
     path: Path
     folder: str = ""
@@ -90,7 +89,6 @@ def run_content(run: TrackedRun) -> RunContent:
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
-    """What to filter and group by; values that are not there have no tag."""
     result, environment = run.result, run.record.environment
     tags: dict[str, object] = {
         "method": run.entry,
@@ -112,7 +110,7 @@ def _tags(run: TrackedRun) -> dict[str, str]:
 
 
 def run_params(asked: Run) -> dict[str, str]:
-    """All that was asked. Hyper-parameters stand under their own names, `params.NAME` where a run has such a field."""
+    """All that was asked; hyper-parameters under their own names, or `params.NAME` where a run has such a field."""
     values = asked.model_dump(mode="json", exclude={"schema_version", "budget", "params"})
     values["budget"] = {"currency": asked.budget.currency, "amount": asked.budget.amount}
     values["labelled"] = "all" if asked.labelled is None else asked.labelled

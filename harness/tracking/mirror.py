@@ -1,9 +1,8 @@
 """Brings MLflow to what the records say: adds what is missing, replaces what changed, keeps the rest.
 
-Two people who track suites of one name to one server share its experiment, and each keeps a suite run of their own with
-everything below it. They differ in the id in `tracking.json`, drawn when a run directory is tracked for the first time:
-it is copied with the directory, so a copy goes on with the same runs, and not exported, so imported records are another
-set. Whoever deletes it leaves the old runs behind as somebody else's; they can be deleted in MLflow.
+Two people who track suites of one name to one server share its experiment, and each keeps a suite run of their own.
+They differ in the id in `tracking.json`, drawn when a run directory is tracked for the first time: it is copied with
+the directory, and not exported, so imported records are another set.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.api.errors import DiskError
 from harness.api.strict import Strict, digest
+from harness.leaderboard.figure import PALETTE
 from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import SCHEMA
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ID_LENGTH = 12
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Colours of entries in charts, which colour-blind readers distinguish (Okabe and Ito)."""
 
 PAGE = 1000
 MAX_METRICS, MAX_PARAMS = 900, 100
@@ -72,9 +69,8 @@ class TrackReport:
 def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport:
     """Mirror all runs that have ended into MLflow: an experiment per suite, in it a run per suite, entry and run.
 
-    A second call adds nothing. After a kill at any point the next call completes it. A run is kept if its tags name the
-    same records as those on disk and it was written to its end. Runs of other run directories and runs that this
-    package did not write are not touched.
+    A second call adds nothing. After a kill at any point the next call completes it. Runs of other run directories and
+    runs that this package did not write are not touched.
 
     Args:
         records: Records of one suite; the experiment gets its name.
@@ -127,7 +123,7 @@ class _Mirror:
             tags = run.data.tags
             for key in {Tag.SUITE, Tag.METHOD, Tag.RUN} & tags.keys() if tags.get(Tag.ORIGIN) == origin else ():
                 self._known.setdefault((key, tags[key]), []).append(run)
-        self._colours = dict(zip(suite.entries, cycle(COLOURS), strict=False))
+        self._colours = dict(zip(suite.entries, cycle(PALETTE), strict=False))
         self.outcomes: Counter[str] = Counter()
 
     def write(self) -> None:
@@ -141,7 +137,6 @@ class _Mirror:
                 self._entry(entry, run_id)
 
     def _entry(self, entry: str, parent_id: str) -> None:
-        """Write the MLflow run of an entry and all below it."""
         suite, colour = self._suite, {Tag.COLOUR: self._colours[entry]}
         tags = {Tag.METHOD: entry, Tag.ROLE: "method", Tag.RECORD: entry_fingerprint(suite, entry)}
         below = {Tag.PARENT: parent_id, **colour}
@@ -150,7 +145,6 @@ class _Mirror:
                 self._run(run, {Tag.PARENT: entry_id, **colour})
 
     def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
-        """Write the MLflow run of one run; below: tags that say under which parent."""
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
         tags = {Tag.RUN: run.record.id, Tag.ROLE: run.asked.role, Tag.RECORD: run.fingerprint, Tag.CHOSEN: chosen}
         with self._mlflow_run(Tag.RUN, tags | below, lambda: run_content(run)) as (_, outcome):
@@ -180,7 +174,7 @@ class _Mirror:
                 self._client.delete_run(run.info.run_id)  # into MLflow's bin, until `mlflow gc`
 
     def _add(self, content: RunContent, tags: dict[str, str]) -> str:
-        """Write a run with these tags besides its own; its id. It is RUNNING until the last of it is there."""
+        """The id of a new run with these tags besides its own, which is RUNNING until the last of it is there."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
         client, start, tags = self._client, content.span.start_ms, {**content.tags, **tags}

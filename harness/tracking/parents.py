@@ -1,8 +1,4 @@
-"""The MLflow runs above the runs.
-
-That of an entry: the means of its finals by labelled count, and by rung of a ladder. That of the suite: leaderboard as
-a table, figures, page, selection and YAML file.
-"""
+"""The MLflow runs above the runs: of an entry, with the means of its finals; and of the suite."""
 
 import hashlib
 import io
@@ -61,7 +57,7 @@ def suite_fingerprint(suite: TrackedSuite) -> str:
 
 
 def artifacts(records: SuiteRecords) -> Iterator[Artifact]:
-    """The selection, the suite as it was written, and every file of the leaderboard, in a fixed order."""
+    """The selection, the suite, and every file of the leaderboard, in a fixed order."""
     if records.selection is not None:
         yield Artifact(records.store.selection_path)
         yield Artifact(records.root / "suites" / f"{records.selection.suite_hash}.yaml", "suites")
@@ -71,14 +67,14 @@ def artifacts(records: SuiteRecords) -> Iterator[Artifact]:
 
 
 def leaderboard_is_current(records: SuiteRecords) -> bool:
-    """Whether the tables are younger than all that they are made from; False where there are none."""
+    """Whether the tables are younger than all that they are made from."""
     table = records.store.leaderboard / "leaderboard.csv"
     sources = [records.store.selection_path, *(run.folder.path / "result.json" for run in records.runs)]
     return table.exists() and table.stat().st_mtime >= max(p.stat().st_mtime for p in sources if p.exists())
 
 
 def readable_table(path: Path) -> pd.DataFrame:
-    """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones."""
+    """The leaderboard with the most wanted columns first, those with one value last, and no empty ones."""
     try:
         frame = pd.read_csv(io.BytesIO(read_content(path))).dropna(axis="columns", how="all")
     except ValueError as error:  # pandas' parsing errors are ValueErrors
@@ -93,8 +89,8 @@ def readable_table(path: Path) -> pd.DataFrame:
 def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
     """Mirror an entry as the MLflow run above its runs.
 
-    Means are over the finals of the current selection that have numbers. Runs that one table must not mix (another
-    budget, environment, data or version) get no mean; a tag says so.
+    Means are over the finals of the current selection that have numbers. Runs that one table must not mix get no mean;
+    a tag says so.
     """
     runs = suite.entries[entry]
     finals, span = suite.selected_finals(runs), whole_span(runs)
@@ -134,20 +130,19 @@ def _comparable(run: TrackedRun) -> str:
 
 
 def _means(group: Sequence[TrackedRun]) -> dict[str, float]:
-    """Mean of each test metric and of what was spent over the runs that have numbers; how many have and have not."""
     rows = pd.DataFrame([_values(run) for run in group if run.record.ok]).dropna(axis="columns")
     return {**counts(group), **{str(name): float(mean) for name, mean in rows.mean().sort_index().items()}}
 
 
 def _values(run: TrackedRun) -> dict[str, float]:
-    """The metrics that entries are compared by: all over classes, and Dice by class. The runs below hold the rest."""
+    """What entries are compared by: metrics over all classes, and Dice by class."""
     spent, metrics = run.result.spent, run.test_metrics
     tested = {name: value for name, value in metrics.items() if name.count("/") == 2 or "/dice/" in name}
     return {**tested, "spent/device_seconds": spent.useful_device_seconds, "spent/steps": float(spent.useful_steps)}
 
 
 def mean_curve(name: str, group: Iterable[TrackedRun], span: Span) -> Iterator[Point]:
-    """Mean Dice of runs by validation, as far as all have it, at the device seconds spent (the point's step)."""
+    """Mean Dice of runs by validation, at the device seconds spent (the step)."""
     for validations in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
         seconds = sum(validation.device_seconds for validation in validations) / len(validations)
         progress = sum(validation.progress for validation in validations) / len(validations)

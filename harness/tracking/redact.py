@@ -12,7 +12,7 @@ LONG = 8
 
 
 def redact_uri(uri: str) -> str:
-    """The URI without user, password, fragment and the values of its query; names of parameters stay."""
+    """The URI without user, password, fragment and the values of its query."""
     scheme, user, place, query = _split(uri)
     place = place if _is_file(scheme) else re.sub("#.*", f"#{HIDDEN}", place)
     if QUERY.fullmatch(query):
@@ -41,7 +41,7 @@ def redact_text(text: str, uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """The heart of an error of MLflow, a driver or the network: one line, without secrets of the URI."""
+    """The heart of an error: one line, without secrets of the URI."""
     text = redact_text(" ".join(str(error).split()) or type(error).__name__, uri)
     if uri.lower().startswith("http"):
         folder = re.search(r"\[Errno \d+\] ([^:'\"]+): '(/[^']*)'", text)

@@ -24,13 +24,11 @@ HEADLINE = "dice"
 """Of an entry's run: its main metric of each table once more, as dice/labelled_3, for the page lists by name."""
 
 CURVE = "val/dice_by_device_seconds"
-"""Of an entry's run; its steps are device seconds."""
 
 RESULT_SIZES = (
     "longest_step_seconds", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor",
     "peak_memory_bytes",
 )  # fmt: skip
-"""Fields of a result that are metrics by their own names."""
 
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
 
@@ -58,12 +56,12 @@ class Span:
 
 
 def metric_name(*parts: str) -> str:
-    """Parts joined by slashes; characters that MLflow forbids in a part become underscores."""
+    """Parts joined by slashes, without characters that MLflow forbids."""
     return "/".join(re.sub(r"[^\w\-. :]|^\.+$", "_", part) for part in parts)
 
 
 def validation_points(result: Result, span: Span) -> Iterator[Point]:
-    """By step: Dice on validation and on unlabelled images, device seconds so far, what the method shows; last Dice."""
+    """By step: Dice, device seconds so far, and what the method shows; the last Dice."""
     last = result.validations[-1] if result.validations else None
     if last is not None and last.mean_dice is not None:
         yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
@@ -77,13 +75,12 @@ def validation_points(result: Result, span: Span) -> Iterator[Point]:
 
 
 def _dice_points(where: str, by_class: dict[str, float], mean: float | None) -> dict[str, float]:
-    """Metrics of one validation, none where nothing was evaluated."""
     values = {metric_name(where, "dice", name): value for name, value in by_class.items()}
     return values if mean is None else values | {f"{where}/dice": mean}
 
 
 def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
-    """Loss, its terms, learning rate and progress by step; values that are not finite have no point."""
+    """Loss, its terms, learning rate and progress by step; finite values alone."""
     if history.empty:
         return
     terms = [name for name in map(str, history) if re.match("(term|schedule)/", name)]
@@ -105,9 +102,9 @@ def thin(frame: pd.DataFrame) -> pd.DataFrame:
 def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
     """What the run spent and what it is made of."""
     spent = result.spent
-    useful = {"device_seconds": spent.useful_device_seconds, "steps": spent.useful_steps}
     values: dict[str, float | None] = {
-        **{f"spent/{name}": value for name, value in useful.items()},
+        "spent/device_seconds": spent.useful_device_seconds,
+        "spent/steps": spent.useful_steps,
         **{f"spent/{name}": getattr(spent, name) for name in ("lost_device_seconds", "lost_steps", "attempts")},
         "spent/share_of_budget": spent.in_currency(asked.budget)[0] / asked.budget.amount,
         **{metric_name("stage", name, "device_seconds"): value for name, value in result.stage_device_seconds.items()},
@@ -132,7 +129,7 @@ def main_first(values: Mapping[str, float]) -> dict[str, float]:
 def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
     """Metric name -> value: of each class the mean over patients of a patient's cases, and the mean of classes.
 
-    A distance that is unknown for any case (millimetres without spacing) has no value. `n_*` are counts.
+    A distance that is unknown for any case has no value. `n_*` are counts.
     """
     values: dict[str, float] = {}
     for selection, rows in cases.groupby("checkpoint"):

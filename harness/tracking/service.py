@@ -66,7 +66,7 @@ class Service:
 
     @property
     def artifacts(self) -> Path | None:
-        """Where artifacts of a database go: beside an SQLite file, else in the working directory. None for servers."""
+        """Where artifacts of a database go: beside an SQLite file, else here. None for servers."""
         folder = self.database.parent if self.database else Path.cwd()
         return folder / "mlartifacts" if self.scheme in DATABASES else None
 
@@ -121,7 +121,7 @@ def _refuse_unknown(service: Service) -> None:
 def service_errors(service: Service) -> Iterator[None]:
     """Turn whatever MLflow, its database driver or the network raises into one `ServiceError`.
 
-    All exceptions are caught on purpose, and only around calls into MLflow: no failure of a tracker may stop a run.
+    No failure of a tracker may stop a run.
     """
     try:
         yield
@@ -137,7 +137,7 @@ def service_errors(service: Service) -> Iterator[None]:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Import MLflow with `PROCESS_ENVIRONMENT`; until the end neither it, its migrations nor HTTP retries print."""
+    """Import MLflow with `PROCESS_ENVIRONMENT`; until the end it does not print."""
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 - sets its loggers up, so it comes before they are silenced
@@ -153,19 +153,18 @@ def quiet_mlflow() -> Iterator[None]:
 
 
 def check_tracking(tracking_uri: str | None) -> str:
-    """One line that says where tracking goes and that it answers; creates nothing. Raises as `track` would."""
+    """One line that says where tracking goes and that it answers. Raises as `track` would."""
     service = find_service(tracking_uri)
     with service_errors(service), quiet_mlflow():
         import mlflow
 
         if is_new_database(service):
             return f"{service.shown} (created by the first run), MLflow {mlflow.__version__}"
-        client_of(service).search_experiments(max_results=1)
+        _client_of(service).search_experiments(max_results=1)
         return f"{service.shown} answers, MLflow {mlflow.__version__}"
 
 
-def client_of(service: Service) -> MlflowClient:
-    """MLflow's client of a service that is there."""
+def _client_of(service: Service) -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=service.uri, registry_uri=service.uri)
@@ -173,28 +172,25 @@ def client_of(service: Service) -> MlflowClient:
 
 @contextmanager
 def open_client(service: Service, records: Path) -> Iterator[tuple[MlflowClient, Callable[[], None]]]:
-    """Connect as the only writer, create a database that is missing, keep MLflow quiet; its client and the heartbeat.
-
-    Whatever fails in the block becomes a `ServiceError`.
-    """
+    """MLflow's client as the only writer, of a database that is created if it is missing; and the heartbeat."""
     with service_errors(service), only_writer(service, records) as beat, quiet_mlflow():
         if is_new_database(service):
             create_database(service)
-        yield client_of(service), beat
+        yield _client_of(service), beat
 
 
 @contextmanager
-def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[Callable[[], None]]:
+def only_writer(service: Service, records: Path) -> Iterator[Callable[[], None]]:
     """Hold the right to write; yields the heartbeat to call now and then.
 
-    The lock lies beside an SQLite file, among the records for other services. Whoever holds it is waited for. Raises
-    `ServiceError` where it goes on writing, or the database's folder cannot be written.
+    The lock lies beside an SQLite file, among the records for other services. Raises `ServiceError` where another
+    process goes on writing, or the database's folder cannot be written.
     """
     file = service.database
     lease = Lease(file.with_name(f"{file.name}.lease") if file else records / "tracking.lease")
     lease.path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lease.claim(wait_seconds)
+        lease.claim(WAIT_SECONDS)
     except LeaseHeldError:
         raise service.error(f"another process is writing there ({lease.path})") from None
     except DiskError as error:
@@ -209,7 +205,7 @@ def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECO
 def is_new_database(service: Service) -> bool:
     """Connect once to a database, change nothing; whether it is still to be made.
 
-    Raises `ServiceError` for another program's or another MLflow's, and what the driver raises.
+    Raises `ServiceError` for another program's or another MLflow's.
     """
     if service.scheme not in DATABASES:
         return False
@@ -225,7 +221,6 @@ def is_new_database(service: Service) -> bool:
 
 
 def _inspect(service: Service) -> tuple[set[str], str | None]:
-    """Names of the tables, and the revision of their schema."""
     from sqlalchemy import create_engine, inspect, text
     from sqlalchemy.engine import make_url
     from sqlalchemy.pool import NullPool
@@ -260,10 +255,7 @@ def _refuse_revision(service: Service, revision: str | None) -> None:
 
 
 def create_database(service: Service) -> None:
-    """Create the SQLite file whole: another process sees no database or a finished one, and a kill leaves none.
-
-    Other databases are created by MLflow at first contact.
-    """
+    """Create the SQLite file whole; a kill leaves none. Other databases are created by MLflow at first contact."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     if service.database is None or service.artifacts is None:
@@ -281,7 +273,7 @@ def create_database(service: Service) -> None:
 
 
 def note_older_runs(service: Service) -> None:
-    """Say how to look at the database where runs of an older MLflow beside it keep a bare `mlflow ui` away."""
+    """Say how to look at the database where older runs beside it keep a bare `mlflow ui` away."""
     older = service.database.with_name("mlruns") if service.database else None
     if older is not None and any(older.glob("*/meta.yaml")):
         command = shlex.join(["mlflow", "ui", "--backend-store-uri", service.uri])

@@ -23,7 +23,7 @@ DIGEST_LENGTH = 12
 
 @dataclass(frozen=True)
 class Input:
-    """One split of a dataset version, by names and checksums; no path, no scan.
+    """One split of a dataset version, by names and checksums.
 
     MLflow tells inputs apart by name and digest, so the name says the split.
     """
@@ -77,7 +77,7 @@ class TrackedRun:
 
     @property
     def opened_test(self) -> bool:
-        """Whether it opened the test split: a final that has numbers did, a trial never does."""
+        """Whether it opened the test split."""
         return self.record.ok and not self.is_search
 
     @property
@@ -153,5 +153,5 @@ def whole_span(runs: Sequence[TrackedRun]) -> Span:
 
 
 def fingerprint(runs: Sequence[TrackedRun], *more: object) -> str:
-    """Fingerprint of runs in any order, and of what else an MLflow run above them is made of."""
+    """Of runs in any order, and of what else an MLflow run above them is made of."""
     return digest([LAYOUT, sorted([run.record.id, run.fingerprint] for run in runs), *more])

@@ -81,7 +81,6 @@ def _classes(labels: object) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _unsupported(labels: Mapping[str, object]) -> list[str]:
-    """Labels that are no single whole number each."""
     if all(name.isdigit() and isinstance(value, str) for name, value in labels.items()):
         return ["labels: value to name, as in the first nnU-Net; write name to value, as nnUNetv2_convert does"]
     problems = []

@@ -17,7 +17,7 @@ Part = Literal["Tr", "Ts", "Un"]
 
 @dataclass(frozen=True)
 class RawCase:
-    """Files of one case: an image for each channel, and its label where somebody made it."""
+    """Files of one case: an image for each channel, and its label, if any."""
 
     id: str
     part: Part
@@ -44,7 +44,7 @@ class RawCases:
 
 
 def list_cases(folder: Path, description: Description) -> RawCases:
-    """Every case of a folder. Raises one `DataError` with a line for each file that is missing or too many."""
+    """Every case of a folder. Raises one `DataError` with a line for each flaw."""
     problems: list[str] = []
     training = list(_training(folder, description, problems))
     unlabelled = _in_folder(folder, "Un", description, problems)

@@ -21,8 +21,7 @@ MOST_SAMPLES = 100_000
 """Grey values of a scan's foreground, evenly spread, that the percentiles and moments of CT are made of."""
 
 
-def rule_of(name: str) -> Literal["ct", "none", "unit", "zscore"]:
-    """The rule that a channel's name asks for. Raises `DataError` for colours."""
+def _rule_of(name: str) -> Literal["ct", "none", "unit", "zscore"]:
     if name.lower() == "rgb_to_0_1":
         raise DataError(f"channel_names: {name}: colour images are not supported; scans have grey values")
     return RULES.get(name.lower(), "zscore")
@@ -35,11 +34,8 @@ def foreground_sample(grey: NDArray[np.float32], label: NDArray[np.uint8]) -> ND
 
 
 def fit_channel(name: str, samples: Sequence[NDArray[np.float32]]) -> Channel:
-    """The numbers of a channel's rule; samples: of the training scans' foreground, which CT alone needs.
-
-    Raises `DataError` where they hold nothing to fit.
-    """
-    rule = rule_of(name)
+    """The numbers of a channel's rule; samples: of the training scans' foreground, for CT. Raises `DataError`."""
+    rule = _rule_of(name)
     if rule != "ct":
         return Channel(name=name, rule=rule)
     values = np.concatenate([np.zeros(0, np.float32), *samples]).astype(np.float64)
@@ -52,7 +48,7 @@ def fit_channel(name: str, samples: Sequence[NDArray[np.float32]]) -> Channel:
 def normalise(channel: Channel, grey: NDArray[Any]) -> NDArray[np.float32]:
     """The grey values of one channel of one scan by its rule, float32.
 
-    Raises `DataError` for a scan without contrast, whose scale is unknown.
+    Raises `DataError` for a scan without contrast.
     """
     values = np.asarray(grey, np.float64)
     if channel.rule == "ct":

@@ -20,9 +20,8 @@ RAS = np.array([[0, 1], [1, 1], [2, 1]])
 def new_scan(files: Sequence[Path], preparation: Preparation, declared: Spacing | None = None) -> NewScan:
     """A scan prepared as the dataset's own were, and the way back into its file.
 
-    files: of each channel; declared: voxel size in mm along the axes of files whose geometry nobody set.
-
-    Raises one `DataError` for all files that cannot be read or do not fit.
+    files: of each channel; declared: voxel size in mm along the axes of files whose geometry nobody set. Raises one
+    `DataError` for all files that cannot be read or do not fit.
     """
     scan = read_case(files, None, declared)
     if preparation.spacing_mm is not None and scan.spacing is None:

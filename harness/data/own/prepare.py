@@ -60,7 +60,7 @@ class _Folder:
 
 
 def name_of(folder: Path) -> str:
-    """The name of a dataset after its folder: Dataset501_Atria is atria. Raises `UsageError` where that is no name."""
+    """The name of a dataset after its folder: Dataset501_Atria is atria. Raises `UsageError`."""
     stem = folder.resolve().name
     match = NNUNET_FOLDER.fullmatch(stem)
     name = re.sub("[^a-z0-9_-]", "_", (match[1] if match else stem).lower())
@@ -75,7 +75,7 @@ def prepare_scans(folder: Path, name: str, choices: Choices, destination: Path |
     destination: a new folder; None: that of `name` in $HARNESS_CACHE, where suites look.
 
     Raises `UsageError` for a choice that does not fit, `DataError` with all problems of the files at once or where
-    `destination` holds other data, and `DiskError` where it cannot be written.
+    `destination` holds other data, and `DiskError`.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a dataset: small letters, digits, - and _")
@@ -100,7 +100,6 @@ def prepare_scans(folder: Path, name: str, choices: Choices, destination: Path |
 
 
 def _read_all(files: Mapping[str, RawCase], choices: Choices) -> dict[str, Scan]:
-    """Every case. Raises one `DataError` for all files that cannot be read."""
     scans, problems = {}, []
     for case in files.values():
         try:

@@ -45,9 +45,8 @@ class Scan:
 def read_case(images: Sequence[Path], label: Path | None, declared: Spacing | None = None) -> Scan:
     """Read all files of a case, an image for each channel.
 
-    declared: voxel size along the axes of files whose geometry nobody set.
-
-    Raises one `DataError` for all files that cannot be read, or do not fit the first one.
+    declared: voxel size along the axes of files whose geometry nobody set. Raises one `DataError` for all files that
+    cannot be read, or do not fit the first one.
     """
     problems: list[str] = []
     voxels: list[NDArray[Any]] = []

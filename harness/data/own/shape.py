@@ -22,10 +22,8 @@ POOLED = 16
 """Sides of training images are multiples of it: four poolings."""
 
 PATCH_VOXELS = 2**20
-"""Of a proposed patch: about 112 x 112 x 80, which the field trains on."""
 
 SLICE_SIDE = 256
-"""Of a proposed slice: the field's."""
 
 
 def choose_axes(

@@ -32,7 +32,7 @@ class Splits:
 
 
 def patients_of(cases: Iterable[RawCase], pattern: str | None) -> dict[str, str]:
-    """The patient of each case by its id: what a regular expression, or its first group, finds at the id's start.
+    """The patient of each case by its id: what a regular expression, or its first group, finds at its start.
 
     Raises `UsageError` for a wrong expression, or one that does not fit every id.
     """

@@ -6,6 +6,5 @@ from tests.data.small_acdc import SmallACDC, write_ssl4mis
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory):
-    """The cache of the small ACDC; tests change copies of it."""
     folder = tmp_path_factory.mktemp("whole")
     return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder

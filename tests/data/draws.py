@@ -1,23 +1,17 @@
-"""What tests of samplers draw and compare."""
-
 import io
 
 import torch
 
-from harness.api.method import Batch, BatchPlan
-from harness.data.sampler import Sampler, TrainingSet
-from harness.data.slices import Slices
-from harness.data.volumes import Volumes
-from harness.records.schema import Augmentation
+from harness.api.method import BatchPlan
 
-AUGMENTATIONS: tuple[Augmentation, ...] = ("weak", "none", "nnunet")
+AUGMENTATIONS = ("weak", "none", "nnunet")
 
 
-def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
+def batches(sampler, plan, count):
     return [sampler.next(plan) for _ in range(count)]
 
 
-def equal(first: list[Batch], second: list[Batch]) -> bool:
+def equal(first, second):
     return all(
         torch.equal(a.images, b.images)
         and torch.equal(a.labels, b.labels)
@@ -26,9 +20,7 @@ def equal(first: list[Batch], second: list[Batch]) -> bool:
     )
 
 
-def assert_resumes_to_the_bit(
-    data: TrainingSet, plan: BatchPlan, before: int, seed: int, augmentation: Augmentation
-) -> None:
+def assert_resumes_to_the_bit(data, plan, before, seed, augmentation):
     whole = data.sampler(seed, augmentation)
     batches(whole, plan, before)
     file = io.BytesIO()
@@ -40,8 +32,7 @@ def assert_resumes_to_the_bit(
     assert equal(batches(resumed, plan, 6), rest)
 
 
-def assert_the_seed_alone_decides(data: TrainingSet) -> None:
-    """Equal seeds draw equal batches, other seeds others, and torch's default generator is left alone."""
+def assert_the_seed_alone_decides(data):
     plan = BatchPlan(labelled=2, unlabelled=2)
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -52,7 +43,7 @@ def assert_the_seed_alone_decides(data: TrainingSet) -> None:
     assert not equal(first, batches(data.sampler(2, augmentation="weak"), plan, 5))
 
 
-def assert_batches_are_copies(data: Slices | Volumes) -> None:
+def assert_batches_are_copies(data):
     images, labels = data.images.clone(), data.labels.clone()
     for augmentation in AUGMENTATIONS:
         batch = data.sampler(0, augmentation).next(BatchPlan(labelled=2, unlabelled=2, views=2))

@@ -6,7 +6,6 @@ import gzip
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -17,8 +16,7 @@ SHAPE = (6, 5, 4)
 Affine = Sequence[Sequence[float]]
 
 
-def diagonal(x: float, y: float, z: float, origin: tuple[float, float, float] = (0, 0, 0)) -> Affine:
-    """Rows of a transform that scales axes and puts the first voxel somewhere."""
+def diagonal(x, y, z, origin=(0, 0, 0)):
     return [[x, 0, 0, origin[0]], [0, y, 0, origin[1]], [0, 0, z, origin[2]]]
 
 
@@ -35,8 +33,7 @@ class Nifti:
     qfac: float = 1.0
     rows: Affine = field(default_factory=lambda: diagonal(0, 0, 0))
 
-    def write(self, path: Path, voxels: np.ndarray | None = None) -> Path:
-        """voxels: [X, Y, Z]; a ramp if there are none."""
+    def write(self, path, voxels=None):
         array = np.arange(120, dtype=np.int16).reshape(SHAPE) if voxels is None else voxels
         raw = bytearray(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
         struct.pack_into("<4f", raw, 76, self.qfac, *self.pixdim)
@@ -47,11 +44,10 @@ class Nifti:
         path.write_bytes(gzip.compress(bytes(raw)) if path.suffix == ".gz" else bytes(raw))
         return path
 
-    def but(self, **changes: object) -> Nifti:
-        return replace(self, **changes)  # type: ignore[arg-type]
+    def but(self, **changes):
+        return replace(self, **changes)
 
 
-def nrrd(path: Path, **changes: str | None) -> Path:
-    """An NRRD file of a ramp; names of fields with _ for a space."""
+def nrrd(path, **changes):
     array = np.arange(120, dtype=np.int16).reshape(SHAPE)
     return write_nrrd(path, array, {name.replace("_", " "): value for name, value in changes.items()})

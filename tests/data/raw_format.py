@@ -1,20 +1,16 @@
 """A small folder in nnU-Net's raw format, written with nibabel."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
-from numpy.typing import NDArray
 
 SHAPE = (20, 18, 12)
 SPACING = (1.5, 1.0, 1.0)
 ENDING = ".nii.gz"
 
 
-def write_nifti(path: Path, voxels: NDArray[Any], spacing: Sequence[float] | None, flips: str = "") -> None:
+def write_nifti(path, voxels, spacing, flips=""):
     """flips: coordinates (xyz) along which the array runs backwards; spacing None: a header that says nothing."""
     signs = [-1 if axis in flips else 1 for axis in "xyz"]
     affine = np.diag([*(np.array(spacing or (1, 1, 1)) * signs), 1])
@@ -27,7 +23,7 @@ def write_nifti(path: Path, voxels: NDArray[Any], spacing: Sequence[float] | Non
     nibabel.save(image, path)
 
 
-def voxels_of(id_: str, channels: int = 1) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def voxels_of(id_, channels=1):
     """Image [C, X, Y, Z] and label [X, Y, Z] of a bright box, which lies nowhere as in another scan."""
     rng = np.random.default_rng(list(id_.encode()))
     label = np.zeros(SHAPE, np.uint8)
@@ -40,13 +36,7 @@ def voxels_of(id_: str, channels: int = 1) -> tuple[NDArray[np.int16], NDArray[n
     return np.stack(grey).astype(np.int16), label
 
 
-def write_folder(
-    root: Path,
-    cases: Mapping[str, Sequence[str]],
-    channels: Sequence[str] = ("MRI",),
-    spacing: Callable[[str], Sequence[float] | None] = lambda _: SPACING,
-    **fields: object,
-) -> Path:
+def write_folder(root, cases, channels=("MRI",), spacing=lambda _: SPACING, **fields):
     """A folder with cases by part: Tr and Ts with labels, Un and those that end in "u" without."""
     for part, ids in cases.items():
         for id_ in ids:

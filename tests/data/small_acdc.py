@@ -1,7 +1,6 @@
 """A small ACDC: five patients, written in both layouts from the same voxels."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 import h5py
@@ -12,7 +11,7 @@ from benchmarks.acdc import ACDC
 from harness.api.dataset import Split
 
 SPACING_MM = (10.0, 1.5, 1.25)
-FRAMES: Mapping[str, tuple[int, int]] = {  # frame numbers of ED and ES, as Info.cfg has them
+FRAMES = {  # frame numbers of ED and ES, as Info.cfg has them
     "patient099": (1, 9),
     "patient038": (1, 11),
     "patient090": (4, 11),
@@ -29,8 +28,7 @@ class SmallACDC(ACDC):
     }
 
 
-def voxels(patient: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
-    """Grey values (Z, H, W) int16 and labels uint8 of one volume, all patients and frames different."""
+def voxels(patient, frame):
     number = int(patient[-3:])
     rng = np.random.default_rng([number, int(frame[-1])])
     shape = (3 + number % 3, 20 + number % 4, 17)
@@ -40,14 +38,14 @@ def voxels(patient: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
     return grey, label
 
 
-def image_of(grey: np.ndarray) -> np.ndarray:
+def image_of(grey):
     """Min-max scaling in double precision, as in the distributed files."""
     values = grey.astype(np.float64)
     scaled = (values - values.min()) / (values.max() - values.min())
     return np.asarray(scaled, np.float32)
 
 
-def write_h5(path: Path, image: np.ndarray, label: np.ndarray | None = None) -> Path:
+def write_h5(path, image, label=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.create_dataset("image", data=image, compression="gzip")
@@ -56,8 +54,7 @@ def write_h5(path: Path, image: np.ndarray, label: np.ndarray | None = None) -> 
     return path
 
 
-def write_ssl4mis(root: Path) -> Path:
-    """The five patients as SSL4MIS distributes them, lists included."""
+def write_ssl4mis(root):
     listed: dict[str, list[str]] = {"train": [], "val": [], "test": [], "train_slices": []}
     for split, patients in SmallACDC.splits.items():
         for case in (f"{patient}_{frame}" for patient in patients for frame in ("frame01", "frame02")):
@@ -75,15 +72,14 @@ def write_ssl4mis(root: Path) -> Path:
     return root
 
 
-def write_nifti(path: Path, array: np.ndarray) -> Path:
-    """(Z, H, W) to disk as (X, Y, Z)."""
+def write_nifti(path, array):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), np.diag([*SPACING_MM[::-1], 1.0]))
     nibabel.save(image, path)
     return path
 
 
-def write_official(root: Path) -> Path:
+def write_official(root):
     for patient, (ed, es) in FRAMES.items():
         for name, number in zip(("frame01", "frame02"), sorted((ed, es)), strict=True):
             grey, label = voxels(patient, name)

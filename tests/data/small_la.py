@@ -1,7 +1,6 @@
 """A small left atrium: five patients, as whole volumes in the official layout and as crops in UA-MT's."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class SmallLALabelFree(LALabelFree):
     splits = SPLITS
 
 
-def voxels(patient: str) -> tuple[np.ndarray, np.ndarray]:
+def voxels(patient):
     """Grey values and marks (0 or 255) [X, Y, Z] uint8 of a whole volume: air, a chest, an atrium in it."""
     rng = np.random.default_rng(list(patient.encode()))
     grey = rng.integers(0, 12, SHAPE).astype(np.uint8)
@@ -44,14 +43,14 @@ def voxels(patient: str) -> tuple[np.ndarray, np.ndarray]:
     return grey, marked
 
 
-def cropped(patient: str) -> tuple[np.ndarray, np.ndarray]:
+def cropped(patient):
     """What UA-MT would have written: whole-volume z-score, then a part of it."""
     grey, marked = voxels(patient)
     image = ((grey - grey.mean()) / grey.std()).astype(np.float32)
     return image[40:130, 30:120], (marked[40:130, 30:120] == 255).astype(np.uint8)
 
 
-def write_ua_mt(root: Path, inner: str = "") -> Path:
+def write_ua_mt(root, inner=""):
     for patient in PATIENTS:
         image, label = cropped(patient)
         write_h5(root / inner / patient / "mri_norm2.h5", image, label)
@@ -60,7 +59,7 @@ def write_ua_mt(root: Path, inner: str = "") -> Path:
     return root
 
 
-def write_nrrd(path: Path, array: np.ndarray, changes: Mapping[str, str | None] | None = None) -> Path:
+def write_nrrd(path, array, changes=None):
     """A raw NRRD file, written by hand from the format's definition; changes: header fields, None leaves one out."""
     kinds = {"uint8": "uchar", "int16": "short", "float32": "float", "float64": "double"}
     fields: dict[str, str | None] = {
@@ -84,7 +83,7 @@ def write_nrrd(path: Path, array: np.ndarray, changes: Mapping[str, str | None] 
     return path
 
 
-def write_official(root: Path, inner: str = "") -> Path:
+def write_official(root, inner=""):
     for patient in PATIENTS:
         grey, marked = voxels(patient)
         write_nrrd(root / inner / patient / "lgemri.nrrd", grey)

@@ -1,39 +1,36 @@
 import itertools
 import math
 from collections import Counter
-from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from harness.data.augment import apply_maps, draw_maps
 from harness.data.interpolate import centred_points
 from harness.data.resize import resize_labels
 
 CPU = torch.device("cpu")
-Number = TypeVar("Number", np.float32, np.uint8)
 MARKS = np.arange(16, dtype=np.float32).reshape(4, 4)
 
 
-def moved(image: Tensor, label: Tensor | None, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
+def moved(image, label, matrix):
     grid = centred_points((image.shape[0], image.shape[1]), CPU)
     images, labels = apply_maps(image[None, None], None if label is None else label[None], matrix[None], grid)
     return images[0, 0], None if labels is None else labels[0]
 
 
-def drawn(count: int, seed: int = 0) -> Tensor:
+def drawn(count, seed=0):
     return draw_maps(torch.ones(count), (16, 16), torch.Generator().manual_seed(seed))
 
 
-def is_right_angle(matrix: Tensor) -> bool:
+def is_right_angle(matrix):
     """Whether a map is a turn by a right angle and a flip: always a reflection, which no rotation is."""
     return sorted(matrix.abs().flatten().tolist()) == [0.0, 0.0, 1.0, 1.0] and float(torch.det(matrix)) < 0
 
 
-def plain_rotation(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+def plain_rotation(image, degrees):
     height, width = image.shape
     angle = math.radians(degrees)
     out = np.zeros_like(image)
@@ -47,11 +44,11 @@ def plain_rotation(image: NDArray[np.float32], degrees: float) -> NDArray[np.flo
     return out
 
 
-def degrees_of(matrix: Tensor) -> float:
+def degrees_of(matrix):
     return math.degrees(math.atan2(float(matrix[1, 0]), float(matrix[0, 0])))
 
 
-def d4(image: NDArray[Number]) -> dict[tuple[int, int], NDArray[Number]]:
+def d4(image):
     return {(turns, axis): np.flip(np.rot90(image, turns), axis) for turns in range(4) for axis in range(2)}
 
 
@@ -86,7 +83,7 @@ def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size):
     assert len(checked) >= 35
 
 
-def egg(height: int, width: int) -> NDArray[np.uint8]:
+def egg(height, width):
     rows, columns = np.mgrid[:height, :width]
     y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
     radius = min(height, width) / 3
@@ -96,7 +93,7 @@ def egg(height: int, width: int) -> NDArray[np.uint8]:
     return label
 
 
-def zoomed(label: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+def zoomed(label, size):
     return resize_labels(torch.from_numpy(np.ascontiguousarray(label))[None], size)[0]
 
 

@@ -1,25 +1,19 @@
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.api.dataset import Dataset
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from tests.data import small_acdc, small_la
 from tests.data.small_acdc import SmallACDC, image_of, write_h5, write_ssl4mis
 from tests.data.small_la import PATIENTS, SmallLA, SmallLALabelFree, cropped, write_nrrd, write_ua_mt
 
-Damage = Callable[[Path], object]
-Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-Damages = dict[str, tuple[Damage, str] | tuple[Damage, str, str] | tuple[Damage, str, str, str]]
 ONE, OTHER = PATIENTS[0], PATIENTS[3]
 """A training patient and the validation patient of the atrium."""
 
 
-def refusal(datasets: Sequence[Dataset], root: Path, tmp_path: Path) -> list[str]:
-    """Lines of the message with which `root` is refused, without the first; sources and caches stay as they were."""
+def refusal(datasets, root, tmp_path):
     home = tmp_path / "caches"
     home.mkdir()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
@@ -34,30 +28,30 @@ def refusal(datasets: Sequence[Dataset], root: Path, tmp_path: Path) -> list[str
     return lines
 
 
-def removed(name: str) -> Damage:
+def removed(name):
     return lambda root: (root / name).unlink()
 
 
-def written(name: str, text: str) -> Damage:
+def written(name, text):
     return lambda root: (root / name).write_text(text)
 
 
-def added(name: str, text: str) -> Damage:
+def added(name, text):
     return lambda root: (root / name).write_text((root / name).read_text() + text)
 
 
-def both(*damages: Damage) -> Damage:
+def both(*damages):
     return lambda root: [damage(root) for damage in damages]
 
 
-def stored(name: str, case: str, change: Change, z: int | slice = slice(None)) -> Damage:
+def stored(name, case, change, z=slice(None)):
     grey, label = small_acdc.voxels(*case.split("_"))
     return lambda root: write_h5(root / "data" / name, *change(image_of(grey)[z], label[z]))
 
 
 SLICES = "slices/patient099_frame0"
 MISSING = (removed("data/patient011_frame02.h5"), "data/patient011_frame02.h5: missing")
-ACDC_H5: Damages = {
+ACDC_H5 = {
     "odd slice": (
         stored(f"{SLICES}2_slice_3.h5", "patient099_frame02", lambda image, label: (image[1:], label[1:]), 2),
         f"{SLICES}2_slice_3.h5: slice of shape (22, 17) in a volume of (23, 17)",
@@ -87,13 +81,13 @@ ACDC_H5: Damages = {
 }
 
 
-def renamed(root: Path) -> None:
+def renamed(root):
     (root / "patient011").rename(root / "patient888")
     for path in (root / "patient888").glob("patient011*"):
         path.rename(path.with_name(path.name.replace("011", "888")))
 
 
-ACDC_OFFICIAL: Damages = {
+ACDC_OFFICIAL = {
     "no info": (removed("patient028/Info.cfg"), "patient028/Info.cfg: missing"),
     "no label": (removed("patient090/patient090_frame04_gt.nii.gz"), "gt.nii.gz: missing; Info.cfg names frame 4"),
     "no patient": (lambda root: (root / "patient011").rename(root / "x"), "raw/patient011: missing patient"),
@@ -108,8 +102,8 @@ ACDC_OFFICIAL: Damages = {
 }
 
 
-def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
-    def damage(root: Path) -> None:
+def volume(change, patient=ONE, name=""):
+    def damage(root):
         image, label = change(*cropped(patient))
         write_h5(root / (name or patient) / "mri_norm2.h5", image, label)
 
@@ -117,7 +111,7 @@ def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
 
 
 H5 = f"{ONE}/mri_norm2.h5"
-LA_H5: Damages = {
+LA_H5 = {
     "label 255": (volume(lambda image, label: (image, label * 255)), f"{H5}: label value 255 is neither 0 nor 1"),
     "label of other shape": (
         volume(lambda image, label: (image, label[:-1])),
@@ -136,11 +130,11 @@ LA_H5: Damages = {
 GREY, MARKED = small_la.voxels(ONE)
 
 
-def nrrd(name: str, array: np.ndarray, changes: dict[str, None] | None = None) -> Damage:
+def nrrd(name, array, changes=None):
     return lambda root: write_nrrd(root / ONE / f"{name}.nrrd", array, changes)
 
 
-LA_OFFICIAL: Damages = {
+LA_OFFICIAL = {
     "no label": (removed(f"{ONE}/laendo.nrrd"), f"{ONE}/laendo.nrrd: missing, its partner is there"),
     "no patient": (lambda root: (root / ONE).rename(root.parent / "x"), f"{ONE}: missing patient, neither"),
     "three values": (nrrd("laendo", MARKED // 2), f"{ONE}/laendo.nrrd: label value 127 is neither 0 nor 255"),
@@ -149,7 +143,7 @@ LA_OFFICIAL: Damages = {
         f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)",
     ),
 }
-TREES: dict[str, tuple[tuple[Dataset, ...], Callable[[Path], Path], Damages]] = {
+TREES: dict[str, Any] = {
     "acdc h5": ((SmallACDC(),), write_ssl4mis, ACDC_H5),
     "acdc official": ((SmallACDC(),), small_acdc.write_official, ACDC_OFFICIAL),
     "la h5": ((SmallLA(),), write_ua_mt, LA_H5),

@@ -29,7 +29,7 @@ def folder(original, tmp_path):
 RUN = "0" * 64
 
 
-def write_selection(path: Path, run: str = RUN) -> Path:
+def write_selection(path, run=RUN):
     planned_run = PlannedRun(entry="supervised", labelled=3, subset=0, seed=0)
     entry = SelectionEntry(planned_run=planned_run, params={}, run=run)
     write_record(path, Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]))

@@ -1,7 +1,7 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from harness.data.case_pairs import MEND
 from harness.data.checks import read_checked
 
 
-def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Case:
+def case(id_, split, seed=None, **changes):
     rng = np.random.default_rng(list(id_.encode()) if seed is None else seed)
     image = rng.random((2, 4, 5)).astype(np.float32)
     label = np.zeros((2, 4, 5), np.uint8)
@@ -22,25 +22,23 @@ def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Cas
 
 
 class Listed(Dataset):
-    """A dataset of given cases: patients a and b to train, c to validate, d to test."""
-
     name = "listed"
     version = 3
     dimension = 2
     classes = ("background", "organ")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {"train": ("b", "a"), "val": ("c",), "test": ("d",)}
 
-    def __init__(self, *cases: Case) -> None:
+    def __init__(self, *cases):
         self.cases = cases
 
-    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+    def sources(self, root):
         return [CaseSource(c.id, c.patient, c.split, Path(f"{c.id}.h5"), partial(lambda c: c, c)) for c in self.cases]
 
 
 WHOLE = (case("a1", "train"), case("b1", "train"), case("c1", "val"), case("d1", "test"))
 
 
-def problems(*cases: Case) -> list[str]:
+def problems(*cases):
     dataset = Listed(*cases)
     with pytest.raises(DataError) as refused:
         read_checked(dataset, dataset.sources(None))

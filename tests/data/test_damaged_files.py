@@ -22,7 +22,6 @@ from harness.api.scans.pair import read_pair
 from harness.api.scans.values import whole_labels
 from tests.data.headers import nrrd
 
-Write = Callable[[Path], object]
 VOXELS = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
 
 
@@ -30,25 +29,25 @@ ZEROS = zlib.compress(bytes(2**20), 9) * 64
 """Stands for a compressed chunk, which is never decompressed."""
 
 
-def content(array: np.ndarray = VOXELS) -> bytearray:
+def content(array=VOXELS):
     return bytearray(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
 
 
-def packed(place: int = 0, form: str = "", *values: Any, array: np.ndarray = VOXELS) -> bytes:
+def packed(place=0, form="", *values, array=VOXELS):
     raw = content(array)
     if form:
         struct.pack_into(form, raw, place, *values)
     return gzip.compress(bytes(raw))
 
 
-def other_voxels() -> bytes:
+def other_voxels():
     raw, changed = content(), content()
     changed[400:404] = b"\x09\x01\x07\x01"
     body = gzip.compress(bytes(changed))
     return body[:-8] + struct.pack("<II", zlib.crc32(raw), len(raw))
 
 
-NIFTI: dict[str, bytes] = {
+NIFTI = {
     "truncated: in the check sum": packed()[:-3],
     "truncated: whole stream, few voxels": gzip.compress(bytes(content()[:-10])),
     "truncated: as large as a continent": packed(42, "<3h", 30000, 30000, 30000),
@@ -68,7 +67,7 @@ def test_a_damaged_nifti_file_is_one_line(name, tmp_path):
     refuse(read_nifti, path, truncated=name.startswith("truncated"))
 
 
-def refuse(read: Callable[[Path], object], path: Path, truncated: bool) -> str:
+def refuse(read, path, truncated):
     with pytest.raises(DataError) as refused:
         read(path)
     line = str(refused.value)
@@ -78,26 +77,26 @@ def refuse(read: Callable[[Path], object], path: Path, truncated: bool) -> str:
     return line
 
 
-def text(**fields: str | None) -> Write:
+def text(**fields):
     return lambda path: nrrd(path, **fields)
 
 
-def cut(count: int, encoding: str = "raw") -> Write:
+def cut(count, encoding="raw"):
     return lambda path: path.write_bytes(encoded(encoding)[:-count])
 
 
-def encoded(encoding: str) -> bytes:
+def encoded(encoding):
     data = VOXELS.tobytes(order="F")
     packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "ascii": as_text}
     fields = f"type: short\ndimension: 3\nsizes: 7 6 5\nendian: little\nencoding: {encoding}\n"
     return f"NRRD0004\n{fields}\n".encode() + packers.get(encoding, bytes)(data)
 
 
-def as_text(data: bytes) -> bytes:
+def as_text(data):
     return " ".join(map(str, np.frombuffer(data, np.int16))).encode()
 
 
-NRRD: dict[str, Write] = {
+NRRD = {
     "truncated: raw": cut(9),
     "truncated: in gzip's check sum": cut(3, "gzip"),
     "truncated: sizes of a continent": text(sizes="30000 30000 30000"),
@@ -133,10 +132,8 @@ def test_encodings_give_the_same_voxels(encoding, detached, tmp_path):
     np.testing.assert_array_equal(read_nrrd(path)[0], VOXELS)
 
 
-def arrays(**nodes: Any) -> Write:
-    """An HDF5 file of an image and a label with other nodes in their place; None leaves one out."""
-
-    def write(path: Path) -> None:
+def arrays(**nodes):
+    def write(path):
         with h5py.File(path, "w") as file:
             for name, node in {"image": VOXELS.astype(np.float32), "label": VOXELS % 4, **nodes}.items():
                 if callable(node):
@@ -147,40 +144,40 @@ def arrays(**nodes: Any) -> Write:
     return write
 
 
-def unwritten(file: h5py.File, name: str) -> None:
+def unwritten(file, name):
     file.create_dataset(name, (7, 6, 5), "f4")
 
 
-def huge(file: h5py.File, name: str) -> None:
+def huge(file, name):
     file.create_dataset(name, (30000, 30000, 30000), "f4", chunks=(8, 8, 8))[0, 0, 0] = 1
 
 
-def bomb(file: h5py.File, name: str) -> None:
+def bomb(file, name):
     """Eight gigabytes of zeros in a few megabytes: nothing is truncated, and still it is no scan."""
     made = file.create_dataset(name, (2**31,), "f4", chunks=(2**28,), compression="gzip", compression_opts=9)
     for part in range(4):
         made.id.write_direct_chunk((part * 2**28,), ZEROS)
 
 
-def virtual(file: h5py.File, name: str) -> None:
+def virtual(file, name):
     layout = h5py.VirtualLayout((7, 6, 5), "f4")
     layout[:] = h5py.VirtualSource("away.h5", "image", (7, 6, 5))
     file.create_virtual_dataset(name, layout)
 
 
-def elsewhere(file: h5py.File, name: str) -> None:
+def elsewhere(file, name):
     file.create_dataset(name, (7, 6, 5), "f4", external="away.raw")
 
 
-def cut_h5(count: int) -> Write:
-    def write(path: Path) -> None:
+def cut_h5(count):
+    def write(path):
         arrays()(path)
         path.write_bytes(path.read_bytes()[:count])
 
     return write
 
 
-H5: dict[str, Write] = {
+H5 = {
     "truncated: half of it": cut_h5(1500),
     "a group": arrays(label=lambda file, name: file.create_group(name)),
     "no label": arrays(label=None),
@@ -200,7 +197,7 @@ def test_a_damaged_h5_file_is_one_line(name, tmp_path):
     refuse(read_h5, path, truncated=name.startswith("truncated"))
 
 
-def h5_bytes(tmp_path: Path) -> bytes:
+def h5_bytes(tmp_path):
     path = tmp_path / "whole.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("image", data=VOXELS.astype(np.float32), compression="gzip")
@@ -208,7 +205,7 @@ def h5_bytes(tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
-def outcome(read: Callable[[Path], tuple[np.ndarray, Any]], path: Path) -> tuple[np.ndarray, Any] | str:
+def outcome(read, path):
     try:
         return read(path)
     except DataError as error:
@@ -216,7 +213,7 @@ def outcome(read: Callable[[Path], tuple[np.ndarray, Any]], path: Path) -> tuple
 
 
 Read = Callable[[Path], tuple[np.ndarray, Any]]
-PACKED: list[tuple[str, bytes, int, Read]] = [
+PACKED = [
     ("one.nii.gz", packed(), 0, read_nifti),
     ("one.nrrd", encoded("gzip"), encoded("gzip").index(b"\n\n") + 2, read_nrrd),
     ("two.nrrd", encoded("bzip2"), encoded("bzip2").index(b"\n\n") + 2, read_nrrd),
@@ -225,7 +222,6 @@ PACKED: list[tuple[str, bytes, int, Read]] = [
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7), keep=st.booleans())
 def test_damage_changes_no_packed_voxel_and_raises_nothing_else(position, bit, keep, tmp_path_factory):
-    """A bit flipped anywhere, in plain files also the rest cut off."""
     folder = tmp_path_factory.mktemp("flip")
     plain: list[tuple[str, bytes, int, Read]] = [
         ("one.nii", bytes(content()), 0, read_nifti),

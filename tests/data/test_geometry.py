@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from harness.api.errors import DataError
@@ -54,7 +56,8 @@ def test_a_nifti_header_that_does_not_gives_none(name, tmp_path):
 MM = "(0.625,0,0) (0,0.625,0) (0,0,1.25)"
 ONES = "(1,0,0) (0,1,0) (0,0,1)"
 IN = '"{0}" "{0}" "{0}"'.format
-KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] = {
+BARE = {"space": None, "space_origin": None, "space_directions": None}
+KNOWN_NRRD: dict[str, Any] = {
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
     "micrometres in Greek": (
         {"space_directions": "(625,0,0) (0,625,0) (0,0,1250)", "space_units": IN("µm")},
@@ -65,14 +68,10 @@ KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] 
         (0.625, 0.625, 1.25),
     ),
     "oblique, of length 1": ({"space_directions": "(0.6,0.8,0) (-0.8,0.6,0) (0,0,1)"}, (1, 1, 1)),
-    "spacings": ({"space": None, "space_origin": None, "space_directions": None, "spacings": "2 3 4"}, (2, 3, 4)),
-    "spacings of 1 in mm": (
-        {"space": None, "space_origin": None, "space_directions": None, "spacings": "1 1 1", "units": IN("mm")},
-        (1, 1, 1),
-    ),
+    "spacings": ({**BARE, "spacings": "2 3 4"}, (2, 3, 4)),
+    "spacings of 1 in mm": ({**BARE, "spacings": "1 1 1", "units": IN("mm")}, (1, 1, 1)),
 }
-BARE = {"space": None, "space_origin": None, "space_directions": None}
-UNKNOWN_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
+UNKNOWN_NRRD: dict[str, Any] = {
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
     "a unit nobody knows": ({"space_directions": MM, "space_units": IN("furlong")}, "'furlong'"),
@@ -102,7 +101,7 @@ def test_micrometres_in_latin_1_are_no_metres(tmp_path):
     assert read_nrrd(path)[1].spacing_mm == (0.625, 0.625, 1.25)
 
 
-LABELS: dict[str, tuple[Nifti, str]] = {
+LABELS = {
     "the same in microns": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3), ""),
     "rounding in single precision": (SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), ""),
     "mirrored along x": (SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x"),
@@ -125,7 +124,7 @@ def test_a_label_on_another_grid_is_refused(name, tmp_path):
         assert f"{tmp_path / 'label.nii.gz'}: lies on another grid than {tmp_path / 'image.nii.gz'}" in line
 
 
-SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
+SILENT = {
     "label unset": (
         PLAIN,
         Nifti((1, 1, 1), units=0, qform=0),
@@ -145,8 +144,8 @@ def test_what_cannot_be_compared_is_warned_of(name, tmp_path):
     assert words in "; ".join(grid_warnings(image, label))
 
 
-RAS: dict[str, str | None] = {"space": "right-anterior-superior"}
-SPACES: dict[str, tuple[dict[str, str | None], str]] = {
+RAS = {"space": "right-anterior-superior"}
+SPACES: dict[str, Any] = {
     "the same": ({}, ""),
     "with time": ({"space": "left-posterior-superior-time"}, ""),
     "RAS, signs turned": ({**RAS, "space_directions": "(-0.625,0,0) (0,-0.625,0) (0,0,1.25)"}, ""),

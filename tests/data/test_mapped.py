@@ -1,7 +1,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from harness.api.errors import ClosedSplitError
 from harness.data import lock, mapped
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
-from harness.data.preprocess import Preprocessed, preprocess
+from harness.data.preprocess import preprocess
 from harness.records.schema import Preprocessing
 from tests.cli.ground import small_disk
 from tests.support import LIMIT_SECONDS, command_environment
@@ -34,22 +33,21 @@ def cache(original, tmp_path):
     return Cache.open(Path(shutil.copytree(original, tmp_path / "cache")))
 
 
-def in_memory(cache: Cache, preprocessing: Preprocessing) -> Preprocessed:
+def in_memory(cache, preprocessing):
     return preprocess(cache.manifest.of("train"), cache.cases("train"), preprocessing)
 
 
-def equal(first: Preprocessed, second: Preprocessed) -> bool:
+def equal(first, second):
     names = ("images", "labels", "native")
     return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
 
 
-def files(cache: Cache) -> list[Path]:
+def files(cache):
     return sorted(cache.folder.glob("*.pt"))
 
 
 @contextmanager
-def processes(count: int, code: str, cache: Cache) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that run MAP and then `code`, until their standard input ends; killed at the latest here."""
+def processes(count, code, cache):
     started = [
         subprocess.Popen(
             [sys.executable, "-c", MAP + code, str(cache.folder)],
@@ -106,11 +104,11 @@ def test_the_test_split_is_never_mapped(cache):
     assert sorted(cache.folder.iterdir()) == before
 
 
-def overwritten(path: Path) -> None:
+def overwritten(path):
     path.write_bytes(b"a thesis")
 
 
-def of_other_data(path: Path) -> None:
+def of_other_data(path):
     torch.save(torch.load(path, weights_only=True) | {"origin": "0" * 64}, path)
 
 
@@ -167,7 +165,7 @@ mapped.map_cases(*asked)
     assert not left.exists()
 
 
-def mapped_bytes(process: int, file: Path) -> int:
+def mapped_bytes(process, file):
     """Proportional set size of a process's mappings of a file: a page that two map counts half in each."""
     total, counts = 0, False
     for line in Path(f"/proc/{process}/smaps").read_text(encoding="utf-8").splitlines():

@@ -1,23 +1,20 @@
 import gzip
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, voxels, write_nifti, write_official, write_ssl4mis
 
-Change = Callable[[Path], object]
 ADVICE_THAT_LOSES_DATA = re.compile(r"take (it|one|the line)|remove|delete|keep (one|the)")
 SLICES = re.compile(r"(.*_slice_)(\d+)\.h5")
 
 
-def number_slices(root: Path, number: Callable[[int], object], only: str = "") -> None:
+def number_slices(root, number, only=""):
     """Give each slice another number, the last ones first or last so that none is written over."""
     files = [(SLICES.fullmatch(str(path)), path) for path in (root / "data" / "slices").glob(f"{only}*.h5")]
     moved = [(path, Path(f"{match[1]}{number(int(match[2]))}.h5.new")) for match, path in files if match]
@@ -27,21 +24,21 @@ def number_slices(root: Path, number: Callable[[int], object], only: str = "") -
         new.rename(new.with_suffix(""))
 
 
-def number_frames(root: Path, old: str, new: str, only: str = "") -> None:
+def number_frames(root, old, new, only=""):
     for path in list(root.rglob(f"{only}*{old}*")):
         path.rename(path.with_name(path.name.replace(old, new)))
 
 
-def drop_lists(root: Path) -> None:
+def drop_lists(root):
     for path in root.glob("*.list"):
         path.unlink()
 
 
-def rewrite(path: Path, write: Callable[[str], bytes]) -> None:
+def rewrite(path, write):
     path.write_bytes(write(path.read_text()))
 
 
-def into_folder(path: Path, folder: str | None = None) -> None:
+def into_folder(path, folder=None):
     content = path.read_bytes()
     path.unlink()
     place = path.with_name(folder or path.name)
@@ -49,15 +46,15 @@ def into_folder(path: Path, folder: str | None = None) -> None:
     (place / place.name).write_bytes(content)
 
 
-def steps(*changes: Change) -> Change:
-    def apply(root: Path) -> None:
+def steps(*changes):
+    def apply(root):
         for change in changes:
             change(root)
 
     return apply
 
 
-READ_AS_PUBLISHED: dict[str, Change] = {
+READ_AS_PUBLISHED = {
     "slices from 0, lists from 1": lambda root: number_slices(root, lambda z: z - 1),
     "one patient's frames 04 and 11": steps(
         lambda root: number_frames(root, "frame02", "frame11", "patient090"),
@@ -77,14 +74,13 @@ READ_AS_PUBLISHED: dict[str, Change] = {
 }
 
 
-def prepared(root: Path, home: Path) -> tuple[str, list[str]]:
+def prepared(root, home):
     manifest = prepare(SmallACDC(), root, home).manifest
     return manifest.checksum, manifest.warnings
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The five patients as SSL4MIS distributes them, and their checksum."""
     folder = tmp_path_factory.mktemp("published")
     return write_ssl4mis(folder / "raw"), prepared(folder / "raw", folder / "cache")[0]
 
@@ -100,8 +96,8 @@ def test_names_that_say_the_same_are_read_as_the_published_ones(change, publishe
         assert (words in change) <= any(text in line for line in warnings), warnings
 
 
-def copy_of(name: str, other: str, change: Callable[[np.ndarray], np.ndarray] = lambda image: image) -> Change:
-    def apply(root: Path) -> None:
+def copy_of(name, other, change=lambda image: image):
+    def apply(root):
         shutil.copy(root / name, root / other)
         with h5py.File(root / other, "a") as file:
             file["image"][...] = change(file["image"][()])
@@ -109,13 +105,13 @@ def copy_of(name: str, other: str, change: Callable[[np.ndarray], np.ndarray] = 
     return apply
 
 
-def first_slice_lost(root: Path) -> None:
+def first_slice_lost(root):
     number_slices(root, lambda z: z - 1)
     drop_lists(root)
     (root / "data" / "slices" / "patient099_frame01_slice_0.h5").unlink()
 
 
-EXPLAINED: dict[str, tuple[Change, str]] = {
+EXPLAINED = {
     "first slice lost where all count from 0": (first_slice_lost, "patient099_frame01_slice_0.h5: missing slice"),
     "two files of a slice": (
         copy_of("data/slices/patient099_frame01_slice_1.h5", "data/slices/patient099_frame01_slice_01.h5"),
@@ -154,13 +150,13 @@ def test_other_names_are_explained_and_no_advice_loses_data(change, published, t
     assert not ADVICE_THAT_LOSES_DATA.search(line)
 
 
-OFFICIAL: dict[str, Change] = {
+OFFICIAL = {
     "packed and unpacked": lambda folder: unpacked(folder / "patient028_frame01.nii.gz"),
     "without leading zero": lambda folder: number_frames(folder, "frame0", "frame"),
 }
 
 
-def unpacked(path: Path) -> Path:
+def unpacked(path):
     other = path.with_suffix("")
     other.write_bytes(gzip.decompress(path.read_bytes()))
     return other

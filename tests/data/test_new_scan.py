@@ -1,5 +1,4 @@
 from itertools import permutations, product
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -11,15 +10,14 @@ from harness.data.cache import Cache
 from harness.data.own.new_scan import new_scan
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.preprocess import predictor_image, preprocess
-from harness.records.manifest import Preparation
 from harness.records.schema import Preprocessing
 from tests.data.raw_format import ENDING, write_folder
 
 FOUR = [f"p{number}" for number in range(4)]
 
 
-def prepared(root: Path, **folder: object) -> tuple[Path, Preparation]:
-    write_folder(root / "raw", {"Tr": FOUR}, **folder)  # type: ignore[arg-type]
+def prepared(root, **folder):
+    write_folder(root / "raw", {"Tr": FOUR}, **folder)
     prepare_scans(root / "raw", "own", Choices(), root / "cache")
     preparation = Cache.open(root / "cache").manifest.preparation
     assert preparation is not None

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from torch import Tensor
 
 from harness.data import nnunet
 from harness.data.intensity import blur, change_contrast, change_gamma, lower_resolution
@@ -14,11 +13,11 @@ CPU = torch.device("cpu")
 MANY = 20_000
 
 
-def generator(seed: int = 0) -> torch.Generator:
+def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(count: int, *size: int) -> Tensor:
+def pictures(count, *size):
     return torch.rand(count, 1, *size, generator=generator(3))
 
 

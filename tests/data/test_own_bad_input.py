@@ -1,6 +1,5 @@
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from harness.data.own.prepare import Choices, prepare_scans
 from tests.data.raw_format import ENDING, write_folder
 
 TEN = [f"p{number:02}" for number in range(10)]
-Damage = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +19,9 @@ def sound(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("raw") / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
 
 
-def said(**fields: Any) -> Damage:
+def said(**fields):
 
-    def damage(root: Path) -> None:
+    def damage(root):
         content = json.loads((root / "dataset.json").read_text()) | fields
         text = json.dumps({name: value for name, value in content.items() if value is not None})
         (root / "dataset.json").write_text(text)
@@ -31,18 +29,18 @@ def said(**fields: Any) -> Damage:
     return damage
 
 
-def folds(train: list[str], val: list[str]) -> Damage:
+def folds(train, val):
     return lambda root: (root / "splits_final.json").write_text(json.dumps([{"train": train, "val": val}]))
 
 
-def listed(root: Path) -> None:
+def listed(root):
     files = {id_: {"images": [f"imagesTr/{id_}_0000{ENDING}"], "label": f"labelsTr/{id_}{ENDING}"} for id_ in TEN}
     files["p03"]["label"] = "labelsTr/lost.nii.gz"
     said(dataset=files)(root)
 
 
-def rewritten(name: str, change: Callable[[np.ndarray], np.ndarray], spacing: float = 1.0) -> Damage:
-    def damage(root: Path) -> None:
+def rewritten(name, change, spacing=1.0):
+    def damage(root):
         image: Any = nibabel.load(root / name)
         affine = np.diag([spacing, spacing, spacing, 1.0]) @ image.affine
         nibabel.save(nibabel.Nifti1Image(change(np.asarray(image.dataobj)), affine), root / name)
@@ -50,11 +48,11 @@ def rewritten(name: str, change: Callable[[np.ndarray], np.ndarray], spacing: fl
     return damage
 
 
-def removed(name: str) -> Damage:
+def removed(name):
     return lambda root: (root / name).unlink()
 
 
-DAMAGE: dict[str, tuple[Damage, str]] = {
+DAMAGE = {
     "other_channels": (said(channel_names={"0": "T1", "1": "T2"}), "has _0000, but dataset.json names 2 channel(s)"),
     "first_version": (said(labels={"0": "background", "1": "wall"}), "labels: value to name"),
     "regions": (said(labels={"background": 0, "heart": [1, 2], "pool": 2}), "labels: heart: regions"),

@@ -1,6 +1,4 @@
 import json
-from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -10,7 +8,6 @@ import torch
 
 from benchmarks.layouts.crops import legacy_crop
 from harness.api.errors import DataError
-from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.own.shape import choose_axes
@@ -31,7 +28,7 @@ def _home(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
 
 
-def prepared(root: Path, **choices: Any) -> Cache:
+def prepared(root, **choices):
     return prepare_scans(root, "own", Choices(**choices))
 
 

@@ -90,7 +90,6 @@ def test_an_occupied_destination_is_left_alone(raw, tmp_path):
 
 @pytest.fixture
 def small_files():
-    """No file may grow beyond 20 kB: a full disk for everything but the smallest files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     yield

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
@@ -25,7 +24,7 @@ from tests.data.preprocessed import preprocessed
 CPU = torch.device("cpu")
 
 
-def case(number: int, patient: str, slices: int, size: tuple[int, int] = (16, 16)) -> Case:
+def case(number, patient, slices, size=(16, 16)):
     """Every slice is constant and tells which it is: image number + slice / 10, label 1 everywhere."""
     values = (number + np.arange(slices) / 10).astype(np.float32)
     image = np.broadcast_to(values[:, None, None], (slices, *size)).copy()
@@ -33,7 +32,7 @@ def case(number: int, patient: str, slices: int, size: tuple[int, int] = (16, 16
 
 
 @cache
-def training_set(labelled: tuple[str, ...] = ("a", "c")) -> Slices:
+def training_set(labelled=("a", "c")):
     """Patients a (two volumes: 3 + 2 slices), b (4), c (1), d (2)."""
     cases = [case(1, "a", 3), case(2, "a", 2), case(3, "b", 4), case(4, "c", 1), case(5, "d", 2)]
     return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), labelled, CPU)
@@ -51,7 +50,7 @@ LABELLED = {1.0, 1.1, 1.2, 2.0, 2.1, 4.0}
 UNLABELLED = {3.0, 3.1, 3.2, 3.3, 5.0, 5.1}
 
 
-def seen(images: Tensor) -> list[float]:
+def seen(images):
     """Which slices a batch holds: rotations leave the middle of a constant image as it is."""
     return [round(value, 1) for value in images[:, 0, 8, 8].tolist()]
 

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,17 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from harness.api.dataset import Case, Split
+from harness.api.dataset import Case
 from harness.data.case_pairs import check_pairs
 from harness.data.digests import array_sha256
 from harness.data.twins import TURNS, find_twins, turned
 from tests.data.small_acdc import SmallACDC
 
-Change = Callable[[np.ndarray], np.ndarray]
 Z, SIDE = 9, 64
 
 
-def scan(patient: str, split: Split, frame: int = 1) -> Case:
+def scan(patient, split, frame=1):
     rng = np.random.default_rng([int(patient[-3:]), 7])
     parts = [gaussian_filter(rng.normal(size=(Z, SIDE, SIDE)), (0.6, width, width)) for width in (2, 5)]
     image = sum(part / part.std() for part in parts) + np.random.default_rng(frame).normal(0, 0.3, (Z, SIDE, SIDE))
@@ -31,25 +29,25 @@ OTHERS = [scan(f"patient{number:03d}", "train", frame) for number in range(2, 12
 ONE = scan("patient001", "test")
 
 
-def noise(amount: float) -> Change:
+def noise(amount):
     rng = np.random.default_rng(0)
     return lambda image: image + rng.normal(0, amount * image.std(), image.shape)
 
 
-SAME_SHAPE: dict[str, Change] = {
+SAME_SHAPE = {
     "inverted": lambda image: 1 - image,
     "with noise": noise(0.2),
     "one slice blank": lambda image: np.concatenate([image[:1] * 0, image[1:]]),
 }
 
 
-def findings(case: Case, label: np.ndarray | None = None) -> tuple[list[str], list[str]]:
+def findings(case, label=None):
     cases = [*OTHERS, ONE, replace(case, label=case.label if label is None else label)]
     images = {each.id: array_sha256(each.image) for each in cases}
     return check_pairs(SmallACDC(), cases, images, {each.id: f"{each.id}.h5" for each in cases})
 
 
-def twin(image: np.ndarray, split: Split, label: np.ndarray) -> Case:
+def twin(image, split, label):
     return Case("patient099_frame01", "patient099", split, np.ascontiguousarray(image, np.float32), label)
 
 
@@ -76,7 +74,7 @@ def test_a_mirrored_or_turned_scan_is_found(turn):
         assert len(problems) == 1, problems
 
 
-CUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+CUT = {
     "one slice alone": lambda array: array[4:5],
     "with slices of another": lambda array: np.concatenate([array[:4], scan("patient400", "test").image[4:]]),
 }
@@ -89,7 +87,7 @@ def test_slices_of_a_test_scan_are_found_in_training(cut):
     assert any("patient001_frame01.h5" in line and "patient099_frame01.h5" in line for line in problems), problems
 
 
-RESHAPED: dict[str, Change] = {
+RESHAPED = {
     "cropped": lambda array: array[:, 6:60, 6:60],
     "padded": lambda array: np.pad(array, ((0, 0), (8, 24), (16, 16))),
 }

@@ -1,6 +1,5 @@
 import itertools
 from collections import Counter
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
@@ -28,7 +26,7 @@ PATCH = (16, 16, 16)
 SHAPES = {"a": (21, 18, 17), "b": (16, 30, 16), "c": (10, 19, 12), "d": (17, 17, 24)}
 
 
-def drawn(shapes: Sequence[tuple[int, ...]], size: tuple[int, ...], count: int, turn: bool = True) -> torch.Tensor:
+def drawn(shapes, size, count, turn=True):
     """[count, *size] indices; patch k comes from volume k modulo the number of volumes."""
     generator = torch.Generator().manual_seed(0)
     which = torch.arange(count) % len(shapes)
@@ -38,7 +36,7 @@ def drawn(shapes: Sequence[tuple[int, ...]], size: tuple[int, ...], count: int, 
     return patch_indices(offsets[which], table[which], draw_places(count, generator, CPU), turns, size)
 
 
-def crops(volume: NDArray[np.int64], size: tuple[int, ...]) -> set[bytes]:
+def crops(volume, size):
     spans = (range(side - patch + 1) for side, patch in zip(volume.shape, size, strict=True))
     return {
         np.ascontiguousarray(volume[x : x + size[0], y : y + size[1], z : z + size[2]]).tobytes()
@@ -46,7 +44,7 @@ def crops(volume: NDArray[np.int64], size: tuple[int, ...]) -> set[bytes]:
     }
 
 
-def loader_of_the_field(volume: NDArray[np.int64], size: tuple[int, ...]) -> Counter[bytes]:
+def loader_of_the_field(volume, size):
     """Patches of np.rot90 by k in 0..3, np.flip along axis 0 or 1, and a crop; how many of eight draws give each."""
     turned = (np.flip(np.rot90(volume, k), axis) for k in range(4) for axis in range(2))
     return Counter(patch for one in turned for patch in crops(one, size))
@@ -74,7 +72,7 @@ def test_without_turns_a_patch_lies_as_in_its_volume():
 
 
 @cache
-def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
+def volumes(labelled=("a", "c")):
     """Four patients; every voxel of a volume has a value of its own, the patient's number and its position."""
     cases = []
     for number, (patient, shape) in enumerate(SHAPES.items(), start=1):
@@ -88,7 +86,7 @@ def test_padding_by_hand():
     assert pad(torch.ones(1, 2, 2), (4, 2, 3))[:, 0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
 
 
-def patients(images: torch.Tensor) -> list[int]:
+def patients(images):
     return [int(image.max()) for image in images]
 
 
@@ -115,9 +113,9 @@ def test_views_are_of_the_same_window_and_turned_apart():
 
 
 def test_labels_move_with_their_image():
-    cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
-             for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip
-    sampler = Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augmentation="weak")
+    label = np.random.default_rng(0).integers(0, 200, (20, 18, 17), np.uint8)
+    case = Case("a", "a", "train", label.astype(np.float32), label)
+    sampler = Volumes.load(preprocessed([case], Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augmentation="weak")
     for _ in range(8):
         batch = sampler.next(BatchPlan(labelled=3, unlabelled=0))
         assert torch.equal(batch.images[:, 0].long(), batch.labels)

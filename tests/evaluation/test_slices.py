@@ -1,12 +1,9 @@
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from harness.evaluation.predict import at_native, keep_largest, nearest_indices, predict_slices
@@ -16,14 +13,12 @@ from tests.support import require
 SIZE = 32
 
 
-def predict_labels(
-    network: nn.Module, images: Tensor, native: tuple[int, int, int], **engine: Any
-) -> NDArray[np.uint8]:
+def predict_labels(network, images, native, **engine):
     (labels,) = predict_slices(network, [images], Engine(**engine))
     return at_native(labels, native).cpu().numpy()
 
 
-def small_network(seed: int = 0) -> nn.Sequential:
+def small_network(seed=0):
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv2d(6, 4, 3, padding=1)
@@ -34,11 +29,11 @@ def small_network(seed: int = 0) -> nn.Sequential:
     return network.double()
 
 
-def images_of(depth: int, seed: int = 1, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+def images_of(depth, seed=1, size=(SIZE, SIZE)):
     return torch.rand(depth, 1, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def reference(network, images, native_shape):
     network.eval()
     slices = []
     for image in images:
@@ -88,7 +83,7 @@ def test_every_part_keeps_its_own_training_flag():
 class Noisy(nn.Module):
     """Draws random numbers even in evaluation mode."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         return torch.rand(len(images), 4, *images.shape[2:])
 
 
@@ -103,7 +98,7 @@ def test_channels_last_and_bfloat16_reach_the_network():
     images = images_of(3).float().repeat(1, 2, 1, 1)
     network[0] = nn.Conv2d(2, 6, 3, padding=1)
 
-    def validation(_: nn.Module, arguments: tuple[Tensor, ...], logits: Tensor) -> None:
+    def validation(_, arguments, logits):
         seen.append((arguments[0].is_contiguous(memory_format=torch.channels_last), logits.dtype))
 
     network.register_forward_hook(validation)

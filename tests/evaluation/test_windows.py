@@ -2,7 +2,6 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
@@ -14,21 +13,21 @@ SIZE = (16, 16, 8)
 
 
 def window_scores(
-    network: nn.Module,
-    image: Tensor,
-    n_classes: int,
-    stride: tuple[int, ...] | None = None,
-    batch_size: int = 4,
-) -> Tensor:
+    network,
+    image,
+    n_classes,
+    stride=None,
+    batch_size=4,
+):
     (scores,) = predict.window_scores(network, [image], task_of(n_classes), stride, Engine(batch_size=batch_size))
     return scores
 
 
-def task_of(n_classes: int, size: tuple[int, int, int] = SIZE) -> Task:
+def task_of(n_classes, size=SIZE):
     return Task("blobs", 3, 1, tuple(map(str, range(n_classes))), size)
 
 
-def small_network(seed: int = 0) -> nn.Sequential:
+def small_network(seed=0):
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv3d(1, 6, 3, padding=1), nn.BatchNorm3d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv3d(6, 3, 3, padding=1)
@@ -39,11 +38,11 @@ def small_network(seed: int = 0) -> nn.Sequential:
     return network
 
 
-def volume(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
+def volume(shape, seed=1):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def monai_scores(network: nn.Module, image: Tensor, stride: tuple[int, ...], batch_size: int = 4) -> Tensor:
+def monai_scores(network, image, stride, batch_size=4):
     """MONAI names strides by an overlap and rounds down: half a voxel more than the stride gives exactly this one."""
     from monai.inferers.utils import sliding_window_inference
 
@@ -57,7 +56,7 @@ def monai_scores(network: nn.Module, image: Tensor, stride: tuple[int, ...], bat
 class Ramp(nn.Module):
     """Its logits depend on the place within the window: a window that is misplaced by a voxel shows."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images):
         places = torch.linspace(-1, 1, images[0, 0].numel()).reshape(images.shape[2:]).expand_as(images)
         return torch.cat([places, -places * images], dim=1)
 

@@ -1,6 +1,5 @@
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from harness.cli import main
 from harness.data.preprocess import predictor_image
 from harness.execution.session import open_session
 from harness.prediction.predict import predict_scans
-from harness.records.reader import RunRecord, SuiteRecords, find_run
+from harness.records.reader import SuiteRecords, find_run
 from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.weights import load_predictor
@@ -30,7 +29,6 @@ from tests.synthetic import write_checksums
 
 pytestmark = pytest.mark.slow
 
-Voxels = Callable[[str, str], tuple[np.ndarray, np.ndarray]]
 FRAMES = {"patient011_frame01": "patient011_frame01", "patient011_frame02": "patient011_frame12"}
 
 
@@ -42,21 +40,21 @@ class Trained:
     images: Path
     truths: dict[str, Path]
 
-    def run(self, seed: int = 0) -> Path:
+    def run(self, seed=0):
         return self.records / f"supervised/2/0/{seed}"
 
-    def record(self, seed: int = 0) -> RunRecord:
+    def record(self, seed=0):
         return find_run(self.run(seed))
 
 
-def bright(voxels: Voxels, patient: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
+def bright(voxels, patient, frame):
     grey, label = voxels(patient, frame)
     label[:] = np.array([0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0])
     label[:, :3] = 0
     return (grey // 10 + 200 * label).astype(np.int16), label
 
 
-def train(root: Path, data: Path, dataset: str, seeds: list[int], **preprocessing: object) -> Path:
+def train(root, data, dataset, seeds, **preprocessing):
     suite = {
         "name": "small",
         "dataset": dataset,
@@ -117,7 +115,7 @@ def trained(request):
     return trained
 
 
-def dice(labels: np.ndarray, truth: np.ndarray, value: int) -> float:
+def dice(labels, truth, value):
     total = np.count_nonzero(labels == value) + np.count_nonzero(truth == value)
     return 2 * np.count_nonzero((labels == value) & (truth == value)) / total if total else 1.0
 
@@ -159,7 +157,7 @@ def test_an_ensemble_decides_by_the_mean_probability(slices, tmp_path):
     assert said["classes"] == {"background": 0, "RV": 1, "Myo": 2, "LV": 3}
 
 
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+def call(capsys, *arguments):
     with pytest.raises(SystemExit) as end:
         main(["predict", *map(str, arguments), "--threads", "1"])
     assert isinstance(end.value.code, int)

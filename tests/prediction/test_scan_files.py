@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ TURN = np.array([[0.0, -0.8, 0.6], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
 """Oblique, and right-handed as NIfTI and ITK both keep it."""
 
 
-def write(path: Path, grey: np.ndarray = GREY, shift: float = 0) -> Path:
+def write(path, grey=GREY, shift=0):
     """A scan by ITK, which shares no code with the harness."""
     itk = pytest.importorskip("SimpleITK")
     image = itk.GetImageFromArray(np.ascontiguousarray(grey.transpose(2, 1, 0)))
@@ -51,7 +49,7 @@ def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path, header):
         assert mine[first:last] == theirs[first:last]
 
 
-def names(folder: Path, *files: str) -> Path:
+def names(folder, *files):
     folder.mkdir()
     for name in files:
         (folder / name).touch()

@@ -21,7 +21,7 @@ from tests.support import LIMIT_SECONDS, command_environment, require
 
 pytestmark = pytest.mark.slow
 
-UNSEEN: dict[str, dict[str, Any]] = {
+UNSEEN: dict[str, Any] = {
     "another host": {"host": "another-node"},
     "another boot": {"boot": "11111111-2222-3333-4444-555555555555"},
     "no pid namespace": {"pid_namespace": None},
@@ -106,6 +106,7 @@ def test_a_suspended_watcher_has_not_watched(path, quick, monkeypatch):
 CLAIMED_TWICE = """
 import subprocess, sys
 from pathlib import Path
+from typing import Any
 from harness.records.lease import Lease, LeaseHeldError
 try:
     Lease(Path(sys.argv[1])).claim()
@@ -195,6 +196,10 @@ LOSSES = {
 }
 
 
+def state_of(folder):
+    return sorted((path, path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*"))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_who_lost_the_lease_is_told_and_changes_nothing(name, tmp_path, monkeypatch):
     folder = tmp_path / "run"
@@ -204,13 +209,12 @@ def test_who_lost_the_lease_is_told_and_changes_nothing(name, tmp_path, monkeypa
     lease.claim()
     lease.check()
     LOSSES[name](lease.path)
-    before = sorted((path, path.lstat().st_mtime_ns, path.lstat().st_size) for path in tmp_path.rglob("*"))
+    before = state_of(tmp_path)
     for use in (lease.check, lease.beat):
         with pytest.raises(LeaseLostError, match="was lost"):
             use()
     lease.release()
-    after = sorted((path, path.lstat().st_mtime_ns, path.lstat().st_size) for path in tmp_path.rglob("*"))
-    assert before == after
+    assert state_of(tmp_path) == before
 
 
 def test_a_process_never_signals_who_cannot_be_seen(path, tmp_path):

@@ -1,5 +1,3 @@
-"""One small board and its page, shared by tests that only read them."""
-
 import json
 import re
 from dataclasses import dataclass
@@ -19,8 +17,6 @@ FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net
 
 @dataclass(frozen=True)
 class Written:
-    """Records, what was computed of them, the page's text and the JSON inside it."""
-
     store: SuiteFolder
     board: Leaderboard
     html: str

@@ -1,5 +1,3 @@
-"""Records of a ladder whose entries gain on known rungs."""
-
 from tests.synthetic import RunSpec
 
 RUNGS = (500, 2000, 8000)

@@ -1,5 +1,3 @@
-"""Made-up search trials, as a board gives them."""
-
 import json
 import math
 from dataclasses import replace

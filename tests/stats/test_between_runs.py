@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from harness.stats.bootstrap import standard_deviation, subset_interval
+from harness.stats.bootstrap import subset_interval
 from tests.bench.statistics_bench import error, subset_coverage
-
-
-def test_standard_deviation_by_hand():
-    assert standard_deviation(np.array([0.70, 0.72, 0.77])) == pytest.approx(
-        math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2)
-    )
-    assert math.isnan(standard_deviation(np.array([0.7])))
-    assert math.isnan(standard_deviation(np.empty(0)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

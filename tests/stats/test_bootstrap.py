@@ -9,7 +9,6 @@ SAMPLE = np.array([0.91, 0.85, 0.88, 0.62, 0.93, 0.79])
 
 
 def interval(values):
-    """(mean, low, high) of one sample [n]."""
     return tuple(float(ends[0]) for ends in intervals(values[:, None])[:3])
 
 

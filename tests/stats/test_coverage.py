@@ -3,12 +3,11 @@ import numpy as np
 from harness.leaderboard.coverage import coverages
 from harness.leaderboard.inputs import read_input
 from harness.records.reader import SuiteRecords
-from harness.stats.bootstrap import Floats
 from harness.stats.coverage import coverage_of
 from tests.synthetic import RunSpec, write_records
 
 
-def population() -> Floats:
+def population():
     generator = np.random.default_rng(0)
     return generator.normal(0.6, 0.1, (20, 1)) + generator.normal(0.0, 0.05, (20, 4)) + np.arange(4) / 50
 

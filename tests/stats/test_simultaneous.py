@@ -23,7 +23,6 @@ SAMPLE = np.array([[0.91, 0.30], [0.85, 0.42], [0.88, 0.11], [0.62, 0.35], [0.93
 
 
 def exhaustive_half_widths(values):
-    """Max-t from all n^n resamples, every patient's row drawn as a whole."""
     n = len(values)
     resamples = values[np.array(list(product(range(n), repeat=n)))]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,5 +1,3 @@
-"""MLflow on SQLite in a folder of the test's own."""
-
 import shutil
 
 import pytest

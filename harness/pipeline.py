@@ -130,10 +130,20 @@ def run_suite(
 def plan_suite(
     suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs", rung: int | None = None
 ) -> DryRun:
-    """Say what a suite would run and what is done of it, without writing a byte: the plan, with the states of its runs.
+    """Say what a suite would run and what is done of it, without writing a byte.
 
-    Arguments are as for `run_suite`. Data that are not prepared yet stay so; it is then unknown what is done. Raises
-    `UsageError` where the suite is wrong, `DataError` where the data are absent or flawed.
+    Args:
+        suite: Name of a shipped suite, or path of a suite's YAML file.
+        data: As for `run_suite`. Data that are not prepared yet stay so; it is then unknown what is done.
+        runs: Folder of all records.
+        rung: As for `run_suite`.
+
+    Returns:
+        The plan, with the state of each run where that is known.
+
+    Raises:
+        UsageError: The suite is wrong.
+        DataError: The data are absent or flawed.
 
     Example:
         >>> [run.name for run in plan_suite("demo").plan.trainings()]  # doctest: +SKIP
@@ -144,10 +154,17 @@ def plan_suite(
 
 
 def load_leaderboard(folder: str | Path) -> Leaderboard:
-    """Compute the leaderboard of a suite from its records in RUNS/<suite name> alone: equal records give equal frames.
+    """Compute the leaderboard of a suite from its records alone, and write nothing but the index of what was read.
 
-    It writes nothing but the index of what was read. Raises `UsageError` where there are no records in the folder, or
-    they mix versions of a method, `RecordError` where one is missing, damaged or of another version.
+    Args:
+        folder: Records of one suite, RUNS/<suite name>.
+
+    Returns:
+        The leaderboard; the same records give the same frames.
+
+    Raises:
+        UsageError: There are no records in the folder, or they mix versions of a method.
+        RecordError: A record is missing, damaged or of another version.
 
     Example:
         >>> load_leaderboard("runs/demo").results[["entry", "dice"]]  # doctest: +SKIP
@@ -175,13 +192,25 @@ def submit_suite(
     Under a budget of reference steps without a calibration that is a job that measures one, and a dependent job that
     plans and submits the runs.
 
-    cluster: a cluster file, as slurm/cluster.example.yaml. runs: on a disk that all nodes share. panels: whether the
-    dependent job's page shows the worst test cases; None: where the data are at hand. The others are as for
-    `run_suite`.
+    Args:
+        suite: Name of a shipped suite, or path of a suite's YAML file.
+        cluster: A cluster file, as slurm/cluster.example.yaml.
+        data: As for `run_suite`.
+        runs: Folder of all records, on a disk that all nodes share.
+        checkpoint_seconds: Wall seconds between two checkpoints of a run.
+        reuse: As for `run_suite`.
+        retry_failed: As for `run_suite`.
+        rung: As for `run_suite`.
+        yes: As for `run_suite`.
+        panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
 
-    Returns how many runs wait, run or are missing, or the job that calibrates first; it is `over` once every run has a
-    result. Raises `UsageError` where the suite, an option or the cluster file is wrong, or another process submits this
-    suite, `ServiceError` where Slurm does not answer.
+    Returns:
+        How many runs wait, run or are missing, or the job that calibrates first. It is `over` once every run has a
+        result.
+
+    Raises:
+        UsageError: The suite, an option or the cluster file is wrong, or another process submits this suite.
+        ServiceError: Slurm does not answer.
 
     Example:
         >>> submit_suite("acdc_semi", cluster="cluster.yaml", data="/data/acdc")  # doctest: +SKIP
@@ -222,13 +251,21 @@ def score_predictions(
     Each call is a use of the test split, and is recorded with a running number before the split is opened. What can be
     checked without the annotation is checked before.
 
-    predictions: a folder with a file for each test case, <case id>.nii.gz, .nrrd, .mha or .npy. dataset: as suites name
-    it. name: of the row, at most 40 characters. note: what the label maps were made with, at most 300 characters; shown
-    beside the name. data, runs: as for `run_suite`.
+    Args:
+        predictions: A folder with a file for each test case, <case id>.nii.gz, .nrrd, .mha or .npy.
+        dataset: As suites name it.
+        name: Of the row, at most 40 characters.
+        note: What the label maps were made with, at most 300 characters; shown beside the name.
+        data: As for `run_suite`.
+        runs: Folder of all records.
 
-    Returns per-case records, columns as of a run's cases.parquet. Raises `UsageError` where the dataset is unknown, or
-    the name is empty or too long, `DataError` where data are absent, or a label map is absent, flawed or of other
-    geometry, `DiskError` where records cannot be written.
+    Returns:
+        Per-case records, columns as of a run's cases.parquet.
+
+    Raises:
+        UsageError: The dataset is unknown, or the name is empty or too long.
+        DataError: Data are absent. A case has no label map, or a label map is flawed or of other geometry.
+        DiskError: Records cannot be written.
 
     Example:
         >>> score_predictions("out", dataset="acdc", name="nnU-Net, 70 labels", data=DIR)  # doctest: +SKIP

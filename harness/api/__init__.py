@@ -6,6 +6,8 @@ Each name lives in a module of this package, whose text says more. They are impo
 them need torch. Nothing here imports another package of ours.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +86,7 @@ _MODULES = (
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes and functions of many kinds
+    """Import a name from the first of the modules that has it."""
     if name in __all__:
         for module in _MODULES:
             content = vars(importlib.import_module(f"{__name__}.{module}"))
@@ -93,4 +96,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes and functions of ma
 
 
 def __dir__() -> list[str]:
+    """The names that are offered."""
     return __all__

@@ -11,10 +11,17 @@ from harness.api.losses import one_hot
 
 @torch.no_grad()
 def largest_components(labels: Tensor, n_classes: int) -> Tensor:
-    """The largest component of each class of each image, the rest given to the background: labels [N, *size] int64.
+    """Keep the largest component of each class of each image and give the rest to the background.
 
     Components as in `scipy.ndimage.label` with full connectivity: 8 neighbours in 2D, 26 in 3D. Of components of one
     size any may be kept.
+
+    Args:
+        labels: [N, *size] int64, values 0 .. n_classes - 1; 0 is the background.
+        n_classes: Number of classes.
+
+    Returns:
+        Labels of the same shape.
     """
     masks = one_hot(labels, n_classes, first=1)
     roots, inside = _roots(masks).flatten(2), masks.flatten(2)

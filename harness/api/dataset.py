@@ -68,7 +68,9 @@ class CaseSource:
     """A case that is known to exist but is not read yet, so that all problems can be reported at once.
 
     Attributes:
-        id, patient, split: Of the case.
+        id: Of the case.
+        patient: Of the case.
+        split: Of the case.
         path: The file or folder that an error message names. None for generated cases.
         load: Reads the case. Raises `DataError` with the file and the reason, one line per problem.
         slices: The file of each position along the first axis, where a volume is assembled from slices.
@@ -87,9 +89,11 @@ class NewScan:
     """A scan without annotation, prepared as its dataset's cases are.
 
     Attributes:
-        image, spacing_mm, grid: As of a `Case`.
+        image: As of a `Case`.
+        spacing_mm: As of a `Case`.
         restore: Brings a label map of the shape of a channel back to the axes and the extent of the file, [X, Y, Z].
         warnings: What a reader of the label map should know, a line each.
+        grid: As of a `Case`.
     """
 
     image: NDArray[np.float32]
@@ -138,15 +142,31 @@ class Dataset(ABC):
     unlabelled: ClassVar[tuple[str, ...]] = ()
 
     def recognise(self, root: Path) -> str | None:
-        """Name of the layout in a folder that the user names; None if it is another dataset, and for generated data."""
+        """Recognise the dataset by its files.
+
+        Args:
+            root: A folder that the user names.
+
+        Returns:
+            Name of the layout in it. None if it is not this dataset, and always for generated data.
+        """
         return None
 
     @abstractmethod
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
-        """Enumerate the cases of all splits without reading pixels. Raises `DataError` where nothing can be enumerated.
+        """Enumerate the cases of all splits without reading pixels.
 
         A listed case without a file, or any other flaw, is best a source whose `load` raises, so that it is reported
-        together with all others. root: the folder that `recognise` accepted; None for generated data.
+        together with all others.
+
+        Args:
+            root: The folder that `recognise` accepted. None for generated data.
+
+        Returns:
+            A source for each case.
+
+        Raises:
+            DataError: Nothing can be enumerated.
         """
 
     def new_scan(self, voxels: NDArray[Any], spacing_mm: tuple[float, float, float] | None, layout: str) -> NewScan:
@@ -173,6 +193,7 @@ class Task:
 
     Attributes:
         name: Of the dataset.
+        dimension: 2 for slices, 3 for patches.
         channels: Of an image.
         classes: Names in label order, background first.
         size: Pixels of a training image, (H, W) or (X, Y, Z).
@@ -196,6 +217,13 @@ class Task:
 
 
 def read_split(path: Path) -> tuple[str, ...]:
-    """The patients of a split list, one id a line, in its order; '#' starts a comment."""
+    """Read the patients of a split list.
+
+    Args:
+        path: A text file with one id a line. '#' starts a comment.
+
+    Returns:
+        Ids in the order of the file.
+    """
     lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     return tuple(line for line in lines if line)

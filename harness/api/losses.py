@@ -45,20 +45,34 @@ def overlap(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     """1 - (2 sum(pg) + s) / (sum(p^2) + sum(g^2) + s) with s = 1e-5, mean over all classes, background included.
 
-    Of probabilities [N, C, *size] in [0, 1] and labels [N, *size], integers 0 .. C - 1 -> scalar in [0, 1]. Sums run
-    over the whole batch, so a class that one image lacks is no special case. A class that the whole batch lacks costs
-    nearly 1 as soon as any pixel is given to it.
+    Sums run over the whole batch, so a class that one image lacks is no special case. A class that the whole batch
+    lacks costs nearly 1 as soon as any pixel is given to it.
+
+    Args:
+        probabilities: [N, C, *size], in [0, 1].
+        labels: [N, *size], integers 0 .. C - 1.
+
+    Returns:
+        A scalar in [0, 1], with gradient.
     """
     intersection, squares = overlap(probabilities, labels)
     return (1.0 - (2.0 * intersection + SMOOTH) / (squares + SMOOTH)).mean()
 
 
 def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor, smooth: float = SMOOTH) -> Tensor:
-    """`dice_loss` over the pixels where a mask is true, bool [N, *size] or [*size]; 0 where there are none.
+    """Compute `dice_loss` over the pixels where a mask is true; 0 where there are none.
 
     A class that none of these pixels has costs nothing once the sum of its squared probabilities there is far below
-    `smooth`, which is added to numerator and denominator: with 1e-5 that is a reward for losing the class altogether,
-    with 1e-10 it is out of reach.
+    `smooth`: with 1e-5 that is a reward for losing the class altogether, with 1e-10 it is out of reach.
+
+    Args:
+        probabilities: [N, C, *size], in [0, 1].
+        labels: [N, *size], integers 0 .. C - 1.
+        mask: bool, [N, *size], or [*size] for all images alike.
+        smooth: Added to numerator and denominator.
+
+    Returns:
+        A scalar in [0, 1], with gradient.
     """
     axes = (0, *range(2, probabilities.ndim))
     counted = mask.expand_as(labels).unsqueeze(1)
@@ -69,9 +83,14 @@ def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor, smooth
 
 
 def supervised_loss(logits: Tensor, labels: Tensor) -> Loss:
-    """The field's supervised loss, 0.5 (cross-entropy + Dice); terms: ce and dice.
+    """The field's supervised loss, 0.5 (cross-entropy + Dice).
 
-    Of logits [N, C, *size] and labels [N, *size] int64, classes 0 .. C - 1.
+    Args:
+        logits: [N, C, *size].
+        labels: [N, *size] int64, classes 0 .. C - 1.
+
+    Returns:
+        The loss and its two parts, the terms ce and dice, scalars with gradient.
     """
     log_probabilities = logits.log_softmax(dim=1)
     ce = F.nll_loss(log_probabilities, labels)
@@ -80,12 +99,18 @@ def supervised_loss(logits: Tensor, labels: Tensor) -> Loss:
 
 
 def nnunet_loss(logits: Tensor, labels: Tensor) -> Loss:
-    """nnU-Net's loss: cross-entropy + Dice of the foreground, with plain sums in the denominator; terms: ce and dice.
+    """nnU-Net's loss: cross-entropy + Dice of the foreground, with plain sums in the denominator.
 
-    Of logits [N, C, *size] and labels [N, *size] int64. Dice of a class: 1 - (2 sum(pg) + s) / (sum(p) + sum(g) + s)
-    with s = 1e-5, mean over all classes but background. Sums run over the whole batch, as in nnU-Net's 2D
-    configurations and those of its 3D ones that follow a coarser one. nnU-Net also supervises coarser scales of the
-    decoder, which the networks here do not show.
+    Dice of a class: 1 - (2 sum(pg) + s) / (sum(p) + sum(g) + s) with s = 1e-5, mean over all classes but background.
+    Sums run over the whole batch, as in nnU-Net's 2D configurations and those of its 3D ones that follow a coarser one.
+    nnU-Net also supervises coarser scales of the decoder, which the networks here do not show.
+
+    Args:
+        logits: [N, C, *size].
+        labels: [N, *size] int64, classes 0 .. C - 1, 0 the background.
+
+    Returns:
+        The loss and its two parts, the terms ce and dice, scalars with gradient.
     """
     log_probabilities = logits.log_softmax(dim=1)
     ce = F.nll_loss(log_probabilities, labels)

@@ -31,9 +31,14 @@ class Mixed(NamedTuple):
 
 @torch.no_grad()
 def pseudo_label(images: Tensor, logits: Tensor) -> Mixed:
-    """Label images [U, C, *size] by a teacher's logits [U, n_classes, *size], without gradient.
+    """Label images by a teacher's answer, in at least float32: bfloat16 has no number between 0.9688 and 0.9727.
 
-    In at least float32: bfloat16 has no number between 0.9688 and 0.9727.
+    Args:
+        images: [U, C, *size], not mixed yet.
+        logits: [U, n_classes, *size], the teacher's.
+
+    Returns:
+        The images with the likeliest class and its probability for each pixel; no gradient.
     """
     wide = torch.promote_types(logits.dtype, torch.float32)
     confidence, labels = logits.softmax(dim=1, dtype=wide).max(dim=1)
@@ -41,9 +46,15 @@ def pseudo_label(images: Tensor, logits: Tensor) -> Mixed:
 
 
 def cutmix(images: Tensor, labels: Tensor, confidence: Tensor) -> Mixed:
-    """Mix by boxes of half the image, one an image, from torch's default generator; a batch of one stays as it is.
+    """Mix by boxes of half the image, one an image, from torch's default generator.
 
-    Of images [U, C, *size], labels [U, *size] int64 and confidence [U, *size].
+    Args:
+        images: [U, C, *size].
+        labels: [U, *size] int64.
+        confidence: [U, *size].
+
+    Returns:
+        Mixed images with the labels and confidences of their pixels; a batch of one as it is.
     """
     size = images.shape[2:]
     draws = torch.rand(len(images), 2 * len(size) - 1, device=images.device)
@@ -51,7 +62,17 @@ def cutmix(images: Tensor, labels: Tensor, confidence: Tensor) -> Mixed:
 
 
 def classmix(images: Tensor, labels: Tensor, confidence: Tensor, n_classes: int) -> Mixed:
-    """As `cutmix`, by classes, background included; images [U, C, *size], labels and confidence [U, *size]."""
+    """Mix by classes, background included, from torch's default generator.
+
+    Args:
+        images: [U, C, *size].
+        labels: [U, *size] int64, values 0 .. n_classes - 1.
+        confidence: [U, *size].
+        n_classes: Number of classes with background.
+
+    Returns:
+        As for `cutmix`.
+    """
     scores = torch.rand(len(images), n_classes, device=images.device)
     return paste(Mixed(images, labels, confidence), class_mask(scores, partner(labels)))
 
@@ -71,10 +92,15 @@ def paste(base: Mixed, mask: Tensor) -> Mixed:
 
 
 def box_mask(places: Tensor, sides: Tensor, size: Sequence[int]) -> Tensor:
-    """Boxes inside an image of `size`, D axes, one a row: bool [N, *size], true inside.
+    """Draw boxes inside an image, one a row.
 
-    places: [N, D] in [0, 1), where a box lies among the whole places that it has on each axis. sides: [N, D], whole
-    pixels, at most those of `size`.
+    Args:
+        places: [N, D] in [0, 1), where a box lies among the whole places that it has on each of D axes.
+        sides: [N, D], whole pixels, at most those of `size`.
+        size: Of an image, D numbers.
+
+    Returns:
+        bool [N, *size], true inside.
     """
     mask = torch.ones((), dtype=torch.bool, device=places.device)
     for axis, length in enumerate(size):
@@ -86,9 +112,14 @@ def box_mask(places: Tensor, sides: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def half_boxes(draws: Tensor, size: Sequence[int]) -> Tensor:
-    """Boxes of half the image, by the rule of `cutmix`; off by less than half a slice across axis 0: bool [U, *size].
+    """Draw boxes of half the image, by the rule of `cutmix`; off by less than half a slice across axis 0.
 
-    draws: [U, 2 D - 1] in [0, 1) for D axes: D - 1 sides (axes 1 .. D - 1), then D places.
+    Args:
+        draws: [U, 2 D - 1] in [0, 1) for D axes: D - 1 sides (axes 1 .. D - 1), then D places.
+        size: Of an image, D numbers.
+
+    Returns:
+        bool [U, *size], true inside.
     """
     return box_mask(draws[:, len(size) - 1 :], torch.stack(_half_sides(draws, size), dim=1), size)
 

@@ -55,9 +55,13 @@ class Dimension(Strict):
         return self
 
     def at(self, share: float) -> Any:  # noqa: ANN401 - whatever the choices are
-        """The value at a share of the dimension, in [0, 1): one of the choices, or a number of six significant digits.
+        """Find the value at a share of the dimension.
 
-        Choices have equal intervals of it, in their order.
+        Args:
+            share: In [0, 1). Choices have equal intervals of it, in their order.
+
+        Returns:
+            One of the choices, or a number of six significant digits.
         """
         if self.scale == "choice":
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
@@ -69,7 +73,14 @@ class Dimension(Strict):
         return min(max(rounded(value), float(low)), float(high))  # rounding must not leave the range
 
     def holds(self, value: Any) -> bool:  # noqa: ANN401
-        """Whether a search could come to this value."""
+        """Say whether a search could come to this value.
+
+        Args:
+            value: Anything that the field may hold.
+
+        Returns:
+            True for one of the choices, or a number of the range.
+        """
         if self.scale == "choice":
             return value in self.values
         low, high = self.values
@@ -100,6 +111,9 @@ class MethodParams(Strict):
 
         A class whose dimensions are not single fields (a schedule that several temperatures share) extends this, and
         `current_value` and `with_values` with it.
+
+        Returns:
+            Dimensions by name.
         """
         extras = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
         spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
@@ -107,7 +121,11 @@ class MethodParams(Strict):
 
     @classmethod
     def cost_bearing(cls) -> tuple[str, ...]:
-        """The fields, in their order, whose values may change what a training step costs."""
+        """Name the fields whose values may change what a training step costs.
+
+        Returns:
+            Names, in the order of the fields.
+        """
         bearing = []
         for name, field in cls.model_fields.items():
             extra = field.json_schema_extra
@@ -117,11 +135,25 @@ class MethodParams(Strict):
         return tuple(bearing)
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
-        """The value on a dimension of `space`, as JSON holds it; None where there is no single one."""
+        """Read the value that these parameters have on a dimension.
+
+        Args:
+            name: A dimension of `space`.
+
+        Returns:
+            The value, as JSON holds it. None where they have no single one.
+        """
         return self.model_dump(mode="json").get(name)
 
     def with_values(self, point: Point) -> dict[str, Any]:
-        """Fields by name, to be validated: these with the values of a point of the space."""
+        """Give these parameters the values of a point of the space.
+
+        Args:
+            point: Values by dimension; what it does not name stays.
+
+        Returns:
+            Fields by name, to be validated.
+        """
         return {**self.model_dump(mode="json"), **point}
 
 

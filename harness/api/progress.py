@@ -41,15 +41,29 @@ class Progress:
         return self.schedules[name]
 
     def with_schedules(self, schedules: Mapping[str, Scalar]) -> Progress:
-        """This point with other schedules, by name."""
+        """Copy this point with other schedules.
+
+        Args:
+            schedules: What `Method.schedules` gives for the step, by name.
+
+        Returns:
+            The same shares and step with these schedules.
+        """
         return replace(self, schedules=schedules)
 
 
 def ramp_up(progress: float, end: float = 1.0) -> float:
-    """Gaussian ramp exp(-5 (1 - min(p, end) / end)^2) of Laine and Aila, ICLR 2017: from e^-5 at progress 0 to 1.
+    """Gaussian ramp exp(-5 (1 - min(p, end) / end)^2) of Laine and Aila, ICLR 2017.
 
-    progress: share of the stage or of the run, in [0, 1]. end: progress from which the ramp is 1, in (0, 1], else
-    `ValueError` is raised.
+    Args:
+        progress: Share of the stage or of the run, in [0, 1].
+        end: Progress from which the ramp is 1, in (0, 1].
+
+    Returns:
+        A weight from e^-5 at progress 0 to 1.
+
+    Raises:
+        ValueError: `end` lies outside (0, 1].
     """
     if not 0.0 < end <= 1.0:
         raise ValueError(f"a ramp ends within (0, 1] of the stage, not at {end}")
@@ -57,10 +71,16 @@ def ramp_up(progress: float, end: float = 1.0) -> float:
 
 
 def staircase(progress: float, stairs: int | None) -> float:
-    """Progress in [0, 1] rounded down to one of several equal stairs; smooth without a number of them.
+    """Progress rounded down to one of several equal stairs, as releases write floor(t / 150) of iteration t.
 
-    Releases write floor(t / 150) of iteration t: with 30,000 iterations, floor(t / 150) / 200 is staircase(t / 30000,
-    200).
+    With 30,000 iterations, floor(t / 150) / 200 is staircase(t / 30000, 200).
+
+    Args:
+        progress: Share of the stage or of the run, in [0, 1].
+        stairs: Their number. None leaves the progress smooth.
+
+    Returns:
+        Progress at the stair's start, in [0, 1].
     """
     if stairs is None:
         return progress
@@ -68,5 +88,13 @@ def staircase(progress: float, stairs: int | None) -> float:
 
 
 def poly(progress: float, power: float) -> float:
-    """Polynomial decay (1 - p)^power, the field's schedule of the learning rate: 1 at progress 0, 0 at progress 1."""
+    """Polynomial decay (1 - p)^power, the field's schedule of the learning rate.
+
+    Args:
+        progress: Share of the stage, in [0, 1].
+        power: The exponent; 0.9 in most papers.
+
+    Returns:
+        A factor from 1 at progress 0 to 0 at progress 1.
+    """
     return math.pow(max(0.0, 1.0 - progress), power)

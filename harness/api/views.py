@@ -57,7 +57,15 @@ class Draws(NamedTuple):
 
 
 def strong(images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
-    """Strong views of images [N, C, *size], each by draws of its own from torch's default generator; geometry stays."""
+    """Make strong views of images, each by draws of its own from torch's default generator; geometry stays.
+
+    Args:
+        images: [N, C, *size].
+        strength: How strong, and how often.
+
+    Returns:
+        Images of the same shape; those given stay as they are.
+    """
     return augment(images, draw(len(images), strength, images.device), strength.radius)
 
 
@@ -138,5 +146,13 @@ class StrongParams(MethodParams):
         return ("altered",) if self.strong else ()
 
     def augment(self, images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
-        """Images [N, C, *size] as the trained network is to see them: strong views where the switch is on."""
+        """Give images as the trained network is to see them.
+
+        Args:
+            images: [N, C, *size].
+            strength: How strong, and how often.
+
+        Returns:
+            Strong views where the switch is on, else the images themselves.
+        """
         return strong(images, strength) if self.strong else images

@@ -1,6 +1,6 @@
 """What it takes to start: from `harness run` to the first step, from a run to the next, and a run beside its steps.
 
-    python -m tests.bench.startup_bench [--against v0.1.0] [--rounds 2]
+    python -m tests.bench.startup_bench [--against REF] [--rounds 2]
 
 Runs of two steps on the phantoms of `demo`, one at a time. The warm-up of a run is left out: it counts as started when
 its ledger says `start`, with data and networks in place. CPU seconds of a run are those that a suite takes for each run

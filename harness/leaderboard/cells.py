@@ -12,6 +12,7 @@ from harness.api.errors import DataError
 from harness.leaderboard.conditions import Conditions
 from harness.leaderboard.inputs import LeaderboardInput
 from harness.leaderboard.scores import MEAN_CLASS
+from harness.records.schema import Engine
 from harness.stats.bootstrap import Floats
 
 
@@ -27,12 +28,14 @@ class CellScores:
     """One cell of a board, by one metric of one checkpoint rule, mean over classes.
 
     runs:    (subset, seed) of each run that has numbers; ids: theirs.
+    engine:  the settings of its suite, from which entries may differ as declared.
     planned: runs that the suite plans for it; spoilt: of them, those that failed or do not fit.
     values:  [patients, runs], patients in the order of their names.
     """
 
     key: Key
     conditions: Conditions
+    engine: Engine
     reference: bool
     runs: tuple[tuple[int, int], ...]
     ids: tuple[str, ...]
@@ -68,6 +71,7 @@ def cells_of(inputs: LeaderboardInput, metric: str, checkpoint: str) -> Iterator
                 yield CellScores(
                     key=Key(comparison.rung, str(cell)),
                     conditions=comparison.conditions,
+                    engine=inputs.engine,
                     reference=bool(reference),
                     runs=tuple(zip(ok["subset"].astype(int), ok["seed"].astype(int), strict=True)),
                     ids=tuple(ok["run"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from harness.leaderboard.cells import CellScores, Key, cells_of, refuse_other_test
-from harness.leaderboard.conditions import titles
+from harness.leaderboard.conditions import setting_titles
 from harness.leaderboard.inputs import LeaderboardInput
 from harness.records.cases import FRACTIONS
 from harness.stats.bootstrap import Floats
@@ -56,7 +56,7 @@ def compare_boards(
         refuse_other_test(first, second, names)
     chosen = [(x, y, *_paired_values(x, y)) for x, y in pairs]
     apart = [each for each in chosen if not _equal(*each)]
-    texts = dict.fromkeys(tuple(titles([x.conditions, y.conditions])) for x, y in pairs)
+    texts = dict.fromkeys(tuple(setting_titles([(each.conditions, each.engine) for each in pair])) for pair in pairs)
     return BoardDifference(
         differing=_rows(apart, 1.0 if metric in FRACTIONS else -1.0),
         equal=tuple(each[0].key for each in chosen if _equal(*each)),

@@ -81,6 +81,18 @@ def _short(name: str, value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def setting_titles(groups: Sequence[tuple[Conditions, Engine]]) -> list[str]:
+    """As `titles`, with the engine settings: "torch 2.13.0; optimiser.learning_rate = 0.03"."""
+    settings = [_flatten(engine) for _, engine in groups]
+    names = [
+        name
+        for name in dict.fromkeys(name for own in settings for name in own)
+        if len({str(own.get(name)) for own in settings}) > 1
+    ]
+    texts = zip(titles([conditions for conditions, _ in groups]), settings, strict=True)
+    return ["; ".join([*filter(None, [text]), *(f"{name} = {own.get(name)}" for name in names)]) for text, own in texts]
+
+
 def show_tolerance(engine: Engine) -> str:
     """Up to which distance two surfaces agree: "1 voxel, 2 mm"."""
     voxels, mm = engine.nsd_tolerance

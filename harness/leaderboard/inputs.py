@@ -137,6 +137,7 @@ class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
     ladder:         rungs that the selection plans, the shortest first; empty where the suite has no ladder.
+    engine:         settings of the suite.
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     marked:         cell -> why its steps cost something else than calibrated, though not so much that it is unranked.
     search:         the trials, columns as in `rows.SEARCH_COLUMNS`.
@@ -146,6 +147,7 @@ class LeaderboardInput:
     suite: str
     comparisons: tuple[Comparison, ...]
     ladder: tuple[int, ...]
+    engine: Engine
     declared: dict[str, str]
     marked: dict[str, str]
     search: pd.DataFrame
@@ -169,6 +171,7 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         suite=records.name,
         comparisons=tuple(comparisons),
         ladder=tuple(sorted(set(runs["rung"]) - {NO_RUNG})),
+        engine=selection.engine,
         declared=_declared_engines(records, runs, selection.engine),
         marked=marked,
         search=read_search(records),

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.leaderboard.cells import CellScores, cells_of, refuse_other_test
-from harness.leaderboard.conditions import Conditions, titles
+from harness.leaderboard.conditions import Conditions, setting_titles
 from harness.leaderboard.inputs import LeaderboardInput
 from harness.stats.bootstrap import Floats, intervals
 from harness.stats.families import rank_bounds, read_family
@@ -36,18 +36,18 @@ class _Row:
 def rank_together(boards: Mapping[str, LeaderboardInput]) -> pd.DataFrame:
     """Rank what several contributors ran, by the mean Dice of the last checkpoint: a row per cell, in `COLUMNS`.
 
-    Cells share a table where all conditions of their runs are equal, as within a suite. References are left out. Raises
-    `DataError` where two contributors tested on different patients under the same conditions.
+    Cells share a table where all conditions of their runs and the engine settings of their suites are equal. References
+    are left out. Raises `DataError` where two contributors tested on different patients under the same conditions.
     """
-    tables: dict[tuple[Conditions, str], list[_Row]] = {}
+    tables: dict[tuple[Conditions, str, str], list[_Row]] = {}
     for name, inputs in boards.items():
         for cell in cells_of(inputs, "dice", "last"):
             if not cell.reference:
-                rows = tables.setdefault((cell.conditions, cell.labelled), [])
+                rows = tables.setdefault((cell.conditions, cell.engine.model_dump_json(), cell.labelled), [])
                 _join(rows, name, cell)
-    ordered = sorted(tables, key=lambda key: (key[0].dataset, key[0], int(key[1])))
-    texts = dict(zip(ordered, titles([conditions for conditions, _ in ordered]), strict=True))
-    parts = [_table(conditions, texts[conditions, count], tables[conditions, count]) for conditions, count in ordered]
+    ordered = sorted(tables, key=lambda key: (key[0].dataset, *key[:2], int(key[2])))
+    texts = setting_titles([(tables[key][0].cell.conditions, tables[key][0].cell.engine) for key in ordered])
+    parts = [_table(key[0], text, tables[key]) for key, text in zip(ordered, texts, strict=True)]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
     return frame.astype({"rank": "Int64", "rank_worst": "Int64"})
 

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import DataError, UsageError
+from harness.api.params import OptimiserSettings
 from harness.leaderboard.compare import compare_boards
 from harness.leaderboard.inputs import read_input
+from harness.leaderboard.joint import rank_together
 from harness.leaderboard.sources import opened
 from harness.records.archive import export_records
 from harness.records.reader import SuiteRecords
-from harness.records.schema import DatasetRef
+from harness.records.schema import DatasetRef, Engine
 from tests.synthetic import RunSpec, key, write_records
 
 METHODS = {"supervised": 0.0, "ua_mt": 0.15, "supervised_full": 0.0}
@@ -68,6 +70,16 @@ def test_other_conditions_are_named(tmp_path):
     found = compared(write_records(tmp_path / "a", SPEC), there)
     assert found.conditions == (("torch 2.13.0", "torch 2.14.0"),)
     assert found.differing.empty
+
+
+def test_other_settings_are_named_and_never_ranked_together(tmp_path):
+    a, b = (write_records(tmp_path / name, SPEC) for name in "ab")
+    faster = Engine(batch_size=8, optimiser=OptimiserSettings(learning_rate=0.1))
+    b.write_selection(b.selection().model_copy(update={"engine": faster}))
+    rates = [f"optimiser.learning_rate = {rate}" for rate in (0.01, 0.1)]
+    assert compared(a, b).conditions == (tuple(rates),)
+    boards = {store.root.name: read_input(SuiteRecords(store)) for store in (a, b)}
+    assert [*rank_together(boards)["conditions"].unique()] == rates
 
 
 def test_other_data_and_other_patients_are_refused(tmp_path):

@@ -34,6 +34,8 @@ POINTS = 20
 
 def host_copies(rig: Rig) -> str:
     """No operation of a step waits for a value of the device, and none needs a tensor of the host."""
+    state, watch = rig.state(), ReadWatch(rig.roots)
+    taken = sum(1 for _ in steps(state, lambda _batch: watch))  # first: whatever else is wrong raises here
     for method, stage in _started_stages(rig.build()):
         try:
             _meta_step(method, stage)
@@ -41,8 +43,6 @@ def host_copies(rig: Rig) -> str:
             if NO_KERNEL not in str(error):
                 hook, place = place_of_error(error, rig.roots)
                 raise FaultError(f"{hook or 'a step'} {_what_waits(str(error))}", place) from error
-    state, watch = rig.state(), ReadWatch(rig.roots)
-    taken = sum(1 for _ in steps(state, lambda _batch: watch))
     if watch.seen:
         operation, place = watch.seen[0]
         why = f"a step reads a value of the device ({operation})"

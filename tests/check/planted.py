@@ -129,6 +129,9 @@ def change(self, images):
     if images.device.type == "cpu":
         images.mean().item()  #!
     return images
+## host copies: training_loss raises RuntimeError: The size of tensor
+def change(self, images):
+    return images * images[:, :, 1:]  #!
 ## batch: a step writes into its batch \(mul_\)
 def change(self, images):
     images[:, :, 0].mul_(0)  #!

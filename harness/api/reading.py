@@ -17,7 +17,7 @@ CUT_SHORT = ("truncated", "ended before", "unexpected end", "eof marker")
 
 ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (PermissionError, "may not be read ({reason}); mend its permissions"),
-    (FileNotFoundError, "missing ({reason}); unpack the data again"),
+    (FileNotFoundError, "missing ({reason}); bring it, or correct its name"),
     ((IsADirectoryError, NotADirectoryError), "is no file ({reason}); put the file in its place"),
     (MemoryError, "asks for more memory than there is ({reason}); if its header is damaged, get the file again"),
     ((gzip.BadGzipFile, zlib.error, lzma.LZMAError), "cannot be read, damaged ({reason}); get the file again"),

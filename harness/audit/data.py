@@ -30,7 +30,7 @@ def splits(suite: AuditedSuite) -> Verdict:
         guilty = suite.named(suite.cases["run"][mixed])
         return not_held(guilty, f"tested on training or validation patients ({who}) in cases.parquet")
     tested = suite.cases.groupby("run")["patient"].unique()
-    listed = f"the {len(published['test'])} patients of the published test list"
+    listed = f"the {len(published['test'])} patients of the test split"
     if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
         return not_held(others, f"cases.parquet does not hold {listed}")
     if strangers := [run for run in suite.finished if _strangers(run, published["val"])]:
@@ -38,7 +38,7 @@ def splits(suite: AuditedSuite) -> Verdict:
         return not_held(strangers, f"validated on patients of no validation list ({who}) by result.json")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
     runs = counted(len(tested), "finished run")
-    return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
+    return held(f"{listed}, no other, in cases.parquet of all {runs} (of {kept})")
 
 
 def _strangers(run: EndedRun, published: Sequence[str]) -> set[str]:

@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 import click
 
-from harness.api.errors import DataError, ServiceError, UsageError
+from harness.api.errors import DataError, ServiceError, UsageError, suggest
 from harness.cli.options import PATH, Spacing, data_option, millimetres, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
 from harness.records.schema import Engine
 from harness.records.untrusted_text import without_controls
 from harness.suite.load import SUITES
+from harness.suite.prepared import prepared_names
 from harness.suite.registry import dataset_sources, load_dataset, load_datasets, load_method
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,15 @@ def prepare(
     from harness.data.own import prepare as own
 
     choices = own.Choices(_DIMENSIONS.get(dimension or ""), spacing_mm, resample, patient, seed)
-    if source is not None and name not in dataset_sources() and (source / DATASET_JSON).is_file():
+    known = dataset_sources()
+    if source is not None and name not in known and (source / DATASET_JSON).is_file():
         name = name or own.name_of(source)
         cache = own.prepare_scans(source, name, choices, destination)
-    elif name is None:
-        raise UsageError(f"{source or 'harness data prepare'}: no {DATASET_JSON} of nnU-Net's raw format; give NAME")
+    elif name is None or (source is not None and name not in {*known, *prepared_names()}):
+        raise UsageError(
+            f"{source or 'harness data prepare'}: no {DATASET_JSON} of nnU-Net's raw format; name a folder that holds "
+            f"one, or a dataset of the harness: {suggest(name or '', known)}"
+        )
     elif choices != own.Choices():
         raise UsageError(
             f"{name}: --dimension, --spacing-mm, --resample, --patient and --seed are for nnU-Net's format"

@@ -115,7 +115,8 @@ def resolution_lines(dry_run: DryRun) -> Iterator[str]:
         spread, source = _spread(dry_run, labelled)
         difference = smallest_difference(spread.of_runs(runs), patients, methods)
         if math.isinf(difference):
-            yield f"resolves nothing at {labelled} labelled: too few test patients ({patients}) for {methods} methods"
+            few = f"{patients} test patients are too few for {methods} methods"
+            yield f"no difference can become significant at {labelled} labelled: {few}"
             continue
         own = spread.of_runs(runs)
         best = f", {100 * difference * spread.between / own:.1f} with any number of runs" if spread.within else ""

@@ -109,7 +109,11 @@ def _labels(comparison: Comparison) -> str:
     counts = " and ".join(map(str, sorted(runs["labelled"].dropna().unique())))
     selecting = runs["validation_patients"].max()
     chosen = "best_val and hyper-parameters" if trials is not None and trials.trials else "best_val"
-    beside = f"; those of {selecting:.0f} validation patients choose {chosen}" if selecting > 0 else ""
+    beside = (
+        f"; those of {selecting:.0f} validation patient{'s' if selecting > 1 else ''} choose {chosen}"
+        if selecting > 0
+        else ""
+    )
     return f"of {counts or 'all'} patients for training{beside}"
 
 

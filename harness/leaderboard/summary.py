@@ -75,7 +75,7 @@ def _show_table(board: Leaderboard, comparison: Comparison, labelled: int | None
     pairs = both_ways(paired[paired["metric"] == "dice"].to_dict("records"))
     grid = short_grid(results, pairs, best_baseline(comparison, labelled, results))
     title = "References alone" if labelled is None else f"{labelled} labelled patients"
-    runs = "" if "runs" in grid.headers else f", {results['n_runs'].iloc[0]} runs each"
+    runs = "" if "runs" in grid.headers else f", {(n := results['n_runs'].iloc[0])} run{'s' if n > 1 else ''} each"
     console.print()
     console.print(rich_table(grid, f" {title}{runs}"))
 

@@ -214,7 +214,7 @@ def find_run(path: Path) -> RunRecord:
 
     Raises `UsageError` where no run or several match.
     """
-    for folder in (path, *path.parents):
+    for folder in path.parents:
         if is_there(folder / "suites"):
             return SuiteRecords.open(folder).find(path.relative_to(folder).as_posix().removeprefix("runs/"))
     raise UsageError(f"{path}: no run; name it as RUNS/SUITE/ENTRY/LABELLED/SUBSET/SEED or by its folder")

@@ -57,7 +57,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
     if cache is None:
         return Panels(
             reason="Left out: pictures of test cases need the scans. "
-            f"Write them with `harness leaderboard runs/{leaderboard.suite} --data DIR`."
+            f"Write them with `harness leaderboard runs/{leaderboard.suite} --data DIR`, the scans or a prepared cache."
         )
     comparison = leaderboard.inputs.comparisons[0]
     if comparison.conditions is None or any(entry.run not in records.ended.rows for entry, _ in records.selected):

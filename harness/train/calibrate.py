@@ -86,6 +86,8 @@ def calibrate(
     samples: list[list[tuple[StageCost, ...]]] = [[] for _ in entries]
     for process in range(MOST_PAIRS * PROCESSES // PAIRS):
         waiting = [i for i, own in enumerate(samples) if process < PROCESSES or _spread(own) > PRECISION]
+        if not waiting:
+            break
         left = [entries[i].run for i in waiting if unfinished.stages(process, entries[i].key) is None]
         log.info("calibration: process %d measures %d entries", process + 1, len(left))
         with closing(_in_fresh_process(unit, left, cache, stop)) as measured:

@@ -69,6 +69,7 @@ DAMAGE = {
     "channel_numbers": (said(channel_names={"1": "CT"}), "channel_names: numbers 1 are not 0 to 0"),
     "colours": (said(channel_names={"0": "rgb_to_0_1"}), "colour images are not supported"),
     "gap": (said(labels={"background": 0, "wall": 1, "pool": 3}), "labels: no name for 2"),
+    "value": (said(labels={"background": 0, "wall": 1}), f"labelsTr/p00{ENDING}: holds 2, no name in dataset.json"),
     "twice": (said(labels={"background": 0, "wall": 1, "pool": 1}), "two names share a value"),
     "ignore": (said(labels={"background": 0, "wall": 1, "ignore": 2}), "labels: ignore: voxels that nobody"),
     "fold_lacks": (folds(TEN[2:], [TEN[1]]), "lacks cases that have labels: p00"),

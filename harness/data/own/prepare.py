@@ -87,7 +87,7 @@ def prepare_scans(folder: Path, name: str, choices: Choices, destination: Path |
     for line in (*raw.notes, *splits.notes, *(grouping(raw.cases, patients) if choices.patient else [])):
         log.info(line)
     files = {case.id: case for case in raw.cases if case.id in splits.of_case}
-    scans = _read_all(files, choices)
+    scans = _read_all(files, choices, len(description.classes))
     read = _Folder(description, splits, patients, scans, _prepare(description, splits, scans, choices))
     dataset = describe(name, read.preparation, description.classes, splits.patients, splits.unlabelled)
     checked = read_checked(dataset, list(_sources(read, files)))
@@ -99,12 +99,17 @@ def prepare_scans(folder: Path, name: str, choices: Choices, destination: Path |
     return cache
 
 
-def _read_all(files: Mapping[str, RawCase], choices: Choices) -> dict[str, Scan]:
+def _read_all(files: Mapping[str, RawCase], choices: Choices, n_classes: int) -> dict[str, Scan]:
+    """Every case. Raises one `DataError` for all files that cannot be read, or hold values without a name."""
     scans, problems = {}, []
     for case in files.values():
         try:
             with reading(case.images[0]):
-                scans[case.id] = read_case(case.images, case.label, choices.spacing_mm)
+                scan = scans[case.id] = read_case(case.images, case.label, choices.spacing_mm)
+            if scan.label is not None and (value := scan.label.max()) >= n_classes:
+                problems.append(
+                    f"{case.label}: holds {value}, no name in dataset.json; name it, or mend the annotation"
+                )
         except DataError as error:
             problems += str(error).splitlines()
     if problems:

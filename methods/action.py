@@ -15,6 +15,8 @@ Readings of paper and release:
   place, where the release scrambles axes.
 - In 3D the release pools the first decoder sum; here the bottleneck as in 2D, so that the global stage trains the
   encoder alone. V-Net drops whole channels there, for student and teacher apart.
+- Strong views of volumes are as strong as those of slices, +-25 %, where the release's 3D code has +-2 %. On `la_mini`
+  it makes no difference: action_pp's validation Dice is 22.0 +- 5.6 so and 22.7 +- 4.6 with a tenth (seeds 100 to 102).
 - Mixing is cutmix, as the release's script has it. The release's deformation of images under fixed labels is left out.
 
 Deviation from the engine, as in the release: Nesterov momentum in the last stage.

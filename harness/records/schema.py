@@ -218,6 +218,8 @@ class Spent(Strict):
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 7))]
 """Dice or seconds of a validation: as exact as a test's metrics."""
 
+FourDigits = Annotated[float, AfterValidator(lambda value: float(f"{value:.4g}"))]
+
 
 class Failure(Strict):
     """Why a run has no numbers."""
@@ -250,7 +252,7 @@ class Validation(Strict):
     device_seconds: Rounded
     dice: dict[str, Rounded]
     patients: tuple[str, ...] = Field((), description="whose validation volumes there are")
-    diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
+    diagnostics: dict[str, FourDigits] = Field(default_factory=dict, description="scalars that the method shows")
     unlabelled_dice: dict[str, Rounded] | None = Field(
         None,
         description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels; "

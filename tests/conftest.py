@@ -1,14 +1,10 @@
-"""Fixtures of all tests: an environment of their own, the real scans where they lie beside the checkout."""
-
 import fcntl
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,7 +33,7 @@ Other tests of these tiers are marked where they stand.
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.relative_to(REPO / "tests").parts[0]
         if folder in SERVICE_FOLDERS or SERVICE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
@@ -84,11 +80,11 @@ def _ray():
 
 
 class _Collector(logging.Handler):
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.lines: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record):
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         self.lines.append(f"{level}{record.getMessage()}")
 
@@ -141,7 +137,7 @@ def la_scans(tmp_path_factory):
     return root / "LA"
 
 
-def _unpack(target: Path) -> None:
+def _unpack(target):
     """Unpack beside `target`, then rename: a killed session leaves no half of it."""
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -151,7 +147,7 @@ def _unpack(target: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path):
     """Hold the lock file; the system lets go of it when the process ends, however that happens."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

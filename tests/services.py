@@ -36,7 +36,6 @@ def require_chromium() -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -113,7 +112,6 @@ def postgres() -> Iterator[str]:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a session of its own, with all its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=LIMIT_SECONDS)

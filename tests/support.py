@@ -120,14 +120,7 @@ def wait_until(
     process: subprocess.Popen[Any] | None = None,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> None:
-    """Poll until `condition` holds.
-
-    Args:
-        condition: what is waited for.
-        what: its description, or a function that describes how things stand; the message of a failure.
-        process: must not end before.
-        limit_seconds: wall seconds before the test fails.
-    """
+    """Poll until `condition` holds. process: must not end before; what: for the message of a failure."""
     deadline = time.monotonic() + limit_seconds
     while not condition():
         ended = process is not None and process.poll() is not None

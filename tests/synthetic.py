@@ -101,7 +101,6 @@ class RunSpec:
 
     @property
     def planned_runs(self) -> list[PlannedRun]:
-        """Every final run; of the fully supervised reference one per seed."""
         return [
             PlannedRun(entry=method, labelled=labelled, subset=subset, seed=seed, rung=rung)
             for rung in (self.ladder or (None,))
@@ -204,7 +203,6 @@ def write_tables(store: SuiteFolder) -> tuple[Path, ...]:
 
 
 def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec):
-    """One run's records, result.json last."""
     failed = key(planned_run) in spec.failed
     folder.create(run)
     environment = folder.write_environment(spec.environments.get(key(planned_run), spec.environment))
@@ -296,7 +294,6 @@ def _tuned(run: Run) -> float:
 
 
 def cases_frame(planned_run: PlannedRun, spec: RunSpec) -> pd.DataFrame:
-    """cases.parquet of a planned run: one row per selection, case and class."""
     frames = [_selection_frame(planned_run, spec, selection) for selection in ("last", "best_val")]
     return pd.concat(frames, ignore_index=True)
 

@@ -1,9 +1,10 @@
 import ast
+import graphlib
 import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -45,7 +46,7 @@ HEAVY = frozenset({"torch", "ray", "mlflow", "monai"})
 MAX_FILE_LINES = 400
 MAX_FILE_BYTES = 1_000_000
 SCAN_SUFFIXES = (".h5", ".hdf5", ".nii", ".nii.gz", ".nrrd", ".mhd", ".dcm", ".npy", ".npz", ".pt", ".pth", ".ckpt")
-FORBIDDEN_WORDS: dict[str, str] = {
+FORBIDDEN_WORDS = {
     "arm": "entry, cell",
     "beyond noise": "significant",
     "breach": "violation, not held",
@@ -65,17 +66,17 @@ MACHINE_TRACES = re.compile(
 )
 
 
-def imported(source: str) -> Iterator[str]:
-    """Dotted names that a module's text imports, at any depth; `from a import b` is a.b."""
-    for node in ast.walk(ast.parse(source)):
+def imported(tree):
+    """Pairs of module and name that code imports, at any depth; no name for `import a`."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not used here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-def room(module: str) -> str:
+def room(module):
     """The room of one of our dotted names: harness.api.errors -> harness.api, methods.shared.distance -> methods."""
     parts = module.split(".")
     if parts[0] != "harness" or module == "harness.__version__":
@@ -83,10 +84,11 @@ def room(module: str) -> str:
     return ".".join(parts[:2])
 
 
-def violations(module: str, source: str) -> list[str]:
+def violations(module, source):
     """Imports in `source`, the text of `module`, that the house forbids."""
     here = room(module)
-    theirs = [name for name in imported(source) if name.split(".")[0] in OURS and room(name) != here]
+    names = [f"{other}.{name}".removesuffix(".") for other, name in imported(ast.parse(source))]
+    theirs = [name for name in names if name.split(".")[0] in OURS and room(name) != here]
     if here in {"methods", "benchmarks"}:
         allowed = {"harness.api"}
     elif here == "harness":
@@ -96,13 +98,13 @@ def violations(module: str, source: str) -> list[str]:
     return [f"{module} imports {name}" for name in theirs if room(name) not in allowed]
 
 
-def module_name(path: Path) -> str:
+def module_name(path):
     """harness/api/errors.py -> harness.api.errors, a package's __init__ -> the package."""
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 @cache
-def files() -> tuple[Path, ...]:
+def files():
     """Everything that is or would be committed, relative to the checkout."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
@@ -110,7 +112,7 @@ def files() -> tuple[Path, ...]:
     return tuple(Path(name) for name in listing.stdout.split("\0") if name and (REPO / name).is_file())
 
 
-def sources() -> list[Path]:
+def sources():
     return [path for path in files() if path.parts[0] in OURS and path.suffix == ".py"]
 
 
@@ -135,57 +137,47 @@ def test_the_import_rule_tells_wrong_from_right(module, source, forbidden):
     assert bool(violations(module, source)) is forbidden
 
 
-def imported_modules(module: str, source: str, modules: Collection[str]) -> set[str]:
-    """Those of `modules` that a module's text imports at run time, at any depth."""
-    tree = ast.parse(source)
-    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
-    names = set()
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            full = [f"{node.module}.{alias.name}" for alias in node.names]
-            names |= {name if name in modules else str(node.module) for name in full}
-    return {name for name in names if name in modules and name != module}
+class RunTime(ast.NodeTransformer):
+    """Leaves out what is imported for types alone."""
+
+    def visit_If(self, node):
+        return None if "TYPE_CHECKING" in ast.dump(node.test) else self.generic_visit(node)
 
 
-def circles(sources_by_module: Mapping[str, str]) -> list[list[str]]:
-    """Groups of modules that import each other in a circle, each sorted."""
-    direct = {name: imported_modules(name, text, sources_by_module) for name, text in sources_by_module.items()}
-    reached = {name: set(names) for name, names in direct.items()}
-    for middle in direct:
-        for name in direct:
-            if middle in reached[name]:
-                reached[name] |= reached[middle]
-    groups = {tuple(sorted(other for other in direct if name in reached[other] and other in reached[name]))
-              for name in direct if name in reached[name]}  # fmt: skip
-    return [list(group) for group in sorted(groups)]
+def circle(sources_by_module):
+    """Modules that import each other in a circle at run time; none where there is no circle."""
+    graph = {}
+    for module, source in sources_by_module.items():
+        pairs = imported(RunTime().visit(ast.parse(source)))
+        names = {f"{other}.{name}" if f"{other}.{name}" in sources_by_module else other for other, name in pairs}
+        graph[module] = names & sources_by_module.keys() - {module}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return set(error.args[1])
+    return set()
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    texts = {module_name(path): (REPO / path).read_text(encoding="utf-8") for path in sources()}
-    assert circles(texts) == []
+    assert circle({module_name(path): (REPO / path).read_text(encoding="utf-8") for path in sources()}) == set()
 
 
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
-        ({"a": "import b", "b": "def later():\n    from c import thing", "c": "import a"}, [["a", "b", "c"]]),
-        ({"a.x": "from a import y", "a.y": "from a.x import thing"}, [["a.x", "a.y"]]),
-        ({"a": "if TYPE_CHECKING:\n    import b", "b": "import a"}, []),
+        ({"a": "import b", "b": "def later():\n    from c import thing", "c": "import a"}, {"a", "b", "c"}),
+        ({"a.x": "from a import y", "a.y": "from a.x import thing"}, {"a.x", "a.y"}),
+        ({"a": "if TYPE_CHECKING:\n    import b", "b": "import a"}, set()),
     ],
 )
 def test_a_planted_circle_is_found(texts, expected):
-    assert circles(texts) == expected
+    assert circle(texts) == expected
 
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def forbidden(text: str, words: Iterable[str]) -> list[str]:
+def forbidden(text, words):
     """Lines of `text` with one of `words`, in prose or as a part of a name (old_word, OldWord, oldWord)."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -208,18 +200,15 @@ NAMES_WITHOUT_NOUN = frozenset({"again", "found", "here", "one", "told"})
 def test_names_are_nouns_that_say_what_they_hold():
     hits = {}
     for path in sources():
-        if path.parts[0] in (*OURS, "examples"):
-            tokens = tokenize.generate_tokens(io.StringIO((REPO / path).read_text(encoding="utf-8")).readline)
-            lines = [f"{token.start[0]}: {token.string}" for token in tokens if token.string in NAMES_WITHOUT_NOUN]
-            hits[str(path)] = lines
+        tokens = tokenize.generate_tokens(io.StringIO((REPO / path).read_text(encoding="utf-8")).readline)
+        hits[str(path)] = [
+            f"{token.start[0]}: {token.string}" for token in tokens if token.string in NAMES_WITHOUT_NOUN
+        ]
     assert len(hits) > 100
     assert {path: lines for path, lines in hits.items() if lines} == {}
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:"],
-)
+@pytest.mark.parametrize("text", ["outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:"])
 def test_a_planted_word_is_found(text):
     assert forbidden(text, ["outlook"])
 
@@ -257,7 +246,7 @@ def test_public_functions_name_arguments_results_and_errors():
     assert lacking == {path.name: [] for path in paths}
 
 
-def loaded(*python_args: str) -> set[str]:
+def loaded(*python_args):
     """Top-level packages that a fresh interpreter loads for these arguments, which must succeed."""
     done = run_python("-X", "importtime", *python_args, cwd=REPO)
     report = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
@@ -266,16 +255,17 @@ def loaded(*python_args: str) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in report}
 
 
-def test_import_harness_loads_nothing_heavy():
-    packages = loaded("-c", "import harness")
-    assert "harness" in packages
-    assert packages & (HEAVY | {"numpy", "pandas", "pydantic"}) == set()
-
-
-def test_help_loads_nothing_heavy():
-    packages = loaded("-m", "harness", "--help")
-    assert "click" in packages
-    assert packages & (HEAVY | {"pandas", "scipy", "matplotlib"}) == set()
+@pytest.mark.parametrize(
+    ("arguments", "package", "heavy"),
+    [
+        (("-c", "import harness"), "harness", {"numpy", "pandas", "pydantic"}),
+        (("-m", "harness", "--help"), "click", {"pandas", "scipy", "matplotlib"}),
+    ],
+)
+def test_import_and_help_load_nothing_heavy(arguments, package, heavy):
+    packages = loaded(*arguments)
+    assert package in packages
+    assert packages & (HEAVY | heavy) == set()
 
 
 def test_what_reads_records_never_loads_torch_ray_or_mlflow():
@@ -297,18 +287,14 @@ def test_no_scan_or_weights_is_committed():
     assert (scans, large) == ([], [])
 
 
-def traces(text: str) -> list[str]:
-    return MACHINE_TRACES.findall(text)
-
-
 def test_no_machine_path_or_registry_is_named():
     found = {}
     for path in files():
         if path != Path(__file__).resolve().relative_to(REPO):
-            found[str(path)] = traces((REPO / path).read_bytes().decode("utf-8", errors="replace"))
+            found[str(path)] = MACHINE_TRACES.findall((REPO / path).read_bytes().decode("utf-8", errors="replace"))
     assert {name: hits for name, hits in found.items() if hits} == {}
 
 
 @pytest.mark.parametrize("text", ["'/home/ann/acdc'", "https://pypi.org/simple"])
 def test_a_planted_trace_is_found(text):
-    assert traces(text)
+    assert MACHINE_TRACES.search(text)

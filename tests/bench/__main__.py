@@ -29,7 +29,7 @@ def main() -> int:
     if len(sys.argv) > 1:
         return against.main()
     print("seconds per step, 96 x 96, batch 8", *steps((96, 96), 8, 5), "", sep="\n")
-    return statistics_bench.main([])
+    return statistics_bench.main()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
     python -m tests.bench --against v0.1.0 [--only ua_mt/train] [--precision float32 bfloat16] [--size 96 96]
 
 Every method and stage that both trees have runs `tests.bench.alone` of its own tree, in fresh processes with one thread
-each. A round is A B B A: the reference, the working tree in each precision, the same backwards, so that a machine whose
-speed drifts slows both alike. Shown are mean seconds (of medians over steps), their ratio, above 1 where the working
-tree is faster, and the lowest and highest ratio of two neighbours in turn. The reference keeps one precision: a line of
-bfloat16 says what a user gains who changes build and precision together.
+each. A round is A B B A: the reference, the working tree in each precision, the same backwards. Shown are mean seconds
+(of medians over steps), their ratio, above 1 where the working tree is faster, and the lowest and highest ratio of two
+neighbours in turn.
 """
 
 import argparse
@@ -57,7 +56,6 @@ class Tree:
 
 
 def line(name: str, reference: Sequence[float], current: Sequence[float]) -> str:
-    """Mean seconds of both, the ratio of means, and the range of the ratios of neighbours in turn."""
     ratios = [old / new for old, new in zip(reference, current, strict=True)]
     ratio = mean(reference) / mean(current)
     return (
@@ -95,9 +93,9 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = options()
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     step_options = ("--size", *map(str, asked.size), "--batch", str(asked.batch), "--steps", str(asked.steps))
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as name:
         folder = Path(name)

@@ -6,7 +6,6 @@ python -m tests.bench.alone action/local --size 112 112 80 --batch 4 --steps 1
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 
 import torch
 
@@ -16,7 +15,7 @@ from harness.train.environment import pick_device, prepare_device
 from tests.bench.workload import entries, measure, warm_up
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="method/stage")
     parser.add_argument("--size", type=int, nargs="+", required=True)
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--warm-up", type=int)
     parser.add_argument("--precision", default="float32")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     device = pick_device()
     prepare_device(device, Engine())
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@
 
 With --runs the made-up records stay there for next time. Every verb is a process: CPU seconds of all its threads, and
 its largest resident memory. Cold is without an index, warm with one. The plan is that of a suite whose runs are all
-still to be trained, beside as many finished ones. Another checkout is measured by its own copy of this script.
+still to be trained, beside as many finished ones.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +78,6 @@ def written(runs: Path, count: int) -> Path:
 
 
 def take(runs: Path, verb: str, count: int) -> Cost:
-    """One verb of the command line, on the records of so many runs."""
     folder = written(runs, count)
     if verb != "plan":
         return run(runs, "-m", "harness", verb, str(folder))
@@ -101,12 +99,11 @@ def measure(runs: Path, verb: str, count: int, *, cold: bool = False) -> Cost:
     return sorted(costs, key=lambda cost: cost.cpu_seconds)[1]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print a line for each verb and number of runs, then how costs grow from the second last number to the last."""
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     turns = ("plan", False), ("status", True), ("status", False), ("leaderboard", True), ("leaderboard", False)
     with tempfile.TemporaryDirectory() as aside:
         runs = (asked.runs or Path(aside)).resolve()
@@ -124,4 +121,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

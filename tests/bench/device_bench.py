@@ -15,13 +15,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.records.files import write_text
 from tests.bench.device import runs
 from tests.bench.device.planner import Part, Planner, Row
 from tests.bench.device.table import markdown
 
-PARTS = ("ceilings", "correct", "captured", "guard", "speed", "reference", "fused", "runs")
-FUSED = ("supervised/train", "action_pp/anatomical", "mc_net/train", "ua_mt/train")
-"""Compiled by torch's compiler, the most wanted first: a minute or more each."""
+PARTS = ("ceilings", "correct", "captured", "guard", "speed", "reference", "runs")
 FULL = {"2D": ("256 256", 24, 10), "3D": ("112 112 80", 4, 5)}
 """Sides, batch and steps in a row."""
 FEW = {"2D": ("64 64", 4, 3), "3D": ("32 32 16", 4, 3)}
@@ -32,41 +31,38 @@ EXPECTED_SECONDS = {
     "reference 3D": 80.0,
 }  # fmt: skip
 """Guesses, so that no part is begun that would not end; what a part took stands in the table."""
-FUSED_SECONDS = 100.0
 
 
 def parts(asked: argparse.Namespace) -> Iterator[Part]:
     """Everything but full-size runs, what matters most first."""
     full, few = (SMALL, SMALL) if asked.small else (FULL, FEW)
-    yield part("ceilings", "ceilings", full["2D"])
+    yield part("ceilings", full["2D"])
     for dimension in ("2D", "3D"):
         for kind in ("correct", "captured", "guard"):
-            yield part(kind, f"{kind} {dimension}", few[dimension])
-        yield part("speed", f"speed {dimension}", full[dimension])
+            yield part(f"{kind} {dimension}", few[dimension])
+        yield part(f"speed {dimension}", full[dimension])
         if asked.against_tree is not None:
             tree = ("--tree", str(asked.against_tree.resolve()), "--precision", "float32")
-            yield part("reference", f"reference {dimension}", full[dimension], *tree)
-    for name in FUSED:
-        yield part("fused", f"fused {name}", full["2D"], "--only", name, "--precision", "bfloat16")
+            yield part(f"reference {dimension}", full[dimension], *tree)
 
 
-def part(kind: str, name: str, shape: tuple[str, int, int], *options: str) -> Part:
+def part(name: str, shape: tuple[str, int, int], *options: str) -> Part:
     size, batch, steps = shape
     where = ("--size", *size.split(), "--batch", str(batch), "--steps", str(steps))
-    command = (sys.executable, "-m", "tests.bench.device.parts", kind, *where, *options)
-    return Part(name, command, EXPECTED_SECONDS.get(name, FUSED_SECONDS))
+    command = (sys.executable, "-m", "tests.bench.device.parts", name.split(maxsplit=1)[0], *where, *options)
+    return Part(name, command, EXPECTED_SECONDS[name])
 
 
 def run_full_size(planner: Planner, data: Path, out: Path) -> None:
     """As many full-size runs as fit; they replay graphs where those were seen to train as the host does."""
     planner.run(runs.preparation(data))
     checks = [row for row in planner.rows if row.get("kind") == "captured"]
-    seconds = runs.device_seconds(planner.left, len(runs.METHODS))
+    seconds = runs.device_seconds(planner.left)
     compiled = bool(checks) and all(row.get("agree") for row in checks)
     suite = out / "device_bench.yaml"
-    runs.write_suite(suite, max(seconds, runs.LEAST_SECONDS), compiled)
+    runs.write_suite(suite, seconds, compiled)
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:  # weights are too large for the results
-        for each in runs.parts(suite, max(seconds, runs.LEAST_SECONDS), data, Path(folder)):
+        for each in runs.parts(suite, seconds, data, Path(folder)):
             planner.run(each)
             rows = runs.pack(Path(folder), out / "runs.zip")
             planner.rows[:] = [row for row in planner.rows if row.get("kind") != "run"] + list(rows)
@@ -74,18 +70,11 @@ def run_full_size(planner: Planner, data: Path, out: Path) -> None:
 
 
 def write(out: Path, rows: Sequence[Row], outcomes: Mapping[str, str]) -> None:
-    texts = {
-        "results.json": json.dumps({"rows": rows, "parts": outcomes}, indent=1),
-        "table.md": markdown(rows, outcomes),
-    }
-    for name, text in texts.items():
-        aside = out / f".{name}"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(out / name)
+    write_text(out / "results.json", json.dumps({"rows": rows, "parts": outcomes}, indent=1))
+    write_text(out / "table.md", markdown(rows, outcomes))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and print the table; 1 if a part failed or numbers differ."""
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, help="in all; what does not fit is left out")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results, made where it is not there")
@@ -93,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--against-tree", type=Path, help="checkout of another commit")
     parser.add_argument("--data", type=Path, help="scans of ACDC for full-size runs")
     parser.add_argument("--small", action="store_true", help="images of 32 x 32 and one step")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     planner = Planner(60 * asked.minutes, lambda rows, outcomes: write(asked.out, rows, outcomes))
     for each in parts(asked):

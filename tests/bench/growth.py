@@ -24,7 +24,6 @@ VERBS = ("plan", "status", "leaderboard")
 
 
 def step_seconds() -> dict[str, list[float]]:
-    """Of a step, by the side of an image in pixels."""
     device = pick_device()
     prepare_device(device, Engine())
     torch.set_num_threads(1)

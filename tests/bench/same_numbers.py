@@ -92,12 +92,12 @@ def train(tree: Path, folder: Path, texts: Mapping[str, str]) -> Path:
     return folder / "records"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="main", help="the commit to compare with")
     parser.add_argument("--only", choices=sorted(SUITES), nargs="+", default=sorted(SUITES), help="suites to run")
     parser.add_argument("--methods", choices=sorted(method_sources()), nargs="+", help="default: all that both have")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     differ = False
     with tempfile.TemporaryDirectory(prefix="harness-same-") as name:
         folder = Path(name)

@@ -2,10 +2,9 @@
 
     python -m tests.bench.startup_bench [--against REF] [--rounds 2]
 
-Runs of two steps on the phantoms of `demo`, one at a time. The warm-up of a run is left out: it counts as started when
-its ledger says `start`, with data and networks in place. CPU seconds of a run are those that a suite takes for each run
-more, less what its steps were charged. `import torch` is measured beside them, since a busy machine slows all alike.
-With another commit both trees take turns, A B B A.
+Runs of two steps on the phantoms of `demo`, one at a time. A run counts as started when its ledger says `start`, with
+data and networks in place. `import torch` is measured beside them, since a busy machine slows all alike. With another
+commit both trees take turns, A B B A.
 """
 
 import argparse
@@ -48,11 +47,10 @@ FEW, MANY = 2, 6
 class Start:
     """Seconds, all wall but the two of the processor.
 
-    torch:     `import torch` in a fresh process.
-    torch_cpu: the same, of the processor.
-    first:     from the command to the first run that is about to warm up.
-    gap:       from the result of a run to the next one that is about to warm up; the longest.
-    run_cpu:   of the processor, for a run of two steps, less those steps.
+    torch, torch_cpu: `import torch` in a fresh process.
+    first:   from the command to the first run that is about to warm up.
+    gap:     from the result of a run to the next one that is about to warm up; the longest.
+    run_cpu: what a suite takes for each run of two steps more, less what those were charged.
     """
 
     torch: float
@@ -60,15 +58,6 @@ class Start:
     first: float
     gap: float
     run_cpu: float
-
-
-@dataclass(frozen=True)
-class RunTimes:
-    """When a run started and ended, in seconds of the clock, and the processor seconds that its steps were charged."""
-
-    started: float
-    ended: float
-    charged: float
 
 
 def timed(command: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[float, float]:
@@ -86,19 +75,15 @@ def timed(command: Sequence[str], folder: Path, environment: dict[str, str]) -> 
     return time.monotonic() - began, usage.ru_utime + usage.ru_stime
 
 
-def run_times(records: Path) -> list[RunTimes]:
-    """Of each finished run of a suite, in the order of their starts."""
+def run_times(records: Path) -> list[tuple[float, float, float]]:
+    """When each finished run of a suite started and ended, and the processor seconds that its steps were charged."""
     times = []
     for result in records.glob("*/*/result.json"):
         lines = [json.loads(line) for line in (result.parent / "ledger.jsonl").read_text().splitlines()]
         at = next(line["at"] for line in lines if line["kind"] == "start")
         started = datetime.fromisoformat(at).timestamp()
-        times.append(RunTimes(started, result.stat().st_mtime, lines[-1]["device_seconds"]))
-    return sorted(times, key=lambda run: run.started)
-
-
-def longest_gap(times: Sequence[RunTimes]) -> float:
-    return max(after.started - before.ended for before, after in pairwise(times))
+        times.append((started, result.stat().st_mtime, lines[-1]["device_seconds"]))
+    return sorted(times)
 
 
 def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
@@ -112,17 +97,17 @@ def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
         _, cpu[count] = timed(["-m", "harness", "run", *options], folder, environment)
         times = run_times(folder / "records" / "start")
         shutil.rmtree(folder / "records")
-        first.append(times[0].started - began)
-        gap.append(longest_gap(times))
-        charged = mean(run.charged for run in times)
+        first.append(times[0][0] - began)
+        gap.append(max(started - ended for (_, ended, _), (started, _, _) in pairwise(times)))
+        charged = mean(own for _, _, own in times)
     return Start(torch, torch_cpu, mean(first), max(gap), (cpu[MANY] - cpu[FEW]) / (MANY - FEW) - charged)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", metavar="REF", help="a commit to compare with")
     parser.add_argument("--rounds", type=int, default=1, help="of A B B A")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-start-")))
         trees = {"working tree": copy_code(folder / "code")}

@@ -9,8 +9,7 @@ Exit code 1 if one is missed.
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -30,29 +29,15 @@ PATIENT, SUBSET, SEED, REST = 0.13, 0.08, 0.03, 0.05
 Draw = Callable[[np.random.Generator, int], Floats]
 
 
-@dataclass(frozen=True)
-class Line:
-    name: str
-    share: float
-    goal: str
-    met: bool
-
-    def __str__(self) -> str:
-        return f"{self.name:<70}{100.0 * self.share:>7.1f} %   {self.goal}{'' if self.met else '   MISSED'}"
-
-
 def error(share: float, simulations: int) -> float:
     return math.sqrt(share * (1.0 - share) / simulations)
 
 
-def normal_patients(generator: np.random.Generator, size: int) -> Floats:
-    """[patients, size] of mean 0.8."""
-    return generator.normal(0.8, 0.1, (PATIENTS, size))
-
-
-def dice_like_patients(generator: np.random.Generator, size: int) -> Floats:
-    """[patients, size] of mean 0.8, skewed to the left as Dice is."""
-    return generator.beta(8.0, 2.0, (PATIENTS, size))
+ONE_METHOD: Mapping[str, Draw] = {
+    "normal": lambda generator, size: generator.normal(0.8, 0.1, (PATIENTS, size)),
+    "like Dice": lambda generator, size: generator.beta(8.0, 2.0, (PATIENTS, size)),
+}
+"""Scores of mean 0.8, [patients, size]; Dice is skewed to the left."""
 
 
 def equal_normal(generator: np.random.Generator, methods: int) -> Floats:
@@ -73,13 +58,15 @@ def equal_uneven(generator: np.random.Generator, methods: int) -> Floats:
     return 0.8 + generator.normal(0.0, 0.1, (PATIENTS, 1)) - np.where(np.arange(methods) % 2, 0.04, 0.015) * losses
 
 
+EQUAL_METHODS: Mapping[str, Draw] = {"normal": equal_normal, "like Dice": equal_dice_like, "uneven": equal_uneven}
+
+
 def primary_coverage(draw: Draw, truth: float, simulations: int) -> float:
     found = intervals(draw(np.random.default_rng(1), simulations))
     return float(np.mean((found.low <= truth) & (truth <= found.high)))
 
 
 def told_apart(draw: Draw, methods: int, simulations: int) -> float:
-    """Share of experiments in which the difference of at least two of the equal methods is significant."""
     generator = np.random.default_rng(2)
     return sum(_any_apart(draw(generator, methods)) for _ in range(simulations)) / simulations
 
@@ -107,34 +94,31 @@ def subset_coverage(subsets: int, seeds: int, simulations: int) -> tuple[float, 
     return float(held[0] / simulations), float(held[1] / simulations)
 
 
-def measure(simulations: int) -> Iterator[Line]:
+def measure(simulations: int) -> Iterator[tuple[str, float, str, bool]]:
+    """What is measured, its share, its goal in % and whether it is met."""
     margin = 2.0 * error(0.95, simulations)
-    draws: tuple[tuple[str, Draw], ...] = (("normal", normal_patients), ("like Dice", dice_like_patients))
-    for name, draw in draws:
+    for name, draw in ONE_METHOD.items():
         share = primary_coverage(draw, 0.8, simulations)
-        yield Line(f"primary interval covers, {name}", share, "95 +- 2", abs(share - 0.95) <= 0.02 + margin)
-    nulls: tuple[tuple[str, Draw], ...] = (
-        ("normal", equal_normal), ("like Dice", equal_dice_like), ("uneven", equal_uneven)
-    )  # fmt: skip
-    for name, draw in nulls:
+        yield f"primary interval covers, {name}", share, "95 +- 2", abs(share - 0.95) <= 0.02 + margin
+    for name, draw in EQUAL_METHODS.items():
         for methods in METHODS:
             share = told_apart(draw, methods, simulations)
             met = share <= LEVEL + 2.0 * error(LEVEL, simulations)
-            yield Line(f"{methods} equal methods told apart, {name}", share, "at most 5", met)
+            yield f"{methods} equal methods told apart, {name}", share, "at most 5", met
     for subsets, seeds in DESIGNS:
         share, _ = subset_coverage(subsets, seeds, simulations)
-        yield Line(f"interval over {subsets} subsets of {seeds} seeds covers", share, "95", abs(share - 0.95) <= margin)
+        yield f"interval over {subsets} subsets of {seeds} seeds covers", share, "95", abs(share - 0.95) <= margin
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="statistics_bench", description="Coverage and family-wise error, simulated.")
     parser.add_argument("--simulations", type=int, default=1000, help="experiments per line (default: 1000)")
-    simulations: int = parser.parse_args(arguments).simulations
+    simulations: int = parser.parse_args().simulations
     print(f"statistics at n = {PATIENTS}: {simulations} simulated experiments a line")
     missed = 0
-    for line in measure(simulations):
-        print(line, flush=True)
-        missed += not line.met
+    for name, share, goal, met in measure(simulations):
+        print(f"{name:<70}{100.0 * share:>7.1f} %   {goal}{'' if met else '   MISSED'}", flush=True)
+        missed += not met
     return 1 if missed else 0
 
 

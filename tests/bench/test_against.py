@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ print(json.dumps({"seconds": SECONDS}))
 WORKLOAD = "def entries(size, batch, device): return dict.fromkeys(STAGES)"
 
 
-def plant(folder: Path, seconds: float, stages: list[str]) -> Tree:
+def plant(folder, seconds, stages):
     """A tree that can measure these stages and says that a step takes so long."""
     bench = folder / "tests" / "bench"
     bench.mkdir(parents=True)

@@ -1,17 +1,14 @@
-from pathlib import Path
-
 import torch
 
 from tests.bench.device import agreement
 from tests.bench.device.common import Asked, started
 from tests.bench.device.counted import count
-from tests.bench.workload import Entry, Precision
 
 LIKE_A_GPU = torch.device("cpu", 0)
 """The same device under another name."""
 
 
-def asked(*names: str, precisions: tuple[Precision, ...] = ("float32",), tree: Path | None = None) -> Asked:
+def asked(*names, precisions=("float32",), tree=None):
     return Asked(LIKE_A_GPU, (16, 16), 4, 2, names, precisions, tree)
 
 
@@ -26,7 +23,7 @@ def test_work_is_counted_as_by_hand():
 
 
 def test_a_device_that_computes_otherwise_is_found(monkeypatch):
-    def off(name: str, what: Asked, device: torch.device, precision: Precision) -> Entry:
+    def off(name, what, device, precision):
         state, stage = started(name, what, device, precision)
         if device == LIKE_A_GPU:
             with torch.no_grad():

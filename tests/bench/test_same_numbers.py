@@ -1,6 +1,5 @@
 import json
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,7 +9,7 @@ from harness.suite.load import load_suite
 from tests.bench.same_numbers import COUNTS, SUITES, by_method, differences, suite_text
 
 
-def plant(root: Path, version: int, weight: float = 1 / 7, dice: float = 2 / 7, validated: float = 0.5) -> Path:
+def plant(root, version, weight=1 / 7, dice=2 / 7, validated=0.5):
     """Records of a run by one version of the code, whose ids, names and times are its own."""
     folder = root / "runs" / f"run-{version}"
     folder.mkdir(parents=True)

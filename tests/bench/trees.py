@@ -22,7 +22,6 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
 
 
 def copy_code(folder: Path) -> Path:
-    """A copy of the working tree's packages, since somebody may edit them while they run."""
     for package in ("harness", "methods", "benchmarks", "tests"):
         shutil.copytree(REPO / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "results"))
     return folder

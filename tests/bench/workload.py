@@ -6,8 +6,7 @@ from typing import Literal
 
 import torch
 
-from harness.api.method import Stage
-from harness.api.progress import Progress
+from harness.api import Progress, Stage
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
@@ -87,7 +86,6 @@ def entries(
 
 
 def take_middle_step(state: TrainingState, stage: Stage) -> None:
-    """One whole step of the engine in the middle of a stage."""
     plan = state.method.batches(stage, state.run.engine.batch_size)
     training_step(state, stage, plan, MIDDLE.with_schedules(state.method.schedules(stage, MIDDLE)))
 
@@ -106,5 +104,4 @@ def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: Step
 
 
 def warm_up(device: torch.device, steps: int | None = None) -> int:
-    """Steps that do not count: the given number, or the device's usual one."""
     return (3 if device.type == "cuda" else 1) if steps is None else steps

@@ -1,16 +1,13 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from benchmarks.acdc import ACDC
-from harness.api.dataset import Case
 from harness.data.prepare import resolve
 from harness.data.subsets import labelled_patients
 from tests.data.small_acdc import SPACING_MM, SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
 
 
-def load(root: Path) -> dict[str, Case]:
+def load(root):
     return {source.id: source.load() for source in SmallACDC().sources(root)}
 
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -7,8 +5,7 @@ from benchmarks.la import LA
 from benchmarks.la_8020 import LA8020
 from benchmarks.la_label_free import LALabelFree
 from benchmarks.layouts.crops import LEAST, body_crop, legacy_crop, otsu_threshold
-from harness.api.dataset import Case, Dataset
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.data.prepare import prepare
 from harness.data.subsets import labelled_patients
 from tests.data.small_la import (
@@ -25,7 +22,7 @@ from tests.data.small_la import (
 )
 
 
-def load(root: Path, dataset: Dataset) -> dict[str, Case]:
+def load(root, dataset):
     return {source.id: source.load() for source in dataset.sources(root)}
 
 
@@ -118,7 +115,7 @@ def test_otsus_threshold_lies_between_two_modes():
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.normal(10, 2, 400), rng.normal(40, 5, 150)])
 
-    def between(cut: float) -> float:
+    def between(cut):
         low, high = values[values < cut], values[values >= cut]
         return float(len(low) * len(high) * (low.mean() - high.mean()) ** 2)
 

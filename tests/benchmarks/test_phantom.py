@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.phantom import MYO, RV, Phantom, is_crowded
+from benchmarks.phantom3d import Phantom3D
 from harness.data.digests import array_sha256
 
 
@@ -10,13 +11,18 @@ def cases():
     return [source.load() for source in Phantom().sources(None)]
 
 
-def test_a_case_is_what_it_always_was():
-    """Fails when the generator or numpy's streams change: then raise Phantom.version and write down the new hash."""
-    source = Phantom().sources(None)[0]
-    case = source.load()
-    assert case.id == "phantom001_ED"
-    assert array_sha256(case.image)[:16] == "91ed152dee8b2cc8"
-    assert array_sha256(case.label)[:16] == "65caf9c62dd9039b"
+@pytest.mark.parametrize(
+    ("dataset", "first", "image", "label"),
+    [
+        (Phantom, "phantom001_ED", "91ed152dee8b2cc8", "65caf9c62dd9039b"),
+        (Phantom3D, "atrium001", "821c0d4ed108b98c", "0d78082d492fed7a"),
+    ],
+)
+def test_a_case_is_what_it_always_was(dataset, first, image, label):
+    """Fails when the generator or numpy's streams change: then raise the dataset's version and write down the hash."""
+    case = dataset().sources(None)[0].load()
+    found = [array_sha256(array)[:16] for array in (case.image, case.label)]
+    assert (case.id, *found) == (first, image, label)
 
 
 def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases):

@@ -53,10 +53,10 @@ name = "My Method"
 ## params: default 9.0 is not in its search space
 class Params(Weighted):
     weight: float = hyper(9.0, "w", search=(0.5, 2.0))  #!
-## params: weight = 2.0, which a search may try: .* less than or equal to 1
+## params: weight = 2.0, which a search may try
 class Params(Weighted):
     weight: float = hyper(1.0, "w", le=1, search=(0.5, 2.0))  #!
-## params: width changes the cost of a step: a search needs a list of values
+## params: width changes the cost of a step
 class Params(Weighted):
     width: int = hyper(4, "w", search=(2, 8))  #!
 ## params: depth has no description
@@ -75,7 +75,7 @@ def prepare(self):
 ## builds: serves neither slices nor patches: nobody
 def __init__(self, task, params):  #!
     raise UsageError("nobody")
-## stages: stages has shares of 0\.5, 0\.4; each is above 0, and they add up to 1
+## stages: stages has shares of 0\.5, 0\.4
 stages = (Stage("a", 0.5), Stage("b", 0.4))
 ## stages: Params must be StagedParams
 stages = (Stage("a", 0.5), Stage("b", 0.5))
@@ -85,10 +85,10 @@ def batches(self, stage, size):  #!
 ## stages: parameters that are not the method's
 def parameter_groups(self, stage):  #!
     return [nn.Parameter(torch.ones(1))]
-## predictor: predictor in training mode answers \[2, 4, 64, 64\] to images \[2, 1, 32, 32\]; logits are \[2, 4, 32
+## predictor: predictor in training mode answers \[2, 4, 64, 64\]
 def prepare(self):
     self.net.append(nn.Upsample(scale_factor=2))
-## predictor: answers \[2, 4, 32, 32\] to images \[2, 2, 32, 32\]; logits are \[2, 3, 32, 32\]
+## predictor: answers .* to images \[2, 2, 32, 32\]; logits are \[2, 3, 32, 32\]
 def prepare(self):
     self.net[-1] = type(self.net[0])(4, 4, 3, padding=1)
 ## predictor: predictor in evaluation mode answers twice in two ways
@@ -105,7 +105,7 @@ def training_loss(self, batch, stage, progress):  #!
 ## loss: stage train trains head.weight and 1 more, which no loss gives a gradient
 def prepare(self):
     self.head = nn.Linear(2, 2)
-## loss: the predictor's weights are after training what they were before
+## loss: the predictor's weights are after training what
 @property  #!
 def predictor(self):
     return self.other
@@ -121,7 +121,7 @@ def change(self, images):
 ## host copies: training_loss waits for a value of the device
 def change(self, images):
     return images[images.flatten(1).sum(1) > -1e9]  #!
-## host copies: training_loss makes a tensor on the host; give it the device of the batch
+## host copies: training_loss makes a tensor on the host
 def change(self, images):
     return images + torch.zeros(images.shape)  #!
 ## host copies: a step reads a value of the device
@@ -136,7 +136,7 @@ def change(self, images):
 def change(self, images):
     images[:, :, 0].mul_(0)  #!
     return images
-## state: resumed after step 2 .*; self.count changes in training and is not in the state dict
+## state: self.count changes in training and is not in the state dict
 count = 0
 def change(self, images):
     self.count += 1  #!

@@ -1,11 +1,10 @@
 import re
 import sys
-from pathlib import Path
 from textwrap import indent
 
 import pytest
 
-from harness.api.errors import UsageError
+from harness.api import UsageError
 from harness.check.lines import LINES, check, try_line
 from harness.check.outcome import Outcome
 from harness.check.subject import load
@@ -27,18 +26,18 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(folder: Path, body: str = "pass", name: str = "faulty") -> Path:
+def write(folder, body="pass", name="faulty"):
     file = folder / "faulty.py"
     text = indent(f"name = {name!r}\n{body}\n", "    ")
     file.write_text(f"{SOUND}\n\nclass Faulty(Sound):\n{text}", encoding="utf-8")
     return file
 
 
-def tried(file: Path, name: str) -> Outcome:
+def tried(file, name):
     return try_line(LINES[NAMES.index(name)], load(f"{file}:Faulty"))
 
 
-def marked(file: Path) -> str:
+def marked(file):
     """The place that a file marks."""
     numbers = [k for k, row in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if row.endswith("#!")]
     return f"{file}:{numbers[0]}" if numbers else ""

@@ -17,6 +17,7 @@ Affine = Sequence[Sequence[float]]
 
 
 def diagonal(x, y, z, origin=(0, 0, 0)):
+    """Rows of a transform that scales axes and puts the first voxel somewhere."""
     return [[x, 0, 0, origin[0]], [0, y, 0, origin[1]], [0, 0, z, origin[2]]]
 
 
@@ -34,6 +35,7 @@ class Nifti:
     rows: Affine = field(default_factory=lambda: diagonal(0, 0, 0))
 
     def write(self, path, voxels=None):
+        """voxels: [X, Y, Z]; a ramp if there are none."""
         array = np.arange(120, dtype=np.int16).reshape(SHAPE) if voxels is None else voxels
         raw = bytearray(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
         struct.pack_into("<4f", raw, 76, self.qfac, *self.pixdim)
@@ -49,5 +51,6 @@ class Nifti:
 
 
 def nrrd(path, **changes):
+    """An NRRD file of a ramp; names of fields with _ for a space."""
     array = np.arange(120, dtype=np.int16).reshape(SHAPE)
     return write_nrrd(path, array, {name.replace("_", " "): value for name, value in changes.items()})

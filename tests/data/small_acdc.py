@@ -1,6 +1,5 @@
 """A small ACDC: five patients, written in both layouts from the same voxels."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import h5py
@@ -8,7 +7,6 @@ import nibabel
 import numpy as np
 
 from benchmarks.acdc import ACDC
-from harness.api.dataset import Split
 
 SPACING_MM = (10.0, 1.5, 1.25)
 FRAMES = {  # frame numbers of ED and ES, as Info.cfg has them
@@ -21,7 +19,7 @@ FRAMES = {  # frame numbers of ED and ES, as Info.cfg has them
 
 
 class SmallACDC(ACDC):
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+    splits: ClassVar = {
         "train": ("patient099", "patient038", "patient090"),
         "val": ("patient028",),
         "test": ("patient011",),
@@ -29,6 +27,7 @@ class SmallACDC(ACDC):
 
 
 def voxels(patient, frame):
+    """Grey values (Z, H, W) int16 and labels uint8 of one volume, all patients and frames different."""
     number = int(patient[-3:])
     rng = np.random.default_rng([number, int(frame[-1])])
     shape = (3 + number % 3, 20 + number % 4, 17)
@@ -73,6 +72,7 @@ def write_ssl4mis(root):
 
 
 def write_nifti(path, array):
+    """(Z, H, W) to disk as (X, Y, Z)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), np.diag([*SPACING_MM[::-1], 1.0]))
     nibabel.save(image, path)

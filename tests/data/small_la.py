@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.la import LA
 from benchmarks.la_label_free import LALabelFree
-from harness.api.dataset import Split
+from harness.api import Split
 from tests.data.small_acdc import write_h5
 
 SHAPE = (176, 160, 12)
@@ -62,7 +62,7 @@ def write_ua_mt(root, inner=""):
 def write_nrrd(path, array, changes=None):
     """A raw NRRD file, written by hand from the format's definition; changes: header fields, None leaves one out."""
     kinds = {"uint8": "uchar", "int16": "short", "float32": "float", "float64": "double"}
-    fields: dict[str, str | None] = {
+    fields = {
         "type": kinds[array.dtype.name],
         "dimension": str(array.ndim),
         "space": "left-posterior-superior",

@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from harness.data.augment import apply_maps, draw_maps
 from harness.data.interpolate import centred_points
@@ -89,8 +88,7 @@ def egg(height, width):
     radius = min(height, width) / 3
     body = y**2 + x**2 < radius**2
     shoulder = (y - 0.8 * radius) ** 2 + (x - 0.5 * radius) ** 2 < (0.6 * radius) ** 2
-    label: NDArray[np.uint8] = (body | shoulder).astype(np.uint8)
-    return label
+    return (body | shoulder).astype(np.uint8)
 
 
 def zoomed(label, size):
@@ -116,7 +114,6 @@ def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(native, 
             turned = plain_rotation(label.astype(np.float32), degrees_of(plain)).astype(np.uint8)
         expected = zoomed(turned, size)
         ours = moved(torch.zeros(size), zoomed(label, size).long(), matrix)[1]
-        assert ours is not None
         dice = 2.0 * float((ours * expected).sum()) / float((ours + expected).sum())
         assert dice > 0.97
 

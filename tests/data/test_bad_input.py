@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.data.prepare import prepare
 from tests.data import small_acdc, small_la
 from tests.data.small_acdc import SmallACDC, image_of, write_h5, write_ssl4mis
@@ -14,6 +14,7 @@ ONE, OTHER = PATIENTS[0], PATIENTS[3]
 
 
 def refusal(datasets, root, tmp_path):
+    """Lines of the message with which `root` is refused, without the first; sources and caches stay as they were."""
     home = tmp_path / "caches"
     home.mkdir()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
@@ -102,12 +103,8 @@ ACDC_OFFICIAL = {
 }
 
 
-def volume(change, patient=ONE, name=""):
-    def damage(root):
-        image, label = change(*cropped(patient))
-        write_h5(root / (name or patient) / "mri_norm2.h5", image, label)
-
-    return damage
+def volume(change):
+    return lambda root: write_h5(root / ONE / "mri_norm2.h5", *change(*cropped(ONE)))
 
 
 H5 = f"{ONE}/mri_norm2.h5"
@@ -143,7 +140,7 @@ LA_OFFICIAL = {
         f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)",
     ),
 }
-TREES: dict[str, Any] = {
+TREES: dict[str, tuple[Any, ...]] = {
     "acdc h5": ((SmallACDC(),), write_ssl4mis, ACDC_H5),
     "acdc official": ((SmallACDC(),), small_acdc.write_official, ACDC_OFFICIAL),
     "la h5": ((SmallLA(),), write_ua_mt, LA_H5),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api.dataset import Case
+from harness.api import Case
 from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import Cache
 from harness.data.digests import array_sha256, case_sha256
@@ -110,7 +110,7 @@ def test_a_changed_voxel_is_noticed_on_loading(folder):
 def test_every_field_of_a_case_changes_its_hash():
     image, label = np.zeros((2, 3, 4), np.float32), np.zeros((2, 3, 4), np.uint8)
     base = Case("a_1", "a", "train", image, label, (10.0, 1.5, 1.5), "ED", "Info.cfg")
-    changes: list[dict[str, Any]] = [
+    changes: list[Any] = [
         {"id": "a_2"}, {"patient": "b"}, {"split": "val"}, {"image": image + 1}, {"label": label + 1},
         {"spacing_mm": (8.0, 1.5, 1.5)}, {"spacing_mm": None}, {"phase": "ES"},
         {"image": image.reshape(2, 4, 3), "label": label.reshape(2, 4, 3)},

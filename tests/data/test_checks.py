@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -6,8 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from harness.api.dataset import Case, CaseSource, Dataset, Split
-from harness.api.errors import DataError
+from harness.api import Case, CaseSource, DataError, Dataset
 from harness.data.case_pairs import MEND
 from harness.data.checks import read_checked
 
@@ -26,7 +24,7 @@ class Listed(Dataset):
     version = 3
     dimension = 2
     classes = ("background", "organ")
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {"train": ("b", "a"), "val": ("c",), "test": ("d",)}
+    splits: ClassVar = {"train": ("b", "a"), "val": ("c",), "test": ("d",)}
 
     def __init__(self, *cases):
         self.cases = cases

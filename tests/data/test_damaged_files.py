@@ -3,7 +3,6 @@ import gzip
 import os
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.layouts.h5_file import read_h5
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.nrrd_file import read_nrrd
 from harness.api.scans.pair import read_pair
@@ -60,13 +59,6 @@ NIFTI = {
 }
 
 
-@pytest.mark.parametrize("name", NIFTI)
-def test_a_damaged_nifti_file_is_one_line(name, tmp_path):
-    path = tmp_path / "one.nii.gz"
-    path.write_bytes(NIFTI[name])
-    refuse(read_nifti, path, truncated=name.startswith("truncated"))
-
-
 def refuse(read, path, truncated):
     with pytest.raises(DataError) as refused:
         read(path)
@@ -87,9 +79,9 @@ def cut(count, encoding="raw"):
 
 def encoded(encoding):
     data = VOXELS.tobytes(order="F")
-    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "ascii": as_text}
+    packers: dict[str, Any] = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "ascii": as_text}
     fields = f"type: short\ndimension: 3\nsizes: 7 6 5\nendian: little\nencoding: {encoding}\n"
-    return f"NRRD0004\n{fields}\n".encode() + packers.get(encoding, bytes)(data)
+    return f"NRRD0004\n{fields}\n".encode() + packers[encoding](data)
 
 
 def as_text(data):
@@ -112,13 +104,6 @@ NRRD = {
 }
 
 
-@pytest.mark.parametrize("name", NRRD)
-def test_a_damaged_nrrd_file_is_one_line(name, tmp_path):
-    path = tmp_path / "one.nrrd"
-    NRRD[name](path)
-    refuse(read_nrrd, path, truncated=name.startswith("truncated"))
-
-
 @pytest.mark.parametrize(
     ("encoding", "detached"), [("raw", True), ("gzip", True), ("gzip", False), ("bzip2", False), ("ascii", False)]
 )
@@ -133,6 +118,8 @@ def test_encodings_give_the_same_voxels(encoding, detached, tmp_path):
 
 
 def arrays(**nodes):
+    """An HDF5 file of an image and a label with other nodes in their place; None leaves one out."""
+
     def write(path):
         with h5py.File(path, "w") as file:
             for name, node in {"image": VOXELS.astype(np.float32), "label": VOXELS % 4, **nodes}.items():
@@ -190,11 +177,17 @@ H5 = {
 }
 
 
-@pytest.mark.parametrize("name", H5)
-def test_a_damaged_h5_file_is_one_line(name, tmp_path):
-    path = tmp_path / "one.h5"
-    H5[name](path)
-    refuse(read_h5, path, truncated=name.startswith("truncated"))
+FILES: dict[str, Any] = {"one.nii.gz": (read_nifti, NIFTI), "one.nrrd": (read_nrrd, NRRD), "one.h5": (read_h5, H5)}
+
+
+@pytest.mark.parametrize(("file", "name"), [(file, name) for file in FILES for name in FILES[file][1]])
+def test_a_damaged_file_is_one_line(file, name, tmp_path):
+    (read, damages), path = FILES[file], tmp_path / file
+    if isinstance(damages[name], bytes):
+        path.write_bytes(damages[name])
+    else:
+        damages[name](path)
+    refuse(read, path, truncated=name.startswith("truncated"))
 
 
 def h5_bytes(tmp_path):
@@ -212,7 +205,6 @@ def outcome(read, path):
         return str(error)
 
 
-Read = Callable[[Path], tuple[np.ndarray, Any]]
 PACKED = [
     ("one.nii.gz", packed(), 0, read_nifti),
     ("one.nrrd", encoded("gzip"), encoded("gzip").index(b"\n\n") + 2, read_nrrd),
@@ -223,7 +215,7 @@ PACKED = [
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7), keep=st.booleans())
 def test_damage_changes_no_packed_voxel_and_raises_nothing_else(position, bit, keep, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flip")
-    plain: list[tuple[str, bytes, int, Read]] = [
+    plain = [
         ("one.nii", bytes(content()), 0, read_nifti),
         ("three.nrrd", encoded("raw"), 0, read_nrrd),
         ("one.h5", h5_bytes(folder), 0, read_h5),
@@ -256,8 +248,7 @@ def test_rounding_never_changes_a_class(classes, off, kind):
 
 
 @pytest.mark.parametrize(
-    ("which", "kind"),
-    [("image.nii", np.complex64), ("label.nii", np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))],
+    ("which", "kind"), [("image.nii", np.complex64), ("label.nii", np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))]
 )
 def test_voxels_that_are_no_real_numbers_are_refused(kind, which, tmp_path):
     for name in ("image.nii", "label.nii"):

@@ -1,8 +1,9 @@
+import re
 from typing import Any
 
 import pytest
 
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.api.scans.geometry import NOT_SET, grid_problems, grid_warnings
 from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.nrrd_file import read_nrrd
@@ -14,7 +15,7 @@ UNIT = diagonal(-1, -1, 1)
 PLAIN = Nifti()
 SFORM = Nifti(qform=0, sform=1, rows=diagonal(1.5, 1.5, 10))
 
-KNOWN = {
+NIFTI: dict[str, tuple[Nifti, Any]] = {
     "identity, but somebody said mm and aligned": (SFORM.but(pixdim=(1, 1, 1), rows=diagonal(1, 1, 1)), (1, 1, 1)),
     "metres": (PLAIN.but(pixdim=(0.0015, 0.0015, 0.01), units=1), (1.5, 1.5, 10)),
     "microns and seconds": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3 + 8), (1.5, 1.5, 10)),
@@ -22,8 +23,6 @@ KNOWN = {
     "ACDC: unit sform beside a right qform": (PLAIN.but(sform=1, quatern=(0, 0, 1), rows=UNIT), (1.5, 1.5, 10)),
     "oblique": (PLAIN.but(quatern=(0.1, 0.2, 0.3)), (1.5, 1.5, 10)),
     "left-handed": (PLAIN.but(qfac=-1), (1.5, 1.5, 10)),
-}
-UNKNOWN = {
     "identity and nothing else": (Nifti((1, 1, 1), units=0, qform=0), "nobody set"),
     "a crop of an identity": (SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1, (9, 8, 0))), "nobody set"),
     "zero in spite of an sform": (SFORM.but(pixdim=(1.5, 1.5, 0)), "1.5 x 1.5 x 0, which are not three positive"),
@@ -35,43 +34,39 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_a_nifti_header_that_says_it_gives_millimetres(name, tmp_path):
-    header, expected = KNOWN[name]
+def assert_says(geometry, expected):
+    """Either a voxel size in mm, or part of the reason why there is none."""
+    if isinstance(expected, str):
+        assert geometry.spacing_mm is None
+        assert expected in geometry.doubt
+        assert geometry.unset == (geometry.doubt == NOT_SET)
+    else:
+        assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
+        assert geometry.doubt == ""
+
+
+@pytest.mark.parametrize("name", NIFTI)
+def test_a_nifti_header_gives_millimetres_or_says_why_not(name, tmp_path):
+    header, expected = NIFTI[name]
     voxels, geometry = read_nifti(header.write(tmp_path / "one.nii.gz"))
-    assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
-    assert geometry.doubt == ""
+    assert_says(geometry, expected)
     assert voxels.shape == geometry.shape == SHAPE
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
-def test_a_nifti_header_that_does_not_gives_none(name, tmp_path):
-    header, why = UNKNOWN[name]
-    _, geometry = read_nifti(header.write(tmp_path / "one.nii"))
-    assert geometry.spacing_mm is None
-    assert why in geometry.doubt
-    assert geometry.unset == (geometry.doubt == NOT_SET)
+def steps(x, y, z):
+    return f"({x},0,0) (0,{y},0) (0,0,{z})"
 
 
-MM = "(0.625,0,0) (0,0.625,0) (0,0,1.25)"
-ONES = "(1,0,0) (0,1,0) (0,0,1)"
+MM, ONES = steps(0.625, 0.625, 1.25), steps(1, 1, 1)
 IN = '"{0}" "{0}" "{0}"'.format
 BARE = {"space": None, "space_origin": None, "space_directions": None}
-KNOWN_NRRD: dict[str, Any] = {
+NRRD: dict[str, tuple[Any, Any]] = {
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
-    "micrometres in Greek": (
-        {"space_directions": "(625,0,0) (0,625,0) (0,0,1250)", "space_units": IN("µm")},
-        (0.625, 0.625, 1.25),
-    ),
-    "a unit for each axis": (
-        {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "units": IN("cm")},
-        (0.625, 0.625, 1.25),
-    ),
+    "micrometres": ({"space_directions": steps(625, 625, 1250), "space_units": IN("µm")}, (0.625, 0.625, 1.25)),
+    "units": ({"space_directions": steps(0.0625, 0.0625, 0.125), "units": IN("cm")}, (0.625, 0.625, 1.25)),
     "oblique, of length 1": ({"space_directions": "(0.6,0.8,0) (-0.8,0.6,0) (0,0,1)"}, (1, 1, 1)),
     "spacings": ({**BARE, "spacings": "2 3 4"}, (2, 3, 4)),
     "spacings of 1 in mm": ({**BARE, "spacings": "1 1 1", "units": IN("mm")}, (1, 1, 1)),
-}
-UNKNOWN_NRRD: dict[str, Any] = {
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
     "a unit nobody knows": ({"space_directions": MM, "space_units": IN("furlong")}, "'furlong'"),
@@ -80,103 +75,73 @@ UNKNOWN_NRRD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", KNOWN_NRRD)
-def test_an_nrrd_header_that_says_it_gives_millimetres(name, tmp_path):
-    changes, expected = KNOWN_NRRD[name]
-    _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
-    assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("name", UNKNOWN_NRRD)
-def test_an_nrrd_header_that_does_not_gives_none(name, tmp_path):
-    changes, why = UNKNOWN_NRRD[name]
-    _, geometry = read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))
-    assert geometry.spacing_mm is None
-    assert why in geometry.doubt
+@pytest.mark.parametrize("name", NRRD)
+def test_an_nrrd_header_gives_millimetres_or_says_why_not(name, tmp_path):
+    changes, expected = NRRD[name]
+    assert_says(read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))[1], expected)
 
 
 def test_micrometres_in_latin_1_are_no_metres(tmp_path):
-    path = nrrd(tmp_path / "one.nrrd", space_directions="(625,0,0) (0,625,0) (0,0,1250)", space_units=IN("MICRO"))
+    path = nrrd(tmp_path / "one.nrrd", space_directions=steps(625, 625, 1250), space_units=IN("MICRO"))
     path.write_bytes(path.read_bytes().replace(b"MICRO", b"\xb5m"))
     assert read_nrrd(path)[1].spacing_mm == (0.625, 0.625, 1.25)
 
 
-LABELS = {
-    "the same in microns": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3), ""),
-    "rounding in single precision": (SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), ""),
-    "mirrored along x": (SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x"),
-    "turned by 5 degrees": (PLAIN.but(quatern=(0, 0, 0.0436194)), "turned by"),
-    "axes swapped": (SFORM.but(rows=[[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 10, 0]]), "turned by (90, 90, 0)"),
-    "shifted by a voxel": (SFORM.but(rows=diagonal(1.5, 1.5, 10, (1.5, 0, 0))), "(1.5, 0, 0) mm away"),
-    "resampled along z": (PLAIN.but(pixdim=(1.5, 1.5, 5)), "(1.5, 1.5, 5) and not"),
-}
-
-
-@pytest.mark.parametrize("name", LABELS)
-def test_a_label_on_another_grid_is_refused(name, tmp_path):
-    header, difference = LABELS[name]
-    _, image = read_nifti(PLAIN.write(tmp_path / "image.nii.gz"))
-    _, label = read_nifti(header.write(tmp_path / "label.nii.gz"))
-    problems = grid_problems(image, label)
-    assert bool(problems) == bool(difference), problems
-    for line in problems:
-        assert difference in line
-        assert f"{tmp_path / 'label.nii.gz'}: lies on another grid than {tmp_path / 'image.nii.gz'}" in line
-
-
-SILENT = {
-    "label unset": (
-        PLAIN,
-        Nifti((1, 1, 1), units=0, qform=0),
-        "label.nii says nothing of its geometry, image",
-    ),
-    "label without directions": (PLAIN, PLAIN.but(qform=0), "only one of image and label says its directions"),
-    "label contradicts itself": (PLAIN, SFORM.but(pixdim=(1, 1.5, 10)), "contradicts itself"),
-}
-
-
-@pytest.mark.parametrize("name", SILENT)
-def test_what_cannot_be_compared_is_warned_of(name, tmp_path):
-    first, second, words = SILENT[name]
-    _, image = read_nifti(first.write(tmp_path / "image.nii"))
-    _, label = read_nifti(second.write(tmp_path / "label.nii"))
-    assert grid_problems(image, label) == []
-    assert words in "; ".join(grid_warnings(image, label))
-
-
 RAS = {"space": "right-anterior-superior"}
-SPACES: dict[str, Any] = {
-    "the same": ({}, ""),
-    "with time": ({"space": "left-posterior-superior-time"}, ""),
-    "RAS, signs turned": ({**RAS, "space_directions": "(-0.625,0,0) (0,-0.625,0) (0,0,1.25)"}, ""),
-    "RAS, the same numbers": (RAS, "mirrored along x and y"),
-    "other origin": ({"space_origin": "(0,5,0)"}, "(0, -5, 0) mm away"),
-    "other spacings": ({**BARE, "spacings": "0.5 0.5 1.25"}, "(0.5, 0.5, 1.25) and not"),
+ANOTHER_KIND = "cannot be compared"
+GRIDS: dict[str, tuple[Any, Any, str, str]] = {
+    "the same in microns": (PLAIN, PLAIN.but(pixdim=(1500, 1500, 10000), units=3), "", ""),
+    "rounding in single precision": (PLAIN, SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), "", ""),
+    "mirrored along x": (PLAIN, SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x", ""),
+    "turned by 5 degrees": (PLAIN, PLAIN.but(quatern=(0, 0, 0.0436194)), "turned by", ""),
+    "swapped": (PLAIN, SFORM.but(rows=[[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 10, 0]]), "turned by (90, 90, 0)", ""),
+    "shifted by a voxel": (PLAIN, SFORM.but(rows=diagonal(1.5, 1.5, 10, (1.5, 0, 0))), "(1.5, 0, 0) mm away", ""),
+    "resampled along z": (PLAIN, PLAIN.but(pixdim=(1.5, 1.5, 5)), "(1.5, 1.5, 5) and not", ""),
+    "label unset": (PLAIN, Nifti((1, 1, 1), units=0, qform=0), "", "label.nii says nothing of its geometry, image"),
+    "label without directions": (PLAIN, PLAIN.but(qform=0), "", "only one of image and label says its directions"),
+    "label contradicts itself": (PLAIN, SFORM.but(pixdim=(1, 1.5, 10)), "", "contradicts itself"),
+    "the same space": ({}, {}, "", ""),
+    "with time": ({}, {"space": "left-posterior-superior-time"}, "", ""),
+    "RAS, signs turned": ({}, {**RAS, "space_directions": steps(-0.625, -0.625, 1.25)}, "", ""),
+    "RAS, the same numbers": ({}, RAS, "mirrored along x and y", ""),
+    "other origin": ({}, {"space_origin": "(0,5,0)"}, "(0, -5, 0) mm away", ""),
+    "other spacings": ({}, {**BARE, "spacings": "0.5 0.5 1.25"}, "(0.5, 0.5, 1.25) and not", ""),
+    "of the scanner": ({}, {"space": "scanner-xyz"}, "", ANOTHER_KIND),
+    "right-handed": ({}, {"space": "3D-right-handed"}, "", ANOTHER_KIND),
+    "no space": ({}, {"space": None}, "", ANOTHER_KIND),
 }
 
 
-@pytest.mark.parametrize("name", SPACES)
-def test_spaces_are_brought_into_one_before_they_are_compared(name, tmp_path):
-    changes, difference = SPACES[name]
-    _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
-    _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", **{"space_directions": MM, **changes}))
+def geometry_of(path, header):
+    """Of a NIfTI file, or of an NRRD file with other fields."""
+    if isinstance(header, Nifti):
+        return read_nifti(header.write(path.with_suffix(".nii")))[1]
+    return read_nrrd(nrrd(path.with_suffix(".nrrd"), **{"space_directions": MM, **header}))[1]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_label_on_another_grid_is_refused_and_what_cannot_be_compared_is_warned_of(name, tmp_path):
+    *headers, problem, warning = GRIDS[name]
+    image, label = (
+        geometry_of(tmp_path / what, header) for what, header in zip(("image", "label"), headers, strict=True)
+    )
     problems = grid_problems(image, label)
-    assert bool(problems) == bool(difference), problems
-    assert difference in "".join(problems)
+    assert bool(problems) == bool(problem), problems
+    for line in problems:
+        assert problem in line
+        assert re.search(rf"{tmp_path}/label\.\w+: lies on another grid than {tmp_path}/image\.", line)
+    if warning:
+        assert warning in "; ".join(grid_warnings(image, label))
 
 
-@pytest.mark.parametrize("space", ["scanner-xyz", "3D-right-handed", None])
-def test_a_space_of_another_kind_is_warned_of(space, tmp_path):
-    _, image = read_nrrd(nrrd(tmp_path / "image.nrrd", space_directions=MM))
-    _, label = read_nrrd(nrrd(tmp_path / "label.nrrd", space_directions=MM, space=space))
-    assert grid_problems(image, label) == []
-    assert "cannot be compared" in "".join(grid_warnings(image, label))
+def forget_size(path):
+    path.write_bytes(path.read_bytes().replace(MM.encode(), ONES.encode()))
 
 
 def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path, said):
     root = write_official(tmp_path / "raw")
     for path in root.rglob("*.nrrd"):
-        path.write_bytes(path.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
+        forget_size(path)
     manifest = prepare(SmallLA(), root, tmp_path / "cache").manifest
     assert {case.spacing_mm for case in manifest.cases} == {(0.625, 0.625, 0.625)}
     assert all("the dataset's declaration (Xiong" in (case.spacing_source or "") for case in manifest.cases)
@@ -194,7 +159,7 @@ def test_directions_that_are_no_basis_are_refused(tmp_path):
 def test_a_size_is_not_declared_against_what_the_label_says(tmp_path):
     root = write_official(tmp_path / "raw")
     image = root / PATIENTS[0] / "lgemri.nrrd"
-    image.write_bytes(image.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
+    forget_size(image)
     manifest = prepare(SmallLA(), root, tmp_path / "cache").manifest
     sizes = {case.id: case.spacing_mm for case in manifest.cases}
     assert sizes[PATIENTS[0]] is None

@@ -42,12 +42,17 @@ def equal(first, second):
     return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
 
 
+def assert_mapped(cache, preprocessing):
+    assert equal(map_cases(cache, "train", preprocessing), in_memory(cache, preprocessing))
+
+
 def files(cache):
     return sorted(cache.folder.glob("*.pt"))
 
 
 @contextmanager
 def processes(count, code, cache):
+    """Processes that run MAP and then `code`, until their standard input ends; killed at the latest here."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", MAP + code, str(cache.folder)],
@@ -94,7 +99,7 @@ def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache):
     data.images.fill_(7.0)
     data.native.zero_()
     assert path.read_bytes() == content
-    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert_mapped(cache, AT_32)
 
 
 def test_the_test_split_is_never_mapped(cache):
@@ -118,10 +123,10 @@ def test_a_damaged_or_foreign_file_is_made_again(damage, cache, said):
     (path,) = files(cache)
     damage(path)
     said.clear()
-    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert_mapped(cache, AT_32)
     assert len(said) == 2
     assert said[0].startswith(f"warning: {path}: damaged or not ours")
-    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert_mapped(cache, AT_32)
     assert len(said) == 2
 
 
@@ -141,7 +146,7 @@ def test_a_flipped_bit_never_reaches_training(position, bit, original, tmp_path_
 def test_a_full_disk_costs_a_message_and_leaves_nothing(original, tmp_path, said):
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
-        assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+        assert_mapped(cache, AT_256)
         assert said == [said[0]]
         assert "cannot be shared (No space left on device)" in said[0]
         assert not [path for path in disk.rglob("*") if "train-" in path.name and path.stat().st_size]
@@ -161,7 +166,7 @@ mapped.map_cases(*asked)
         process.communicate(timeout=LIMIT_SECONDS)
         assert process.returncode == -9
     (left,) = [path for path in cache.folder.glob(".train-*") if path.stat().st_size]
-    assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+    assert_mapped(cache, AT_256)
     assert not left.exists()
 
 
@@ -187,7 +192,6 @@ sys.stdin.read()
     with processes(2, waits, cache) as started:
         said = []
         for process in started:
-            assert process.stdout is not None
             said += [line := process.stdout.readline()]
             if not line[0].isdigit() and not line.startswith("-"):
                 said += [process.stdout.readline()]
@@ -196,7 +200,7 @@ sys.stdin.read()
     assert len(said) == 3, "one of them said that it made the file"
     assert len(set(said)) == 2, "and both hold the same"
     assert 0.9 * path.stat().st_size < together <= 1.05 * path.stat().st_size
-    assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+    assert_mapped(cache, AT_256)
 
 
 def test_who_waits_too_long_takes_memory_of_its_own(cache, monkeypatch, said):
@@ -206,6 +210,6 @@ def test_who_waits_too_long_takes_memory_of_its_own(cache, monkeypatch, said):
     said.clear()
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
     with lock.alone(path):
-        assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+        assert_mapped(cache, AT_32)
     assert "another process" in said[0]
     assert files(cache) == []

@@ -6,17 +6,18 @@ from pathlib import Path
 import h5py
 import pytest
 
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, voxels, write_nifti, write_official, write_ssl4mis
+from tests.data.test_bad_input import refusal
 
 ADVICE_THAT_LOSES_DATA = re.compile(r"take (it|one|the line)|remove|delete|keep (one|the)")
 SLICES = re.compile(r"(.*_slice_)(\d+)\.h5")
 
 
-def number_slices(root, number, only=""):
+def number_slices(root, number):
     """Give each slice another number, the last ones first or last so that none is written over."""
-    files = [(SLICES.fullmatch(str(path)), path) for path in (root / "data" / "slices").glob(f"{only}*.h5")]
+    files = [(SLICES.fullmatch(str(path)), path) for path in (root / "data" / "slices").glob("*.h5")]
     moved = [(path, Path(f"{match[1]}{number(int(match[2]))}.h5.new")) for match, path in files if match]
     for old, new in moved:
         old.rename(new)
@@ -38,12 +39,11 @@ def rewrite(path, write):
     path.write_bytes(write(path.read_text()))
 
 
-def into_folder(path, folder=None):
+def into_folder(path):
     content = path.read_bytes()
     path.unlink()
-    place = path.with_name(folder or path.name)
-    place.mkdir()
-    (place / place.name).write_bytes(content)
+    path.mkdir()
+    (path / path.name).write_bytes(content)
 
 
 def steps(*changes):
@@ -143,9 +143,7 @@ def test_other_names_are_explained_and_no_advice_loses_data(change, published, t
     root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     make, text = EXPLAINED[change]
     make(root)
-    with pytest.raises(DataError) as refused:
-        prepare(SmallACDC(), root, tmp_path / "cache")
-    (line,) = str(refused.value).splitlines()[1:]
+    (line,) = refusal([SmallACDC()], root, tmp_path)
     assert text in line
     assert not ADVICE_THAT_LOSES_DATA.search(line)
 

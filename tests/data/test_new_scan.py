@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.data.cache import Cache
 from harness.data.own.new_scan import new_scan
 from harness.data.own.prepare import Choices, prepare_scans
@@ -20,7 +20,6 @@ def prepared(root, **folder):
     write_folder(root / "raw", {"Tr": FOUR}, **folder)
     prepare_scans(root / "raw", "own", Choices(), root / "cache")
     preparation = Cache.open(root / "cache").manifest.preparation
-    assert preparation is not None
     return root, preparation
 
 

@@ -7,7 +7,7 @@ import SimpleITK
 import torch
 
 from benchmarks.layouts.crops import legacy_crop
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.own.shape import choose_axes
@@ -86,7 +86,6 @@ def test_channels_stay_together(size, augmentation, tmp_path):
 
 def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path):
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}, channels=("CT",)))
-    assert cache.manifest.preparation is not None
     channel = cache.manifest.preparation.channels[0]
     pairs = [voxels_of(id_) for id_ in cache.manifest.splits["train"]]
     values = np.concatenate([grey[0][label > 0] for grey, label in pairs])
@@ -130,7 +129,6 @@ def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own
     sizes = dict(zip(TEN, [(1.0, 1.0, 1.0)] * 6 + [(2.0, 1.0, 1.5)] * 4, strict=True))
     raw = write_folder(tmp_path / "raw", {"Tr": TEN}, spacing=sizes.__getitem__)
     cache = prepared(raw)
-    assert cache.manifest.preparation is not None
     assert cache.manifest.preparation.spacing_mm == (1.0, 1.0, 1.0)
     by_size = {case.spacing_mm: case for case in cache.manifest.cases}
     assert by_size[2.0, 1.0, 1.5].grid == (40, 18, 18)
@@ -148,7 +146,6 @@ def test_scans_without_geometry_take_what_is_declared(tmp_path):
     with pytest.raises(DataError, match="give --dimension, or --spacing-mm"):
         prepared(raw)
     cache = prepared(raw, spacing_mm=(0.5, 0.5, 0.8))
-    assert cache.manifest.preparation is not None
     assert cache.manifest.preparation.orientation == "stored"
     assert {case.spacing_mm for case in cache.manifest.cases} == {(0.5, 0.5, 0.8)}
     assert "--spacing-mm" in cache.manifest.spacing_source

@@ -3,10 +3,10 @@ import shutil
 import numpy as np
 import pytest
 
-from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
 from tests.data.small_la import PATIENTS, SmallLA, cropped, write_ua_mt
+from tests.data.test_bad_input import refusal
 
 ODD = "patient011_frame02"
 
@@ -70,9 +70,7 @@ def tree(sound, root, change):
 def test_an_impossible_volume_is_refused_with_its_file(change, sound, tmp_path):
     make, text = REFUSED[change]
     root = tree(sound, tmp_path / "raw", make)
-    with pytest.raises(DataError) as refused:
-        prepare(SmallACDC(), root, tmp_path / "cache")
-    (line,) = str(refused.value).splitlines()[1:]
+    (line,) = refusal([SmallACDC()], root, tmp_path)
     assert line.startswith(f"{root / 'data' / ODD}.h5: ")
     assert text in line
 
@@ -86,18 +84,17 @@ def test_an_odd_volume_is_warned_of_in_the_manifest(change, sound, tmp_path):
 
 @pytest.mark.parametrize("change", ["0 to 255", "axes H W Z"])
 def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change, sound, tmp_path):
-    warnings = prepare(
-        UnscaledACDC(), tree(sound, tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache"
-    ).manifest.warnings
+    root = tree(sound, tmp_path / "raw", REFUSED[change][0])
+    warnings = prepare(UnscaledACDC(), root, tmp_path / "cache").manifest.warnings
     assert any(line.startswith(f"{ODD}: ") for line in warnings), warnings
 
 
-def test_an_atrium_on_another_scale_is_warned_of(tmp_path):
-    root = write_ua_mt(tmp_path / "raw")
-    image, label = cropped(PATIENTS[-1])
-    write_h5(root / PATIENTS[-1] / "mri_norm2.h5", (image - image.min()) / np.ptp(image), label)
+def test_an_atrium_between_0_and_1_is_warned_of(tmp_path):
+    root, patient = write_ua_mt(tmp_path / "raw"), PATIENTS[-1]
+    image, label = cropped(patient)
+    write_h5(root / patient / "mri_norm2.h5", (image - image.min()) / np.ptp(image), label)
     warnings = prepare(SmallLA(), root, tmp_path / "cache").manifest.warnings
-    assert any(PATIENTS[-1] in line and "no grey value below 0" in line for line in warnings), warnings
+    assert any(patient in line and "no grey value below 0" in line for line in warnings), warnings
 
 
 def test_sound_trees_give_no_warning(tmp_path):

@@ -1,3 +1,4 @@
+import io
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -8,34 +9,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.api.dataset import Case
-from harness.api.method import BatchPlan
+from harness.api import BatchPlan, Case
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
-from harness.records.schema import Preprocessing
-from tests.data.draws import (
-    AUGMENTATIONS,
-    assert_batches_are_copies,
-    assert_resumes_to_the_bit,
-    assert_the_seed_alone_decides,
-)
+from harness.records.schema import Augmentation, Preprocessing
 from tests.data.preprocessed import preprocessed
+from tests.data.test_volumes import volumes
 
 CPU = torch.device("cpu")
 
 
-def case(number, patient, slices, size=(16, 16)):
+def case(number, patient, slices):
     """Every slice is constant and tells which it is: image number + slice / 10, label 1 everywhere."""
     values = (number + np.arange(slices) / 10).astype(np.float32)
-    image = np.broadcast_to(values[:, None, None], (slices, *size)).copy()
-    return Case(f"case{number}", patient, "train", image, np.ones((slices, *size), np.uint8))
+    image = np.broadcast_to(values[:, None, None], (slices, 16, 16)).copy()
+    return Case(f"case{number}", patient, "train", image, np.ones(image.shape, np.uint8))
 
 
 @cache
-def training_set(labelled=("a", "c")):
+def training_set():
     """Patients a (two volumes: 3 + 2 slices), b (4), c (1), d (2)."""
     cases = [case(1, "a", 3), case(2, "a", 2), case(3, "b", 4), case(4, "c", 1), case(5, "d", 2)]
-    return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), labelled, CPU)
+    return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), ("a", "c"), CPU)
 
 
 def test_slices_know_what_their_pixels_cover():
@@ -98,10 +93,6 @@ def test_views_are_augmented_independently():
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
 
 
-def test_what_a_method_writes_into_a_batch_stays_there():
-    assert_batches_are_copies(training_set())
-
-
 def test_labels_of_unlabelled_slices_are_never_handed_out():
     data = training_set()
     labels = data.labels.clone()
@@ -114,12 +105,57 @@ def test_labels_of_unlabelled_slices_are_never_handed_out():
             assert 99 not in view
 
 
-@settings(max_examples=12)
+AUGMENTATIONS: tuple[Augmentation, ...] = ("weak", "none", "nnunet")
+slices_and_volumes = pytest.mark.parametrize("make", [training_set, volumes])
+
+
+def batches(sampler, plan, count):
+    return [sampler.next(plan) for _ in range(count)]
+
+
+def equal(first, second):
+    return all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.labels, b.labels)
+        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@slices_and_volumes
+def test_what_a_method_writes_into_a_batch_stays_there(make):
+    data = make()
+    images, labels = data.images.clone(), data.labels.clone()
+    for augmentation in AUGMENTATIONS:
+        batch = data.sampler(0, augmentation).next(BatchPlan(labelled=2, unlabelled=2, views=2))
+        for tensor in (batch.images, batch.labels, *batch.unlabelled):
+            tensor.fill_(77)
+    assert torch.equal(data.images, images)
+    assert torch.equal(data.labels, labels)
+
+
+@slices_and_volumes
+@settings(max_examples=9)
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before, seed, augmentation):
-    plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
-    assert_resumes_to_the_bit(training_set(), plan, before, seed, augmentation)
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(make, before, seed, augmentation):
+    plan = BatchPlan(labelled=1, unlabelled=5, views=2)  # which divides no stream of unlabelled images
+    whole = make().sampler(seed, augmentation)
+    batches(whole, plan, before)
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    rest = batches(whole, plan, 6)
+    file.seek(0)
+    resumed = make().sampler(seed + 1, augmentation)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert equal(batches(resumed, plan, 6), rest)
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone():
-    assert_the_seed_alone_decides(training_set())
+    plan = BatchPlan(labelled=2, unlabelled=2)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first = batches(training_set().sampler(1, "weak"), plan, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    assert equal(first, batches(training_set().sampler(1, "weak"), plan, 5))
+    assert not equal(first, batches(training_set().sampler(2, "weak"), plan, 5))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api.errors import UsageError
+from harness.api import UsageError
 from harness.data.subsets import labelled_patients, validation_patients
 
 ORDER = tuple(f"patient{number:03d}" for number in (99, 38, 50, 100, 58, 21, 49, 20, 72, 40))

@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from harness.api.dataset import Case
+from harness.api import Case
 from harness.data.case_pairs import check_pairs
 from harness.data.digests import array_sha256
 from harness.data.twins import TURNS, find_twins, turned
@@ -41,8 +39,8 @@ SAME_SHAPE = {
 }
 
 
-def findings(case, label=None):
-    cases = [*OTHERS, ONE, replace(case, label=case.label if label is None else label)]
+def findings(case):
+    cases = [*OTHERS, ONE, case]
     images = {each.id: array_sha256(each.image) for each in cases}
     return check_pairs(SmallACDC(), cases, images, {each.id: f"{each.id}.h5" for each in cases})
 

@@ -5,20 +5,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from harness.api.dataset import Case
-from harness.api.method import BatchPlan
+from harness.api import BatchPlan, Case
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.shrink import pad, padded_shape, shrink_image
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
-from tests.data.draws import (
-    AUGMENTATIONS,
-    assert_batches_are_copies,
-    assert_resumes_to_the_bit,
-)
 from tests.data.preprocessed import preprocessed
 
 CPU = torch.device("cpu")
@@ -72,13 +64,13 @@ def test_without_turns_a_patch_lies_as_in_its_volume():
 
 
 @cache
-def volumes(labelled=("a", "c")):
+def volumes():
     """Four patients; every voxel of a volume has a value of its own, the patient's number and its position."""
     cases = []
     for number, (patient, shape) in enumerate(SHAPES.items(), start=1):
         image = np.asarray(number + np.arange(np.prod(shape)).reshape(shape) / 10_000, np.float32)
         cases.append(Case(patient, patient, "train", image, np.full(shape, number, np.uint8)))
-    return Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), labelled, CPU)
+    return Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ("a", "c"), CPU)
 
 
 def test_padding_by_hand():
@@ -133,14 +125,3 @@ def test_predictors_get_volumes_without_the_padding_of_patches(shrink):
         np.testing.assert_array_equal(label, case.label)
         expected = shrink_image(torch.from_numpy(case.image), shrink)
         np.testing.assert_array_equal(image, expected[None])
-
-
-@given(before=st.integers(0, 5), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
-@settings(max_examples=6)
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before, seed, augmentation):
-    plan = BatchPlan(labelled=1, unlabelled=3, views=2)
-    assert_resumes_to_the_bit(volumes(), plan, before, seed, augmentation)
-
-
-def test_what_a_method_writes_into_a_batch_stays_there():
-    assert_batches_are_copies(volumes())

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from harness.evaluation.metrics import ClassMetrics, Tolerance, case_metrics
 from tests.support import require
 
-Mask = NDArray[np.bool_]
 TOLERANCE = Tolerance(voxels=1.0, mm=2.0)
 
 
@@ -37,9 +35,9 @@ def masks(draw):
 def _mask(rng, shape, kind):
     mask = np.zeros(shape, dtype=bool)
     if kind == "noise":
-        return np.asarray(rng.random(shape) < float(rng.choice([0.02, 0.2, 0.7])))
+        return rng.random(shape) < float(rng.choice([0.02, 0.2, 0.7]))
     if kind == "blob":
-        return np.asarray(ndimage.gaussian_filter(rng.standard_normal(shape), 1.5) > 0)
+        return ndimage.gaussian_filter(rng.standard_normal(shape), 1.5) > 0
     corners = [sorted(rng.integers(0, side + 1, 2)) if kind == "box" else [0, side] for side in shape]
     mask[tuple(slice(low, high) for low, high in corners)] = True
     return mask
@@ -60,6 +58,11 @@ def points(*positions, shape):
 
 def class_metrics(prediction, truth, spacing, tolerance=TOLERANCE):
     return case_metrics(prediction.astype(np.uint8), truth.astype(np.uint8), ["own"], spacing, tolerance)["own"]
+
+
+def assert_values(metrics, **expected):
+    for name, value in expected.items():
+        assert getattr(metrics, name) == pytest.approx(value, abs=1e-12), name
 
 
 # By hand
@@ -114,6 +117,7 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing):
 
 
 def surface(mask, scale):
+    """Places of voxels of which some face-neighbour is not one of the mask."""
     inside = {tuple(map(int, position)) for position in np.argwhere(mask)}
     steps = [tuple(sign * (axis == k) for k in range(mask.ndim)) for axis in range(mask.ndim) for sign in (-1, 1)]
     rim = [p for p in inside if any(tuple(map(sum, zip(p, step, strict=True))) not in inside for step in steps)]
@@ -122,9 +126,9 @@ def surface(mask, scale):
 
 @pytest.mark.slow
 @given(pair=masks(), kind=KINDS)
-def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind):
+def test_surface_metrics_follow_their_definitions(pair, kind):
     spacing = spacing_for(pair[0].ndim, kind)
-    metrics = class_metrics(*pair, spacing)
+    metrics = class_metrics(pair[0], pair[1], spacing)
     units = {"voxel": ((1.0,) * pair[0].ndim, TOLERANCE.voxels)} | ({"mm": (spacing, TOLERANCE.mm)} if spacing else {})
     for unit, (scale, limit) in units.items():
         ours, theirs = (surface(mask, scale) for mask in pair)
@@ -139,7 +143,9 @@ def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind)
 # MedPy
 
 
-def assert_equals_medpy(medpy, prediction, truth, spacing):
+@given(pair=masks(), kind=KINDS)
+def test_equals_medpy(medpy, pair, kind):
+    (prediction, truth), spacing = pair, spacing_for(pair[0].ndim, kind)
     metrics = class_metrics(prediction, truth, spacing)
     assert metrics.dice == pytest.approx(medpy.dc(prediction, truth), abs=1e-6)
     assert metrics.dice / (2 - metrics.dice) == pytest.approx(medpy.jc(prediction, truth), abs=1e-6)  # as read_cases
@@ -148,11 +154,6 @@ def assert_equals_medpy(medpy, prediction, truth, spacing):
         assert getattr(metrics, f"{name}_voxel") == pytest.approx(function(prediction, truth), abs=1e-6)
         mm = None if spacing is None else pytest.approx(function(prediction, truth, voxelspacing=spacing), abs=1e-6)
         assert getattr(metrics, f"{name}_mm") == mm
-
-
-@given(pair=masks(), kind=KINDS)
-def test_equals_medpy(medpy, pair: tuple[Mask, Mask], kind):
-    assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
 
 
 # Whole cases

@@ -1,14 +1,9 @@
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from tarfile import TarInfo
-from typing import Any
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from harness.api.errors import ClosedSplitError, DataError, RecordError, UsageError
 from harness.data.cache import TEST
@@ -27,7 +22,6 @@ from tests.cli.ground import repack
 from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
 from tests.synthetic import RunSpec, board_of, write_records
 
-Labels = dict[str, NDArray[Any]]
 FEW = RunSpec(
     labelled=(3,), seeds=1, patients=6, validations=2, history_steps=2, failed=frozenset({("ua_mt", 3, 0, 0)})
 )
@@ -44,7 +38,7 @@ def truth(cache):
         return {case.id: file[case.id]["label"][()] for case in cache.manifest.of("test")}
 
 
-def write(folder: Path, labels: Labels, spacing: tuple[float, ...] = (1.5, 1.5, 10.0), ending: str = "") -> Path:
+def write(folder, labels, spacing=(1.5, 1.5, 10.0), ending=""):
     """As NIfTI, [X, Y, Z] on disk."""
     folder.mkdir(exist_ok=True)
     for case, values in labels.items():
@@ -53,11 +47,11 @@ def write(folder: Path, labels: Labels, spacing: tuple[float, ...] = (1.5, 1.5, 
     return folder
 
 
-def shifted(labels: Labels) -> Labels:
+def shifted(labels):
     return {case: np.roll(values, 2, axis=2) for case, values in labels.items()}
 
 
-def score(folder: Path, runs: Path, name: str = "theirs"):
+def score(folder, runs, name="theirs"):
     return score_predictions(folder, dataset="phantom", name=name, runs=runs)
 
 
@@ -168,24 +162,24 @@ def test_scores_and_the_count_of_uses_travel_with_an_export(cache, truth, tmp_pa
         export_records(mine, tmp_path / "cut.tar.gz")
 
 
-def _broken(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Path, Labels], None]:
-    def make(folder: Path, truth: Labels) -> None:
+def _broken(change):
+    def make(folder, truth):
         first = next(iter(truth))
         write(folder, {**truth, first: change(truth[first])})
 
     return make
 
 
-def _renamed(folder: Path, truth: Labels) -> None:
+def _renamed(folder, truth):
     write(folder, truth)
     next(folder.iterdir()).rename(folder / "patient001_frame12.nii.gz")
 
 
-def _twice(folder: Path, truth: Labels) -> None:
+def _twice(folder, truth):
     write(write(folder, truth), truth, ending="_pred")
 
 
-BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
+BAD = {
     "missing cases": (lambda folder, truth: write(folder, dict(list(truth.items())[8:])), r"for 8 of \d+ test cases"),
     "other names": (_renamed, r"no label map for 1 of .*; of no test case: patient001_frame12.nii.gz"),
     "cropped": (_broken(lambda values: values[:, 4:, :]), "voxels where the scan of"),
@@ -235,7 +229,7 @@ def test_scores_that_were_changed_on_the_way_are_refused(ending, truth, tmp_path
         score(write(tmp_path / "theirs", truth), tmp_path / "runs")
     export_records(suite, tmp_path / "records.tar.gz")
 
-    def change(member: TarInfo, content: bytes) -> bytes:
+    def change(member, content):
         changed = content.replace(b"theirs", b"thairs", 1) if ending == "uses.jsonl" else content[:-1]
         return changed if "/scored/" in member.name and member.name.endswith(ending) else content
 

@@ -18,8 +18,8 @@ def predict_labels(network, images, native, **engine):
     return at_native(labels, native).cpu().numpy()
 
 
-def small_network(seed=0):
-    torch.manual_seed(seed)
+def small_network():
+    torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv2d(6, 4, 3, padding=1)
     )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.api.dataset import Case, Task
+from harness.api import Case, Task
 from harness.evaluation.evaluate import dice_by_class, load_volumes, mean_dice, predict_all
 from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.records.schema import Engine, Preprocessing

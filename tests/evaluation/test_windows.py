@@ -2,9 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
-from harness.api.dataset import Task
+from harness.api import Task
 from harness.evaluation import predict
 from harness.evaluation.predict import predict_windows, windows
 from harness.records.schema import Engine
@@ -12,13 +12,7 @@ from harness.records.schema import Engine
 SIZE = (16, 16, 8)
 
 
-def window_scores(
-    network,
-    image,
-    n_classes,
-    stride=None,
-    batch_size=4,
-):
+def window_scores(network, image, n_classes, stride=None, batch_size=4):
     (scores,) = predict.window_scores(network, [image], task_of(n_classes), stride, Engine(batch_size=batch_size))
     return scores
 
@@ -27,8 +21,8 @@ def task_of(n_classes, size=SIZE):
     return Task("blobs", 3, 1, tuple(map(str, range(n_classes))), size)
 
 
-def small_network(seed=0):
-    torch.manual_seed(seed)
+def small_network():
+    torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv3d(1, 6, 3, padding=1), nn.BatchNorm3d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv3d(6, 3, 3, padding=1)
     )
@@ -42,15 +36,13 @@ def volume(shape, seed=1):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def monai_scores(network, image, stride, batch_size=4):
+def monai_scores(network, image, stride, batch_size):
     """MONAI names strides by an overlap and rounds down: half a voxel more than the stride gives exactly this one."""
     from monai.inferers.utils import sliding_window_inference
 
     overlap = tuple(max(0.0, 1.0 - (step + 0.5) / side) for step, side in zip(stride, SIZE, strict=True))
     with torch.no_grad():
-        scores = sliding_window_inference(image[None], SIZE, batch_size, lambda x: network(x).softmax(1), overlap)
-    assert isinstance(scores, Tensor)
-    return scores[0]
+        return sliding_window_inference(image[None], SIZE, batch_size, lambda x: network(x).softmax(1), overlap)[0]
 
 
 class Ramp(nn.Module):

@@ -1,16 +1,14 @@
 """The contrastive parts once more, slowly and plainly: loops over pixels, keys and windows, dense feature maps."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from methods.action_parts.representation import RepresentationHead, SampledFeatures
+from methods.action_parts.representation import SampledFeatures
 
 
-def conv_weight(head: RepresentationHead, widths: Sequence[int], dimension: int) -> Tensor:
+def conv_weight(head, widths, dimension):
     """The wide layer as a convolution's weight [hidden, sum(widths), 3, 3(, 3)]."""
     pieces, start = [], 0
     for width in widths:
@@ -21,7 +19,7 @@ def conv_weight(head: RepresentationHead, widths: Sequence[int], dimension: int)
     return torch.cat(pieces, dim=1)
 
 
-def dense_features(head: RepresentationHead, maps: Sequence[Tensor]) -> Tensor:
+def dense_features(head, maps):
     """Every map upsampled, concatenated, convolved twice: -> [N pixels, features]."""
     size = maps[-1].shape[2:]
     mode = {2: "bilinear", 3: "trilinear"}[len(size)]
@@ -36,28 +34,27 @@ def dense_features(head: RepresentationHead, maps: Sequence[Tensor]) -> Tensor:
 class DenseFeatures(SampledFeatures):
     """Features of all pixels in a table [N pixels, features]."""
 
-    def __init__(self, table: Tensor) -> None:
+    def __init__(self, table):
         self.table = table
 
-    def at(self, positions: Tensor) -> Tensor:
+    def at(self, positions):
         return self.table[positions]
 
-    def means(self, masks: Tensor) -> Tensor:
+    def means(self, masks):
         table = self.table.detach()
         return torch.stack([table[m].mean(0) if m.any() else torch.zeros_like(table[0]) for m in masks])
 
 
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    quotient: Tensor = a @ b / (a.norm() * b.norm())
-    return quotient
+def cosine(a, b):
+    return a @ b / (a.norm() * b.norm())
 
 
-def logarithm_of_share(logit: Tensor, logits: Sequence[Tensor]) -> Tensor:
+def logarithm_of_share(logit, logits):
     top = torch.stack(list(logits)).max().detach()
     return logit - top - torch.stack([(one - top).exp() for one in logits]).sum().log()
 
 
-def distillation(student: Tensor, teacher: Tensor, entries: Sequence[Tensor], tau_s: float, tau_t: float) -> Tensor:
+def distillation(student, teacher, entries, tau_s, tau_t):
     """KL(p_t || p_s) of [N, W, D] against a list of [W, D], one image, one window, one anchor at a time."""
     if len(entries) < 2:
         return 0.0 * student.sum()
@@ -74,7 +71,7 @@ def distillation(student: Tensor, teacher: Tensor, entries: Sequence[Tensor], ta
     return torch.stack(terms).mean()
 
 
-def anatomical(table: Tensor, masks: Tensor, hard: Tensor, queries: Tensor, keys: Tensor, tau: float) -> Tensor:
+def anatomical(table, masks, hard, queries, keys, tau):
     """L_anco over a dense table [P, D]; queries [K, Q], keys [K, M] or [K, Q, M]."""
     present = [k for k in range(len(masks)) if masks[k].any()]
     if len(present) < 2:
@@ -94,18 +91,7 @@ def anatomical(table: Tensor, masks: Tensor, hard: Tensor, queries: Tensor, keys
     return total / len(present)
 
 
-def supervised_contrast(
-    student: Tensor,
-    teacher: Tensor,
-    labels: list[int],
-    queue: list[tuple[Tensor, int]],
-    centres: Tensor,
-    chosen: list[int],
-    masked: list[list[bool]],
-    positives: list[list[int]] | None,
-    tau: float,
-    weight: float,
-) -> Tensor:
+def supervised_contrast(student, teacher, labels, queue, centres, chosen, masked, positives, tau, weight):
     """L_aaco of the used anchors; `queue` holds filled entries alone, `positives` numbers into it, None for all."""
     total = 0.0 * student.sum()
     for i, label in enumerate(labels):
@@ -124,6 +110,5 @@ def supervised_contrast(
     return -total / max(len(labels), 1)
 
 
-def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """First pixels of all windows that fit."""
+def window_starts(size, window, stride):
     return [stride * i for i in range(math.floor((size - window) / stride) + 1)]

@@ -1,32 +1,33 @@
 import pytest
 import torch
 
-from harness.api import views
-from harness.api.losses import supervised_loss
-from harness.api.method import Batch
-from harness.api.mixing import pseudo_label
-from harness.api.params import OptimiserSettings
-from harness.api.progress import Progress
+from harness.api import Batch, OptimiserSettings, pseudo_label, supervised_loss, views
 from methods.action import ACTION
 from methods.action_parts.pseudo import unsupervised_loss
+from methods.action_pp import ACTIONPP
 from tests.methods.references import distillation
-from tests.methods.staged import KINDS, enter, small, stage_of
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import Recorder, batch_for, no_dropout, stage_step, step_loss
+from tests.methods.tiny import (
+    Recorder,
+    batch_for,
+    build,
+    enter,
+    no_dropout,
+    progress_at,
+    stage_of,
+    stage_step,
+    step_loss,
+)
 
 STAGES = ("global", "local", "anatomical")
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+every_kind = pytest.mark.parametrize("kind", [ACTION, ACTIONPP], ids=lambda kind: kind.name)
 every_stage = pytest.mark.parametrize("name", STAGES)
-
-
-def progress_at(share: float) -> Progress:
-    return Progress(run=share / 3, stage=share, step=7)
 
 
 @every_kind
 @every_stage
 def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind, name):
-    method = small(kind)
+    method = build(kind)
     stage, sgd = enter(method, name)
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
     losses = [stage_step(method, stage, sgd, batch_for(method), t) for t in range(3)]
@@ -48,7 +49,7 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind, name):
 
 @every_kind
 def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind):
-    method = small(kind)
+    method = build(kind)
     stage, sgd = enter(method, "local")
     stage_step(method, stage, sgd, batch_for(method), 0)
     method.start_stage(stage)
@@ -64,7 +65,7 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name, monkeyp
     monkeypatch.setattr("methods.action.PRE_TRAINING", certain)
     monkeypatch.setattr("methods.action.FINE_TUNING", certain)
     for strong in (True, False):
-        method = small(ACTION, strong=strong, mixing="none")
+        method = build(ACTION, strong=strong, mixing="none")
         batch = batch_for(method)
         weak = torch.cat((batch.images, *batch.unlabelled))
         stage, _ = enter(method, name)
@@ -78,7 +79,7 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name, monkeyp
 
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])
 def test_mixing_replaces_some_pixels_by_the_partner_s(mixing):
-    method = small(ACTION, mixing=mixing, strong=False)
+    method = build(ACTION, mixing=mixing, strong=False)
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
     ours = Recorder(method.student.backbone.encoder.stem)
@@ -90,7 +91,7 @@ def test_mixing_replaces_some_pixels_by_the_partner_s(mixing):
 
 
 def test_global_stage_is_the_distillation_of_the_bottleneck():
-    method = no_dropout(small(ACTION, strong=False))
+    method = no_dropout(build(ACTION, strong=False))
     batch = batch_for(method)
     stage, _ = enter(method, "global")
     step_loss(method, batch, stage, progress_at(0.5))
@@ -111,11 +112,11 @@ def test_global_stage_is_the_distillation_of_the_bottleneck():
 
 
 def test_local_stage_adds_supervision_and_windows():
-    method = no_dropout(small(ACTION, strong=False))
+    method = no_dropout(build(ACTION, strong=False))
     batch = batch_for(method)
     stage, _ = enter(method, "local")
     assert method.local.bank.entries.shape == (6, 49, 8 * 8 * 4)
-    assert small(ACTION, window_border=False).local.bank.entries.shape == (6, 36, 8 * 8 * 4)
+    assert build(ACTION, window_border=False).local.bank.entries.shape == (6, 36, 8 * 8 * 4)
     for _ in range(2):
         with torch.no_grad():
             for p in method.student.local.parameters():
@@ -137,7 +138,7 @@ def test_local_stage_adds_supervision_and_windows():
 
 def test_fine_tuning_is_the_sum_of_its_parts():
     method = no_dropout(
-        small(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3, unsupervised_weight=0.5)
+        build(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3, unsupervised_weight=0.5)
     )
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
@@ -160,7 +161,7 @@ def test_fine_tuning_is_the_sum_of_its_parts():
 @every_kind
 def test_labels_of_background_alone_are_fine(kind):
     for name in ("local", "anatomical"):
-        method = small(kind, valid_above=1.0)
+        method = build(kind, valid_above=1.0)
         stage, sgd = enter(method, name)
         batch = batch_for(method)
         empty = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
@@ -174,7 +175,7 @@ def test_labels_of_background_alone_are_fine(kind):
 
 
 def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
-    method = small(ACTION)
+    method = build(ACTION)
     settings = OptimiserSettings()
     nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
     assert nesterov == [False, False, True]
@@ -185,7 +186,7 @@ def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
 def test_only_confident_pseudo_labels_join_the_contrast():
     counts = []
     for above in (0.0, 1.0):
-        method = small(ACTION, valid_above=above)
+        method = build(ACTION, valid_above=above)
         loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
         counts.append(loss.terms["valid_pixels"].item())
     assert counts == [4 * 32 * 32, 2 * 32 * 32]

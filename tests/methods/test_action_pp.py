@@ -1,22 +1,28 @@
 import copy
-from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from harness.api.method import Loss
-from harness.api.progress import Progress
+from harness.api import Progress
 from methods.action import ACTION
-from methods.action_parts.pixel_contrast import AnchorDraw
-from methods.action_pp import ACTIONPP
+from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.references import dense_features, supervised_contrast
-from tests.methods.staged import action_pp, enter, small, stage_of
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import batch_for, finish_step, no_dropout, stage_step, step_loss
+from tests.methods.tiny import (
+    batch_for,
+    build,
+    enter,
+    finish_step,
+    no_dropout,
+    progress_at,
+    stage_of,
+    stage_step,
+    step_loss,
+)
 
-CONSTANT: Mapping[str, object] = {
+CONSTANT: dict[str, Any] = {
     "student_temperature": {"family": "constant", "tau": 0.1},
     "teacher_temperature": {"family": "constant", "tau": 0.01},
     "anatomical_temperature": {"family": "constant", "tau": 0.5},
@@ -24,19 +30,14 @@ CONSTANT: Mapping[str, object] = {
 }
 
 
-def fine_tuned(method: ACTION, share: float = 0.5) -> Loss:
+def fine_tuned(method):
     torch.manual_seed(3)
-    progress = Progress(run=share / 3, stage=share, step=0)
-    return step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress)
-
-
-def deterministic(**params: object) -> ACTIONPP:
-    return no_dropout(action_pp(**params))
+    return step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
 
 
 def test_it_is_action_plus_the_supervised_contrast():
-    with_it = fine_tuned(action_pp(contrast_weight=0.5, **CONSTANT))
-    without = fine_tuned(small(ACTION, contrast_weight=0.5))
+    with_it = fine_tuned(build(ACTIONPP, contrast_weight=0.5, **CONSTANT))
+    without = fine_tuned(build(ACTION, contrast_weight=0.5))
     names = with_it.terms.keys() - without.terms.keys()
     assert names == {"supervised_contrast", "supervised_anchors", "assignment_changes"}
     parts = with_it.terms
@@ -48,14 +49,14 @@ def test_it_is_action_plus_the_supervised_contrast():
 
 
 def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(monkeypatch):
-    method = deterministic(mixing="none", strong=False, **CONSTANT)
+    method = no_dropout(build(ACTIONPP, mixing="none", strong=False, **CONSTANT))
     with torch.no_grad():  # a teacher of its own
         for p in method.teacher.parameters():
             p.mul_(1.1)
-    drawn: list[Tensor] = []
+    drawn = []
     remember = method._remember
 
-    def spy(draw: AnchorDraw, *rest: Tensor) -> None:
+    def spy(draw, *rest):
         drawn.append(draw.positions)
         remember(draw, *rest)
 
@@ -82,11 +83,11 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
 
 
 def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch):
-    method = action_pp(eta=0.3)
-    means: list[Tensor] = []
+    method = build(ACTIONPP, eta=0.3)
+    means = []
     remember = method._remember
 
-    def spy(draw: AnchorDraw, student: Tensor, *rest: Tensor) -> None:
+    def spy(draw, student, *rest):
         means.append(F.normalize(torch.stack([student[draw.labels == k].sum(0) for k in range(4)]), dim=1))
         remember(draw, student, *rest)
 
@@ -103,11 +104,11 @@ def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch):
 
 
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch):
-    method = action_pp()
-    calls: list[bool] = []
+    method = build(ACTIONPP)
+    calls = []
     reassign = method.allocation.reassign
 
-    def spy(*pixels: Tensor) -> None:
+    def spy(*pixels):
         calls.append(bool(pixels))
         reassign(*pixels)
 
@@ -126,7 +127,7 @@ def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeyp
 def test_adaptive_allocation_follows_the_prototypes_and_random_does_not():
     found = {}
     for mode in ("adaptive", "random"):
-        method = action_pp(allocation=mode)
+        method = build(ACTIONPP, allocation=mode)
         stage, _ = enter(method, "anatomical")
         before = method.allocation.assignment.clone()
         target = before.roll(1)
@@ -139,12 +140,12 @@ def test_adaptive_allocation_follows_the_prototypes_and_random_does_not():
 
 
 def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
-    first, method = 200, action_pp()
+    first, method = 200, build(ACTIONPP)
     stage, sgd = enter(method, "anatomical")
     for t in (first, first + 1):
         stage_step(method, stage, sgd, batch_for(method), t, of=400)
     saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
-    again = small(ACTIONPP, 9)
+    again = build(ACTIONPP, 9)
     _, other = enter(again, "anatomical")
     again.load_state_dict(saved[0])
     other.load_state_dict(saved[1])
@@ -162,8 +163,23 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
 
 def test_temperatures_follow_the_stage_s_progress():
     """A quarter through a stage the cosine of one period is halfway between its ends."""
-    method, progress = action_pp(), Progress(run=0.9, stage=0.25, step=7)
+    method, progress = build(ACTIONPP), Progress(run=0.9, stage=0.25, step=7)
     found = [dict(method.schedules(stage, progress)) for stage in method.stages]
     pre = {"temperature_student": pytest.approx(0.55), "temperature_teacher": pytest.approx(0.505)}
     last = {"temperature_anatomical": pytest.approx(0.55), "temperature_supervised": pytest.approx(0.55)}
     assert found == [pre, pre, last]
+
+
+def drawn(figure):
+    figure.canvas.draw()
+    return int(figure.bbox.width)
+
+
+def test_a_method_with_centres_draws_them_and_others_nothing():
+    method = build(ACTIONPP, centers_per_class=4)
+    assert isinstance(method.params, ActionPPParams)
+    arrays = {name: tensor.numpy() for name, tensor in method.arrays().items()}
+    (name, figure), *others = method.figures(arrays, [method.diagnostics()]).items()
+    assert (name, others) == ("centers", [])
+    assert drawn(figure)
+    assert build(ACTIONPP, centers=False).figures({}, [{}]) == build(ACTION).figures({}, [{}]) == {}

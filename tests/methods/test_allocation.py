@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from methods.action_parts.allocation import Allocation, capacities
 from methods.action_parts.centers import class_centers
@@ -14,18 +13,18 @@ from methods.action_parts.centers import class_centers
 AXES = torch.eye(4)
 
 
-def pixels(count: int, dimension: int, n_classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+def pixels(count, dimension, n_classes, seed=0):
     """Unit features [N, d] and labels [N]."""
     generator = torch.Generator().manual_seed(seed)
     features = F.normalize(torch.randn(count, dimension, generator=generator), dim=1)
     return features, torch.randint(0, n_classes, (count,), generator=generator)
 
 
-def unit(*values: float) -> Tensor:
+def unit(*values):
     return F.normalize(torch.tensor(values, dtype=torch.float32), dim=0)
 
 
-def update(allocation: Allocation, features: Tensor, labels: Tensor, momentum: float = 0.1) -> None:
+def update(allocation, features, labels, momentum=0.1):
     allocation.update(features, labels, torch.ones_like(labels, dtype=torch.bool), momentum)
 
 
@@ -65,14 +64,9 @@ def test_a_pixel_takes_the_nearest_centre_of_its_own_class():
     assert allocation.own_class_mask(labels, target).nonzero().tolist() == [[0, 0], [1, 0], [2, 1], [3, 3]]
 
 
-def three_slots() -> Allocation:
+def test_dead_slots_take_the_pixels_least_like_the_others():
     allocation = Allocation(torch.eye(6), n_classes=2)
     update(allocation, torch.eye(6)[:1], torch.tensor([0]))
-    return allocation
-
-
-def test_dead_slots_take_the_pixels_least_like_the_others():
-    allocation = three_slots()
     candidates = torch.stack((unit(1, 0.1, 0, 0, 0, 0), unit(-1, 0, 0.1, 0, 0, 0), unit(0, 0, 1, 0, 0, 0)))
     outsiders = torch.stack((unit(-1, 0, 0, 0, 0, 0), unit(-1, 0, 0, 0, 0, 0)))
     features, labels = torch.cat((candidates, outsiders)), torch.tensor([0, 0, 0, 1, -1])

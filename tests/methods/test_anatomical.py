@@ -1,29 +1,22 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from methods.action_parts.arithmetic import class_masks
-from methods.action_parts.pixel_contrast import (
-    AnatomicalDraw,
-    AnatomicalParams,
-    anatomical_contrast,
-    anatomical_loss,
-    draw_anatomical,
-)
+from methods.action_parts.arithmetic import class_masks, draw_classes, draw_members
+from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast, anatomical_loss, draw_anatomical
 from tests.methods.references import DenseFeatures, anatomical
 
 SETTINGS = AnatomicalParams(queries=5, keys=7, hard_below=0.9)
 
 
-def varied(params: AnatomicalParams, **values: object) -> AnatomicalParams:
+def varied(params, **values):
     return params.model_copy(update=values)
 
 
 class Scene:
     """A table of 2 x 4 x 5 pixels, their labels, validity and the student's probabilities of four classes."""
 
-    def __init__(self, classes: list[int], easy: int | None = None, seed: int = 0) -> None:
+    def __init__(self, classes, easy=None, seed=0):
         torch.manual_seed(seed)
         self.table = torch.randn(40, 6, dtype=torch.float64, requires_grad=True)
         self.labels = torch.tensor(classes)[torch.randint(len(classes), (2, 4, 5))]
@@ -36,16 +29,16 @@ class Scene:
         self.features = DenseFeatures(self.table)
         self.means = self.features.means(self.masks)
 
-    def keep(self, label: int, count: int) -> None:
+    def keep(self, label, count):
         """Leave only the first `count` hard pixels of a class."""
         self.masks[label] = self.hard[label] = self.hard[label] & (self.hard[label].cumsum(0) <= count)
         assert self.masks[label].sum() == count
         self.means = self.features.means(self.masks)
 
-    def draw(self, settings: AnatomicalParams = SETTINGS, temperature: float = 0.5) -> AnatomicalDraw:
+    def draw(self, settings=SETTINGS, temperature=0.5):
         return draw_anatomical(self.masks, self.hard, self.means, temperature, settings)
 
-    def loss(self, draw: AnatomicalDraw, temperature: float) -> Tensor:
+    def loss(self, draw, temperature):
         return anatomical_loss(self.table[draw.queries], self.table[draw.keys], self.means, draw, temperature)
 
 
@@ -103,3 +96,21 @@ def test_negative_classes_follow_the_relation_of_the_means():
         weights = [F.cosine_similarity(scene.means[k], scene.means[v], dim=0).div(0.4).exp() for v in others]
         for v, weight in zip(others, weights, strict=True):
             assert shares[k, v].item() == pytest.approx((weight / sum(weights)).item(), abs=0.01)
+
+
+def test_members_are_uniform():
+    torch.manual_seed(0)
+    masks = torch.tensor([[0, 1, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]]).bool()
+    found = draw_members(masks, torch.tensor([0, 1, 3]).unsqueeze(1).expand(-1, 40_000))
+    counts = torch.stack([row.bincount(minlength=6) for row in found]) / 40_000
+    expected = torch.tensor([[0, 0.25, 0.25, 0, 0.25, 0.25], [1, 0, 0, 0, 0, 0], [0.5, 0, 0, 0, 0, 0.5]])
+    torch.testing.assert_close(counts, expected, rtol=0, atol=0.01)  # 4 standard errors
+    assert counts[expected == 0].eq(0).all()
+
+
+def test_classes_have_their_probabilities():
+    torch.manual_seed(0)
+    probabilities = torch.tensor([[0.0, 0.1, 0.6, 0.3], [1.0, 0.0, 0.0, 0.0]])
+    counts = torch.stack([row.bincount(minlength=4) for row in draw_classes(probabilities, 40_000)]) / 40_000
+    torch.testing.assert_close(counts, probabilities, rtol=0, atol=0.01)
+    assert counts[probabilities == 0].eq(0).all()

@@ -3,29 +3,23 @@ import math
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from harness.api.components import largest_components
-from harness.api.method import Batch, BatchPlan
-from harness.api.params import OptimiserSettings
+from harness.api import Batch, BatchPlan, OptimiserSettings, largest_components
 from methods.bcp import BCP, part_losses
 from tests.methods.test_losses import derived_cross_entropy, dice_of, softmax
 from tests.methods.tiny import Recorder, batch_for, blobs, build, progress_at, step_loss
 
-Array = NDArray[np.float64]
 
-
-def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:
+def derived(logits, labels, part):
     z, y = np.moveaxis(logits, 1, -1)[:, part].reshape(-1, logits.shape[1]), labels[:, part].ravel()
     return dice_of(softmax(z), y, smoothing=1e-10), derived_cross_entropy(z, y)
 
 
-def mask_of(mixed: Tensor, shown: Tensor) -> NDArray[np.bool_]:
+def mask_of(mixed, shown):
     return (mixed == shown).all(dim=0)[0].numpy()
 
 
-def unlike(count: int) -> Tensor:
+def unlike(count):
     """Images without any value in common."""
     return torch.arange(count * 32 * 32, dtype=torch.float32).view(count, 1, 32, 32) / (count * 32 * 32)
 

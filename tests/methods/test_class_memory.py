@@ -1,14 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from methods.shared.class_memory import ClassMemory, Selectors, class_rows
+from methods.shared.class_memory import ClassMemory, class_rows
 
 WIDTH, CLASSES = 6, 4
 
 
-def memory(size: int = 5, *, keep_highest: bool = False) -> ClassMemory:
+def memory(size=5, *, keep_highest=False):
     torch.manual_seed(0)
     made = ClassMemory(CLASSES, size, WIDTH, keep_highest=keep_highest).double()
     with torch.no_grad():
@@ -18,7 +17,7 @@ def memory(size: int = 5, *, keep_highest: bool = False) -> ClassMemory:
     return made
 
 
-def rows_of(labels: list[int], seed: int = 1) -> tuple[Tensor, Tensor]:
+def rows_of(labels, seed=1):
     """Features, and the members of each class; a label below 0 is no class's."""
     generator = torch.Generator().manual_seed(seed)
     given = torch.tensor(labels)
@@ -26,13 +25,13 @@ def rows_of(labels: list[int], seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.randn(len(labels), WIDTH, generator=generator, dtype=torch.float64), members
 
 
-def select(selectors: Selectors, c: int, rows: Tensor) -> Tensor:
+def select(selectors, c, rows):
     hidden = F.linear(rows, selectors.weight[c], selectors.bias[c])
     hidden = F.batch_norm(hidden, None, None, selectors.scale[c], selectors.shift[c], training=True)
     return (F.leaky_relu(hidden, 0.2) @ selectors.last_weight[c] + selectors.last_bias[c]).sigmoid()
 
 
-def derived_loss(made: ClassMemory, rows: Tensor, labels: list[int]) -> Tensor:
+def derived_loss(made, rows, labels):
     total = torch.zeros((), dtype=torch.float64)
     for c in range(CLASSES):
         own, entries = rows[[label == c for label in labels]], F.normalize(made.entries[c][made.filled[c]], dim=1)

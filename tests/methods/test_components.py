@@ -3,27 +3,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from harness.api.components import largest_components
-
-Mask = NDArray[np.bool_]
+from harness.api import largest_components
 
 
-def sizes_of(mask: Mask) -> list[int]:
+def sizes_of(mask):
     components, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return [int((components == number).sum()) for number in range(1, count + 1)]
 
 
-def assert_largest(mask: Mask) -> None:
+def assert_largest(mask):
     kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0].bool().numpy()
     assert not (kept & ~mask).any()
     sizes = sizes_of(mask)
     assert sizes_of(kept) == ([max(sizes)] if sizes else [])
 
 
-def serpentine(side: int) -> Mask:
+def serpentine(side):
     mask = np.zeros((side, side), dtype=bool)
     mask[::2] = True
     mask[1::4, -1] = mask[3::4, 0] = True

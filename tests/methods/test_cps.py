@@ -1,25 +1,22 @@
-import math
-
 import pytest
 import torch
 
 from methods.cps import CPS
-from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import Recorder, batch_for, build, loss_of
+from tests.methods.test_losses import derived_cross_entropy, derived_supervised
+from tests.methods.tiny import RAMP, RAMPED, Recorder, batch_for, build, loss_of
 
 
 def test_step_equals_an_independent_derivation():
-    method = build(CPS, consistency=3.0, ramp_end=0.8)
+    method = build(CPS, **RAMP)
     batch = batch_for(method, 6)
     recorders = Recorder(method.first), Recorder(method.second)
     got = loss_of(method, batch, share=0.6)
     z, labels = [each.arrays()[0] for each in recorders], batch.labels.numpy()
-    supervised = [0.5 * (derived_cross_entropy(e[:3], labels) + derived_dice(softmax(e[:3]), labels)) for e in z]
+    supervised = [derived_supervised(e[:3], labels) for e in z]
     forth = derived_cross_entropy(z[0][3:], z[1][3:].argmax(axis=1))
     back = derived_cross_entropy(z[1][3:], z[0][3:].argmax(axis=1))
     assert got["pseudo"] == pytest.approx(forth + back, rel=1e-5)
-    weight = 3.0 * math.exp(-5 * 0.25**2)
-    assert got["total"] == pytest.approx(sum(supervised) + weight * (forth + back), rel=1e-5)
+    assert got["total"] == pytest.approx(sum(supervised) + RAMPED * (forth + back), rel=1e-5)
 
 
 def test_the_first_network_is_tested_and_learns_from_the_second():

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -8,11 +6,11 @@ from scipy.special import expit
 from methods.dtc import DTC, task_consistency
 from tests.methods.test_distance import derived
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import Recorder, batch_for, build, loss_of
+from tests.methods.tiny import RAMP, RAMPED, Recorder, batch_for, build, loss_of
 
 
 def test_step_equals_an_independent_derivation():
-    method = build(DTC, consistency=3.0, ramp_end=0.8, distance_weight=0.7, steepness=40.0)
+    method = build(DTC, **RAMP, distance_weight=0.7, steepness=40.0)
     batch = batch_for(method, 6)
     network = Recorder(method.net)
     got = loss_of(method, batch, share=0.6)
@@ -26,7 +24,7 @@ def test_step_equals_an_independent_derivation():
     assert got["distance"] == pytest.approx(distance, rel=1e-5)
     assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
     assert got["ce"] == pytest.approx(derived_cross_entropy(z[:3], labels), rel=1e-5)
-    assert got["total"] == pytest.approx(dice + 0.7 * distance + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
+    assert got["total"] == pytest.approx(dice + 0.7 * distance + RAMPED * consistency, rel=1e-4)
 
 
 def test_gradients_are_the_numerical_ones():

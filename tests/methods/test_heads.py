@@ -1,19 +1,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from methods.action_parts.contrast_net import (
-    GlobalProjector,
-    LocalProjector,
-    window_cells,
-    window_layout,
-)
+from methods.action_parts.contrast_net import GlobalProjector, LocalProjector, window_cells, window_layout
 from methods.action_parts.neighbours import predictor
 from tests.methods.references import window_starts
 
 
-def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:
+def linear(projector):
     return [layer for layer in projector.layers if isinstance(layer, nn.Linear)]
 
 
@@ -80,7 +75,7 @@ def test_local_projector_equals_pooling_and_convolutions(dimension):
     logits = torch.randn(2, 3, *(8,) * dimension, dtype=torch.float64)
     pool = nn.AvgPool2d(2) if dimension == 2 else nn.AvgPool3d(2)
     convolve = F.conv2d if dimension == 2 else F.conv3d
-    values: Tensor = pool(logits)
+    values = pool(logits)
     for layer in linear(projector):
         values = convolve(values, layer.weight.view(*layer.weight.shape, *(1,) * dimension), layer.bias)
     expected = values.flatten(2).transpose(1, 2).unsqueeze(1)

@@ -2,25 +2,27 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.api.progress import Progress
+from harness.api import ConsistencyParams, Progress
 from methods.mean_teacher import MeanTeacher
-from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import Recorder, batch_for, build, loss_of, optimiser, step
+from tests.methods.test_losses import derived_supervised, softmax
+from tests.methods.tiny import RAMP, RAMPED, Recorder, batch_for, build, loss_of, optimiser, progress_at, step
 
 
 def test_step_equals_an_independent_derivation():
-    method = build(MeanTeacher, consistency=3.0, ramp_end=0.8)
+    method = build(MeanTeacher, **RAMP)
     batch = batch_for(method, 6)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     got = loss_of(method, batch, share=0.6)
     (z,), (answers,) = student.arrays(), teacher.arrays()
     target = softmax(answers)
     labels = batch.labels.numpy()
-    supervised = 0.5 * (derived_cross_entropy(z[:3], labels) + derived_dice(softmax(z[:3]), labels))
+    supervised = derived_supervised(z[:3], labels)
     consistency = ((softmax(z[3:]) - target) ** 2).mean()
     assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
-    assert got["total"] == pytest.approx(supervised + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-5)
+    assert got["total"] == pytest.approx(supervised + RAMPED * consistency, rel=1e-5)
 
 
 def test_consistency_is_left_out_at_first():
@@ -44,3 +46,10 @@ def test_teacher_is_the_students_average():
         torch.testing.assert_close(mean, 0.25 * before + 0.75 * now, rtol=1e-5, atol=1e-7)
     assert method.predictor is method.student
     assert method.pseudo_label_network is method.teacher
+
+
+@given(iteration=st.integers(0, 15_000))
+def test_stairs_with_an_earlier_end_are_mc_nets_on_the_left_atrium(iteration):
+    expected = math.exp(-5 * (1 - min(iteration // 150, 40) / 40) ** 2)
+    params = ConsistencyParams(consistency=1.0, ramp_end=0.4, ramp_stairs=100)
+    assert params.weight(progress_at(iteration / 15_000)) == pytest.approx(expected, rel=1e-9)

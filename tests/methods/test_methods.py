@@ -1,23 +1,38 @@
 import pytest
 import torch
-from torch import nn
 
-from harness.api.method import BatchPlan
+from harness.api import BatchPlan
+from methods.action import ACTION
+from methods.action_pp import ACTIONPP
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from tests.methods.tiny import METHODS, batch_for, build, optimiser, progress_at, step, step_loss
+from tests.methods.tiny import (
+    METHODS,
+    TASK,
+    TASK_3D,
+    batch_for,
+    build,
+    optimiser,
+    parameters,
+    progress_at,
+    step,
+    step_loss,
+)
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
 
 
-def same_state(a: nn.Module, b: nn.Module) -> bool:
+def same_state(a, b):
     left, right = a.state_dict(), b.state_dict()
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-@every_method
-def test_predictor_is_the_common_network(kind):
-    assert sum(p.numel() for p in build(kind).predictor.parameters()) == 1_813_764
+@pytest.mark.parametrize(("task", "count"), [(TASK, 1_813_764), (TASK_3D, 9_448_866)], ids=["2D", "3D"])
+@pytest.mark.parametrize("kind", [*METHODS, ACTION, ACTIONPP], ids=lambda kind: kind.name)
+def test_predictors_are_the_common_network_and_start_from_the_same_weights(kind, task, count):
+    predictor = build(kind, 11, task=task).predictor
+    assert same_state(predictor, build(Supervised, 11, task=task).predictor)
+    assert parameters(predictor) == count
 
 
 @every_method

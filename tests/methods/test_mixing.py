@@ -1,21 +1,19 @@
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from harness.api.mixing import Mixed, box_mask, class_mask, classmix, cutmix, half_boxes, partner
 
 LARGEST = 1 - 2**-24  # of torch.rand in float32
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
-MIXES: dict[str, Callable[[Mixed], Mixed]] = {"cutmix": lambda m: cutmix(*m), "classmix": lambda m: classmix(*m, 4)}
+MIXES = {"cutmix": lambda m: cutmix(*m), "classmix": lambda m: classmix(m.images, m.labels, m.confidence, 4)}
 
 
-def batch(count: int, size: tuple[int, ...], seed: int = 0) -> Mixed:
+def batch(count, size, seed=0):
     """Every pixel of every channel its own number, random labels of four classes, confidence from pixel and label."""
     images = torch.arange(count * 2 * math.prod(size), dtype=torch.float32).view(count, 2, *size)
     labels = torch.randint(0, 4, (count, *size), generator=torch.Generator().manual_seed(seed))
@@ -82,7 +80,7 @@ def test_boxes_by_hand():
 def test_a_seed_decides_and_images_have_draws_of_their_own(name):
     base = batch(6, (12, 12))
 
-    def pasted(seed: int) -> Tensor:
+    def pasted(seed):
         torch.manual_seed(seed)
         return MIXES[name](base).images[:, 0] != base.images[:, 0]
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch import Tensor
 
 from methods.action_parts.patches import Patches
 from methods.action_parts.representation import RepresentationHead, SampledFeatures
@@ -9,7 +8,7 @@ from tests.methods.references import DenseFeatures, dense_features
 WIDTHS = (5, 4, 3, 2, 1)
 
 
-def pyramid(size: tuple[int, ...], widths: tuple[int, ...] = WIDTHS) -> list[Tensor]:
+def pyramid(size, widths=WIDTHS):
     """Two images' decoder maps, coarse to fine, each level half as fine as the next."""
     maps = []
     for level, width in enumerate(widths):
@@ -18,11 +17,11 @@ def pyramid(size: tuple[int, ...], widths: tuple[int, ...] = WIDTHS) -> list[Ten
     return maps
 
 
-def head_for(widths: tuple[int, ...], dimension: int, dtype: torch.dtype = torch.float64) -> RepresentationHead:
-    return RepresentationHead(sum(widths), dimension, hidden=7, features=6).to(dtype)
+def head_for(widths, dimension):
+    return RepresentationHead(sum(widths), dimension, hidden=7, features=6).double()
 
 
-def compare(maps: list[Tensor], head: RepresentationHead, positions: Tensor, tolerance: float) -> None:
+def compare(maps, head, positions, tolerance):
     leaves = [*maps, *head.parameters()]
     expected = dense_features(head, maps)[positions]
     weights = torch.randn_like(expected)

@@ -1,16 +1,14 @@
-import math
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from methods.shared.adversarial import adversarial_loss, frozen_statistics, soft_dice
 from methods.ss_net import SSNet, as_rows
 from tests.methods.test_losses import derived_dice, softmax
-from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
+from tests.methods.tiny import RAMP, RAMPED, batch_for, blobs, build, progress_at, step_loss
 
 
-def small_network() -> nn.Sequential:
+def small_network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Tanh(), nn.Conv2d(4, 3, 1)).double()
 
@@ -25,7 +23,7 @@ def test_the_adversarial_step_is_the_unit_gradient_at_a_random_small_one():
     network = small_network()
     images = torch.rand(2, 1, 6, 5, dtype=torch.float64)
     clean = network(images).softmax(dim=1).detach()
-    seen: list[Tensor] = []
+    seen = []
     network.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     loss = adversarial_loss(network, images, clean, probe=0.5, radius=2.0)
     probed, moved = (each - images for each in seen)
@@ -57,9 +55,9 @@ def test_adversarial_forwards_leave_statistics_and_input_gradients_alone():
 
 
 def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
-    method = build(SSNet, consistency=3.0, ramp_end=0.8, contrast_weight=0.2)
+    method = build(SSNet, **RAMP, contrast_weight=0.2)
     batch = batch_for(method, 6)
-    answers: list[Tensor] = []
+    answers = []
     method.net.decoder.head.register_forward_hook(lambda _, __, output: answers.append(output.detach()))
     loss = step_loss(method, batch, method.stages[0], progress_at(0.6))
     terms = {name: term.item() for name, term in loss.terms.items()}
@@ -69,8 +67,7 @@ def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
     clean, adversarial = (answers[i].softmax(dim=1) for i in (0, 2))
     assert terms["adversarial"] == pytest.approx(soft_dice(adversarial, clean).item(), rel=1e-4)
     separation = terms["separation_labelled"] + terms["separation_unlabelled"]
-    weight = 3.0 * math.exp(-5 * 0.25**2)
-    assert loss.total.item() == pytest.approx(dice + weight * (terms["adversarial"] + 0.2 * separation), rel=1e-5)
+    assert loss.total.item() == pytest.approx(dice + RAMPED * (terms["adversarial"] + 0.2 * separation), rel=1e-5)
     assert not loss.terms["ce"].requires_grad
 
 

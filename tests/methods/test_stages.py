@@ -4,9 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from harness.api.method import Stage
-from harness.api.progress import Progress
-from harness.api.staged import StagedParams
+from harness.api import Progress, Stage, StagedParams
 from harness.records.schema import Engine
 from harness.suite.registry import load_method, method_sources
 from harness.train.build import set_learning_rate
@@ -14,11 +12,11 @@ from methods.action import ActionParams
 from methods.bcp import BCPParams
 
 
-def shares(params: StagedParams) -> list[float]:
+def shares(params):
     return [stage.share for stage in params.stages()]
 
 
-def placed(params: StagedParams, point: dict[str, float]) -> StagedParams:
+def placed(params, point):
     return type(params).model_validate(params.with_values(point))
 
 

@@ -3,13 +3,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from methods.action_parts.arithmetic import NEVER
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import (
     Anchors,
-    PositiveDraw,
     Targets,
     _QueueLogSumExp,
     draw_anchors,
@@ -21,16 +19,14 @@ from tests.methods.references import supervised_contrast
 CLASSES = 3
 
 
-def unit(*shape: int) -> Tensor:
+def unit(*shape):
     return F.normalize(torch.randn(*shape, dtype=torch.float64), dim=-1)
 
 
 class Scene:
     """Eight labelled anchors, a queue of ten entries after `pushed` rows, two centres a class."""
 
-    def __init__(
-        self, pushed: int, queued: tuple[int, ...] = (0, 1, 2), absent: int = -1, only: int | None = None
-    ) -> None:
+    def __init__(self, pushed, queued=(0, 1, 2), absent=-1, only=None):
         torch.manual_seed(pushed)
         self.leaf = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
         self.labels = torch.randint(CLASSES, (8,)) if only is None else torch.full((8,), only)
@@ -44,7 +40,7 @@ class Scene:
         chosen = 2 * self.labels + torch.randint(2, (8,))
         self.targets = Targets(unit(2 * CLASSES, 4), chosen, own & (torch.arange(2 * CLASSES) != chosen.unsqueeze(1)))
 
-    def expected(self, draw: PositiveDraw | None, tau: float, weight: float) -> Tensor:
+    def expected(self, draw, tau, weight):
         kept = self.anchors.used.nonzero().flatten().tolist()
         filled = int((self.queue.labels >= 0).sum())
         positives = None

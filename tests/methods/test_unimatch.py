@@ -6,26 +6,24 @@ from torch import Tensor
 
 from methods import unimatch as module
 from methods.unimatch import UniMatch, draw_boxes
-from tests.methods.test_losses import derived_cross_entropy, derived_dice, dice_of, softmax
+from tests.methods.test_losses import derived_supervised, dice_of, softmax
 from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
-def unimatch(**params: object) -> UniMatch:
+def unimatch(**params):
     method = build(UniMatch, **params)
     with torch.no_grad():  # sure of some pixels, not of all
         method.net.state_dict()["decoder.head.weight"].mul_(12.0)
     return method
 
 
-def derived_confident_dice(
-    z: NDArray[np.float64], labels: NDArray[np.int64], confidence: NDArray[np.float64], threshold: float
-) -> float:
+def derived_confident_dice(z, labels, confidence, threshold):
     sure = confidence >= threshold
     return dice_of(np.moveaxis(softmax(z), 1, -1)[sure], labels[sure])
 
 
 class Recorded:
-    def __init__(self, method: UniMatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, method, monkeypatch):
         self.images: list[Tensor] = []
         self.maps: list[list[Tensor]] = []
         self.logits: list[NDArray[np.float64]] = []
@@ -36,12 +34,12 @@ class Recorded:
         method.net.decoder.register_forward_hook(lambda net, _, out: self._answer(net.training, out))
         monkeypatch.setattr(module, "draw_boxes", self._draw)
 
-    def _answer(self, training: bool, logits: Tensor) -> None:
+    def _answer(self, training, logits):
         self.training.append(training)
         self.logits.append(logits.detach().double().numpy())
 
-    def _draw(self, *args: object) -> Tensor:
-        self.boxes.append(draw_boxes(*args))  # type: ignore[arg-type]
+    def _draw(self, *args):
+        self.boxes.append(draw_boxes(*args))
         return self.boxes[-1]
 
 
@@ -69,7 +67,7 @@ def test_step_equals_an_independent_derivation(variant, monkeypatch):
         labels = np.where(box, other.argmax(axis=1), own.argmax(axis=1))
         strong.append(derived_confident_dice(view, labels, np.where(box, other.max(axis=1), own.max(axis=1)), 0.6))
     y = batch.labels.numpy()
-    total = 0.5 * (derived_cross_entropy(z[:4], y) + derived_dice(softmax(z[:4]), y)) + 0.7 * float(np.mean(strong))
+    total = derived_supervised(z[:4], y) + 0.7 * np.mean(strong)
     if variant == "unimatch":
         features = derived_confident_dice(z[8:], own.argmax(axis=1), own.max(axis=1), 0.6)
         assert loss.terms["features"].item() == pytest.approx(features, rel=1e-4)

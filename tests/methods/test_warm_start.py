@@ -1,60 +1,34 @@
-from collections.abc import Mapping
-
 import pytest
 import torch
-from torch import nn
 
-from harness.api.method import Batch, Method, Stage
-from harness.api.params import OptimiserSettings
-from harness.api.progress import Progress
-from harness.api.warm_start import WARM_UP, WarmStart
-from methods.action_pp import ACTIONPP
-from methods.action_pp_warm import ActionPPWarm
-from methods.bcp import BCP
-from methods.bcp_warm import BCPWarm
-from methods.mc_net import MCNet
-from methods.mc_net_warm import MCNetWarm
-from methods.mean_teacher import MeanTeacher
-from methods.mean_teacher_warm import MeanTeacherWarm
+from harness.api import Batch, OptimiserSettings, Progress, Stage
+from harness.api.warm_start import WARM_UP
+from harness.suite.registry import load_method
 from methods.supervised import Supervised
-from methods.unimatch import UniMatch
-from methods.unimatch_warm import UniMatchWarm
-from tests.methods.staged import SMALL_PP, enter, stage_of
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import batch_for, blobs, build, no_dropout, stage_step, step_loss
+from tests.methods.tiny import batch_for, blobs, build, enter, no_dropout, stage_of, stage_step, step_loss
 
-PAPERS: Mapping[type[WarmStart], type[Method]] = {
-    MeanTeacherWarm: MeanTeacher,
-    MCNetWarm: MCNet,
-    UniMatchWarm: UniMatch,
-    BCPWarm: BCP,
-    ActionPPWarm: ACTIONPP,
-}
 START = Progress(run=0.0, stage=0.0, step=0)
-every_kind = pytest.mark.parametrize("kind", PAPERS, ids=lambda kind: kind.name)
+every_paper = pytest.mark.parametrize("name", ["mean_teacher", "mc_net", "unimatch", "bcp", "action_pp"])
 
 
-def small(kind: type[WarmStart], **params: object) -> WarmStart:
-    return build(kind, **{**(SMALL_PP if kind is ActionPPWarm else {}), **params})
-
-
-def labelled(method: WarmStart) -> Batch:
+def labelled(method):
     plan = method.batches(method.stages[0], 4)
     assert (plan.labelled, plan.unlabelled) == (4, 0)
     return Batch(*blobs(4))
 
 
-def gradients(network: nn.Module) -> list[torch.Tensor]:
+def gradients(network):
     return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
-def decoder_of(method: Method) -> nn.Module:
+def decoder_of(method):
     return method.predictor.get_submodule("decoder")
 
 
-@every_kind
-def test_the_first_stage_is_the_labelled_only_baseline(kind):
-    method, baseline = small(kind), build(Supervised)
+@every_paper
+def test_the_first_stage_is_the_labelled_only_baseline(name):
+    method, baseline = build(load_method(f"{name}_warm")), build(Supervised)
     baseline.predictor.load_state_dict(method.predictor.state_dict())
     no_dropout(method)
     no_dropout(baseline)
@@ -63,7 +37,7 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind):
     step_loss(baseline, batch, Stage("train"), START).total.backward()
     ours, theirs = gradients(method.predictor), gradients(baseline.predictor)
     assert len(ours) == len(theirs)
-    if kind is MCNetWarm:
+    if name == "mc_net":
         ours, theirs = gradients(decoder_of(method)), [each / 2 for each in gradients(decoder_of(baseline))]
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b)
@@ -72,9 +46,9 @@ def test_the_first_stage_is_the_labelled_only_baseline(kind):
     assert trained == {id(p) for name, p in method.named_parameters() if name in with_gradient}
 
 
-@every_kind
-def test_the_method_goes_on_from_those_weights(kind):
-    method = small(kind)
+@every_paper
+def test_the_method_goes_on_from_those_weights(name):
+    method = build(load_method(f"{name}_warm"))
     warm, sgd = enter(method, WARM_UP)
     before = [parameter.detach().clone() for parameter in method.predictor.parameters()]
     assert method.diagnostics() == {}
@@ -84,7 +58,7 @@ def test_the_method_goes_on_from_those_weights(kind):
     stage = method.stages[-1]
     method.start_stage(stage)
     assert same_state(method.pseudo_label_network, method.predictor)
-    paper = build(PAPERS[kind], 1, **(SMALL_PP if kind is ActionPPWarm else {}))
+    paper = build(load_method(name), 1)
     paper.start_stage(paper.stages[-1])
     paper.load_state_dict(method.state_dict())
     batch, losses = batch_for(method), []
@@ -95,7 +69,7 @@ def test_the_method_goes_on_from_those_weights(kind):
 
 
 def test_the_first_stage_has_the_engine_s_optimiser():
-    method, settings = small(ActionPPWarm), OptimiserSettings(momentum=0.9)
+    method, settings = build(load_method("action_pp_warm")), OptimiserSettings(momentum=0.9)
     warm = method.optimiser(stage_of(method, WARM_UP), settings)
     assert [group["nesterov"] for group in warm.param_groups] == [False]
     assert method.optimiser(stage_of(method, "anatomical"), settings).param_groups[0]["nesterov"]

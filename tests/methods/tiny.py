@@ -1,51 +1,39 @@
 """Small tasks, batches and steps that the tests of methods share: slices of four classes, patches of two, no scans."""
 
+import math
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from harness.api.dataset import Task
-from harness.api.method import Batch, Loss, Method, Stage
-from harness.api.params import OptimiserSettings
-from harness.api.progress import Progress
-from methods.bcp import BCP
-from methods.cps import CPS
-from methods.dtc import DTC
-from methods.mc_net import MCNet
-from methods.mean_teacher import MeanTeacher
-from methods.ss_net import SSNet
-from methods.supervised import Supervised
-from methods.supervised_full import SupervisedFull
-from methods.ua_mt import UAMT
-from methods.unimatch import UniMatch
-from methods.urpc import URPC
+from harness.api import Batch, Loss, Method, OptimiserSettings, Progress, Stage, Task
+from harness.suite.registry import load_method, method_sources
 
 M = TypeVar("M", bound=Method)
 
-METHODS: tuple[type[Method], ...] = (
-    Supervised,
-    SupervisedFull,
-    UAMT,
-    MCNet,
-    MeanTeacher,
-    CPS,
-    BCP,
-    UniMatch,
-    URPC,
-    DTC,
-    SSNet,
-)
-"""All but ACTION and ACTION++, which a test makes small before it trains them (`tests.methods.staged`)."""
+METHODS = [
+    load_method(name)
+    for name in sorted(method_sources())
+    if not name.startswith("action") and not name.endswith("_warm")
+]
+"""All but ACTION, ACTION++ and those that start from supervised weights."""
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))
 
 
-def build(kind: type[M], seed: int = 0, task: Task = TASK, /, **params: object) -> M:
+RAMP: dict[str, Any] = {"consistency": 3.0, "ramp_end": 0.8}
+RAMPED = 3.0 * math.exp(-5 * 0.25**2)
+"""Weight of a consistency with these parameters at 0.6 of a stage."""
+SMALL = {"queries": 8, "keys": 12, "dimension": 16, "bank": 6, "anchors": 8, "queue": 64}
+"""Parameters of ACTION and ACTION++ at which a test can afford a step."""
+
+
+def build(kind: type[M], seed: int = 0, /, task: Task = TASK, **params: object) -> M:
     """A method in train mode whose weights come from `seed`."""
+    small = {name: value for name, value in SMALL.items() if name in kind.Params.model_fields}
     torch.manual_seed(seed)
-    return kind.build(task, kind.Params.model_validate(params)).train()
+    return kind.build(task, kind.Params.model_validate({**small, **params})).train()
 
 
 def parameters(net: nn.Module) -> int:
@@ -84,6 +72,18 @@ def optimiser(method: Method) -> torch.optim.Optimizer:
     return method.optimiser(method.stages[-1], OptimiserSettings(learning_rate=0.05))
 
 
+def stage_of(method: Method, name: str) -> Stage:
+    (stage,) = (one for one in method.stages if one.name == name)
+    return stage
+
+
+def enter(method: Method, name: str) -> tuple[Stage, torch.optim.Optimizer]:
+    """Start a stage, and no other before it."""
+    stage = stage_of(method, name)
+    method.start_stage(stage)
+    return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
+
+
 def no_dropout(method: M) -> M:
     for module in method.modules():
         if isinstance(module, nn.Dropout | nn.Dropout3d):
@@ -91,9 +91,9 @@ def no_dropout(method: M) -> M:
     return method
 
 
-def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 20) -> Loss:
-    """One step of the last stage."""
-    return stage_step(method, method.stages[-1], sgd, batch, number, of)
+def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int) -> Loss:
+    """A step of the last stage."""
+    return stage_step(method, method.stages[-1], sgd, batch, number, of=20)
 
 
 def stage_step(

@@ -15,7 +15,6 @@ from benchmarks.acdc import ACDC
 from benchmarks.la_label_free import LALabelFree
 from harness.api.dataset import NewScan
 from harness.api.scans.formats import read_scan
-from harness.cli import main
 from harness.data.preprocess import predictor_image
 from harness.execution.session import open_session
 from harness.prediction.predict import predict_scans
@@ -24,7 +23,7 @@ from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.weights import load_predictor
 from tests.data import small_acdc, small_la
-from tests.support import cases_of
+from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
 
 pytestmark = pytest.mark.slow
@@ -111,8 +110,7 @@ def volumes(patched, tmp_path_factory):
 
 @pytest.fixture
 def trained(request):
-    trained: Trained = request.getfixturevalue(request.param)
-    return trained
+    return request.getfixturevalue(request.param)
 
 
 def dice(labels, truth, value):
@@ -157,16 +155,11 @@ def test_an_ensemble_decides_by_the_mean_probability(slices, tmp_path):
     assert said["classes"] == {"background": 0, "RV": 1, "Myo": 2, "LV": 3}
 
 
-def call(capsys, *arguments):
-    with pytest.raises(SystemExit) as end:
-        main(["predict", *map(str, arguments), "--threads", "1"])
-    assert isinstance(end.value.code, int)
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return end.value.code, error
+def predict(*arguments, code):
+    return call_cli("predict", *arguments, "--threads", "1", code=code).stderr
 
 
-def test_one_flawed_scan_does_not_stop_the_others(slices, tmp_path, capsys):
+def test_one_flawed_scan_does_not_stop_the_others(slices, tmp_path):
     images = Path(shutil.copytree(slices.images, tmp_path / "in"))
     flawed = {
         "flat": np.zeros((20, 17, 3)),
@@ -177,14 +170,13 @@ def test_one_flawed_scan_does_not_stop_the_others(slices, tmp_path, capsys):
     for name, array in flawed.items():
         nibabel.save(nibabel.Nifti1Image(array.astype(np.float32), np.eye(4)), images / f"{name}.nii.gz")
     (images / "torn.nii").write_bytes(b"no scan")
-    code, error = call(capsys, slices.run(), "--images", images, "--to", tmp_path / "out")
-    assert code == 65
+    error = predict(slices.run(), "--images", images, "--to", tmp_path / "out", code=65)
     assert all(f"{images / name}.nii" in error for name in (*flawed, "torn"))
     assert "2 of 7 scans were predicted" in error
     assert {path.name for path in (tmp_path / "out").glob("*.nii*")} == {f"{case}.nii.gz" for case in FRAMES}
 
 
-def test_what_does_not_go_together_is_refused_before_anything_is_written(slices, volumes, tmp_path, capsys):
+def test_what_does_not_go_together_is_refused_before_anything_is_written(slices, volumes, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
     (tmp_path / "two").mkdir()
@@ -201,8 +193,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(slices,
         ([slices.run(7)], images, out, 64, "'supervised/2/0/7' names 0 runs"),
         ([tmp_path / "x"], images, out, 64, "no run; name it as"),
     ):
-        said = call(capsys, *runs, "--images", source, "--to", to)
-        assert (said[0], reason in said[1]) == (code, True), said
+        assert reason in predict(*runs, "--images", source, "--to", to, code=code)
         assert not out.exists()
 
 
@@ -213,9 +204,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(slices,
      ("slices", "phantom", "generated", "does not say how it prepares")],
     indirect=["trained"],
 )  # fmt: skip
-def test_runs_whose_preparation_cannot_be_repeated_are_refused(
-    trained, dataset, layout, reason, tmp_path, monkeypatch,
-    capsys):  # fmt: skip
+def test_runs_whose_preparation_cannot_be_repeated_are_refused(trained, dataset, layout, reason, tmp_path, monkeypatch):
     from harness.suite.registry import load_dataset
 
     monkeypatch.setattr("harness.train.weights.load_dataset", lambda _: load_dataset(dataset))
@@ -223,6 +212,5 @@ def test_runs_whose_preparation_cannot_be_repeated_are_refused(
     folder = records.find("supervised/2/0/0").folder
     torch.save(torch.load(folder.weights, weights_only=True) | {"layout": layout}, folder.weights)
     write_checksums(folder)
-    said = call(capsys, folder.path, "--images", trained.images, "--to", tmp_path / "out")
-    assert (said[0], reason in said[1]) == (64, True), said
+    assert reason in predict(folder.path, "--images", trained.images, "--to", tmp_path / "out", code=64)
     assert not (tmp_path / "out").exists()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import SimpleITK
 
-from harness.api.errors import DataError
+from harness.api import DataError
 from harness.prediction.scan_files import label_name, list_scans, read_channels, write_labels
 from tests.data.headers import Nifti
 
@@ -13,18 +14,16 @@ TURN = np.array([[0.0, -0.8, 0.6], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
 
 def write(path, grey=GREY, shift=0):
     """A scan by ITK, which shares no code with the harness."""
-    itk = pytest.importorskip("SimpleITK")
-    image = itk.GetImageFromArray(np.ascontiguousarray(grey.transpose(2, 1, 0)))
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(grey.transpose(2, 1, 0)))
     image.SetSpacing((1.5, 1.25, 8.0))
     image.SetOrigin((-31.5 + shift, 12.0, 99.0))
     image.SetDirection(TURN.ravel().tolist())
-    itk.WriteImage(image, str(path))
+    SimpleITK.WriteImage(image, str(path))
     return path
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd"])
 def test_labels_lie_where_the_scan_lies(tmp_path, ending):
-    itk = pytest.importorskip("SimpleITK")
     source = write(tmp_path / f"heart{ending}")
     (scan,) = list_scans(tmp_path, 1)
     voxels, geometry = read_channels(scan.files)
@@ -34,8 +33,8 @@ def test_labels_lie_where_the_scan_lies(tmp_path, ending):
     out = tmp_path / "out" / label_name(scan)
     write_labels(labels, source, out)
     assert [path.name for path in out.parent.iterdir()] == [label_name(scan)], "one file"
-    theirs, mine = itk.ReadImage(str(source)), itk.ReadImage(str(out))
-    assert np.array_equal(itk.GetArrayFromImage(mine).transpose(2, 1, 0), labels)
+    theirs, mine = SimpleITK.ReadImage(str(source)), SimpleITK.ReadImage(str(out))
+    assert np.array_equal(SimpleITK.GetArrayFromImage(mine).transpose(2, 1, 0), labels)
     for place in ("GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(mine, place)() == pytest.approx(getattr(theirs, place)())
 

@@ -1,9 +1,5 @@
-"""Fixtures that tests of training and of execution share."""
-
 import os
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,7 +11,7 @@ MakeTiny = Callable[..., Tiny]
 
 
 @pytest.fixture(scope="module")
-def plugin_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[Path]:
+def plugin_folder(tmp_path_factory, session_cache):
     """The installed plug-in, importable here too; and the cache folder for fixtures that outlive a test."""
     folder = tmp_path_factory.mktemp("site")
     install(folder)
@@ -28,7 +24,7 @@ def plugin_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
+def one_thread():
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -36,10 +32,10 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def make_tiny(tmp_path_factory: pytest.TempPathFactory, plugin_folder: Path, session_cache: Path) -> MakeTiny:
+def make_tiny(tmp_path_factory, plugin_folder, session_cache):
     """Make a suite in a folder of its own; processes that it starts know plug-in and cache."""
 
-    def make(methods: Mapping[str, Mapping[str, Any]], **changes: Any) -> Tiny:
+    def make(methods, **changes):
         root = tmp_path_factory.mktemp("tiny")
         environment = {
             "PYTHONPATH": os.pathsep.join([str(plugin_folder), str(REPO)]),

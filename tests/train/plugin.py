@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -16,13 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.api.dataset import Case, CaseSource, Dataset, Split, Task
-from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.api.params import MethodParams, hyper
-from harness.api.progress import Progress
+from harness.api import BatchPlan, Case, CaseSource, Dataset, Loss, Method, MethodParams, Stage, hyper
 
 
-def squares(patient: str, split: Split) -> Case:
+def squares(patient, split):
     rng = np.random.default_rng(int(patient[1:]))
     label = np.zeros((3, 40, 36), np.uint8)
     for z in range(3):
@@ -41,13 +37,13 @@ class Squares(Dataset):
     version = 1
     dimension: ClassVar[Literal[2, 3]] = 2
     classes = ("background", "bright", "dim")
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+    splits: ClassVar = {
         "train": tuple(f"p{k}" for k in range(6)),
         "val": ("p6", "p7"),
         "test": ("p8", "p9"),
     }
 
-    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+    def sources(self, root):
         return [
             CaseSource(patient, patient, split, None, partial(self.make, patient, split))
             for split, patients in self.splits.items()
@@ -57,14 +53,14 @@ class Squares(Dataset):
 
 class SquaresWithoutValidation(Squares):
     name = "tiny_no_validation"
-    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+    splits: ClassVar = {
         "train": tuple(f"p{k}" for k in range(8)),
         "val": (),
         "test": ("p8", "p9"),
     }
 
 
-def balls(patient: str, split: Split) -> Case:
+def balls(patient, split):
     """The volume of one patient, [X, Y, Z]: in some a side is shorter than 16."""
     number = int(patient[1:])
     rng = np.random.default_rng(number)
@@ -84,7 +80,7 @@ class Balls(Squares):
     dimension = 3
 
 
-def convolution(task: Task, inputs: int, outputs: int) -> nn.Conv2d | nn.Conv3d:
+def convolution(task, inputs, outputs):
     return (nn.Conv2d if task.dimension == 2 else nn.Conv3d)(inputs, outputs, 3, padding=1)
 
 
@@ -106,7 +102,7 @@ class Staged(Method):
     Params = StagedParams
     stages = (Stage("first", 0.25), Stage("second", 0.25), Stage("third", 0.5))
 
-    def __init__(self, task: Task, params: StagedParams) -> None:
+    def __init__(self, task, params):
         super().__init__(task)
         self.params = params
         norm = nn.BatchNorm2d(6) if task.dimension == 2 else nn.BatchNorm3d(6)
@@ -120,19 +116,19 @@ class Staged(Method):
         self.steps: Tensor
         self.steps_here = 0
 
-    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+    def batches(self, stage, batch_size):
         """The first stage is supervised; later ones take two views of unlabelled images."""
         if stage.name == "first":
             return BatchPlan(labelled=batch_size, unlabelled=0)
         return BatchPlan(labelled=batch_size // 2, unlabelled=batch_size // 2, views=2)
 
-    def start_stage(self, stage: Stage) -> None:
+    def start_stage(self, stage):
         if stage.name == "second":
             self.encoder.requires_grad_(requires_grad=False)
             self.teacher.load_state_dict(self.net.state_dict())
             self.bank.zero_()
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         self._disturb()
         supervised = functional.cross_entropy(self.net(batch.images), batch.labels)
         if not batch.unlabelled:
@@ -147,7 +143,7 @@ class Staged(Method):
         weight = self.params.weight * progress.stage
         return Loss(supervised + weight * consistency, {"ce": supervised, "consistency": consistency})
 
-    def _disturb(self) -> None:
+    def _disturb(self):
         if self.params.pause_seconds:
             time.sleep(self.params.pause_seconds)
         if self.params.slow_file and Path(self.params.slow_file).exists():
@@ -156,21 +152,21 @@ class Staged(Method):
             die(Path(self.params.tally), self.params.deaths)
 
     @property
-    def pseudo_label_network(self) -> nn.Module:
+    def pseudo_label_network(self):
         return self.teacher
 
-    def after_step(self, stage: Stage, progress: Progress) -> None:
+    def after_step(self, stage, progress):
         self.steps += 1
         with torch.no_grad():
             for old, new in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
                 old.lerp_(new, 0.1)
 
-    def diagnostics(self) -> Mapping[str, float]:
+    def diagnostics(self):
         """Draws random numbers, as Monte Carlo dropout would: validations must not change the training for it."""
         return {"noise": float(torch.rand(3).mean()), "bank": float(self.bank.mean())}
 
     @property
-    def predictor(self) -> nn.Module:
+    def predictor(self):
         return self.net
 
 
@@ -184,7 +180,7 @@ class Doomed(Staged):
     name = "tiny_doomed"
 
 
-def die(tally: Path, deaths: int) -> None:
+def die(tally, deaths):
     """kill -9 of this process, if it did not happen `deaths` times yet."""
     died = len(tally.read_text(encoding="utf-8")) if tally.exists() else 0
     if died < deaths:
@@ -198,16 +194,16 @@ class Short(Method):
     name = "tiny_short"
     stages: tuple[Stage, ...] = (Stage("a", 1e-9), Stage("b", 1e-9), Stage("c", 1 - 2e-9))
 
-    def __init__(self, task: Task, params: MethodParams) -> None:
+    def __init__(self, task, params):
         super().__init__(task)
         self.net = convolution(task, task.channels, task.n_classes)
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         weight = {"a": 1.0, "b": 7.0, "c": 2.0}[stage.name] * (1.0 + progress.stage)
         return Loss(weight * functional.cross_entropy(self.net(batch.images), batch.labels))
 
     @property
-    def predictor(self) -> nn.Module:
+    def predictor(self):
         return self.net
 
 
@@ -215,7 +211,7 @@ class HandOver(Short):
     name = "tiny_hand_over"
     stages = (Stage("a", 0.5), Stage("b", 0.5))
 
-    def start_stage(self, stage: Stage) -> None:
+    def start_stage(self, stage):
         if stage.name == "b":
             with torch.no_grad():
                 for weight in self.net.parameters():
@@ -227,18 +223,18 @@ class Faulty(Short):
 
     stages = (Stage("c"),)
 
-    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    def training_loss(self, batch, stage, progress):
         loss = super().training_loss(batch, stage, progress)
         return self.fault(loss) if progress.step >= 2 else loss
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         raise NotImplementedError
 
 
 class NotANumber(Faulty):
     name = "tiny_nan"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         return Loss(loss.total * (torch.zeros(()) / 0.0))
 
 
@@ -247,35 +243,35 @@ class Raising(Faulty):
 
     name = "tiny_error"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         raise ValueError("wrong shape\nin 'scan\udce9.h5'")
 
 
 class Leaving(Faulty):
     name = "tiny_exit"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         sys.exit("no more")
 
 
 class Lossless(Faulty):
     name = "tiny_none"
 
-    def fault(self, loss: Loss) -> Loss:
-        return None  # type: ignore[return-value]
+    def fault(self, loss):
+        return None
 
 
 class OutOfMemory(Faulty):
     name = "tiny_oom"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         raise MemoryError("no 10 TB here")
 
 
 class TorchOutOfMemory(Faulty):
     name = "tiny_torch_oom"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         return Loss(torch.empty(2**62, dtype=torch.uint8).float().mean())  # a RuntimeError
 
 
@@ -284,7 +280,7 @@ class Peeking(Faulty):
 
     name = "tiny_peek"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         from harness.data.cache import Cache
 
         (folder,) = Path(os.environ["HARNESS_CACHE"]).glob("tiny_squares-*")
@@ -295,12 +291,12 @@ class Peeking(Faulty):
 class PeekingTwice(Faulty):
     name = "tiny_quiet_peek"
 
-    def fault(self, loss: Loss) -> Loss:
+    def fault(self, loss):
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
 
         frame: FrameType | None = sys._getframe()
-        caches: list[Cache] = []
+        caches = list[Cache]()
         while frame is not None and not caches:
             caches = [value for value in frame.f_locals.values() if isinstance(value, Cache)]
             frame = frame.f_back
@@ -316,7 +312,7 @@ class Floor(Short):
     name = "tiny_floor"
     stages = (Stage("c"),)
 
-    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+    def batches(self, stage, batch_size):
         return BatchPlan(labelled=batch_size, unlabelled=0)
 
 

@@ -1,15 +1,8 @@
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from torch import Tensor
 
-from harness.api.dataset import Task
-from harness.records.run_folder import RunFolder
+from harness.api import Task
 from harness.train.run import keep_arrays
 from methods.supervised import Supervised
 from tests.synthetic import RunSpec, write_checksums, write_records
@@ -18,23 +11,21 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), s
 
 
 class Showing(Supervised):
-    def __init__(self, shown: Mapping[str, Tensor] | None) -> None:
+    def __init__(self, shown):
         super().__init__(TASK, Supervised.Params())
         self.shown = shown
 
-    def arrays(self) -> Mapping[str, Tensor]:
+    def arrays(self):
         if self.shown is None:
             raise RuntimeError("no such buffer")
         return self.shown
 
-    def figures(
-        self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
-    ) -> Mapping[str, Figure]:
+    def figures(self, arrays, diagnostics):
         assert len(diagnostics) == RunSpec().validations
         return {"../a": Figure()} if "odd" in arrays else {}
 
 
-def keep(folder: Path, method: Showing) -> RunFolder:
+def keep(folder, method):
     store = write_records(folder / "suite", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=1))
     (run,) = store.folders()
     keep_arrays(run, method)

@@ -1,11 +1,9 @@
 import pytest
 
-from harness.api.errors import InterruptedRunError, UsageError
-from harness.records.run_folder import RunFolder
-from harness.records.schema import Result
+from harness.api import UsageError
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
-from tests.train.tiny import StopAfter, train
+from tests.train.tiny import interrupt, train
 
 pytestmark = pytest.mark.slow
 
@@ -13,14 +11,14 @@ BUDGET_SECONDS = 0.6
 STAGED = "tiny_staged/2/0/0"
 
 
-def assert_within_one_step(result: Result, budget_seconds: float) -> None:
+def assert_within_one_step(result, budget_seconds):
     spent = result.spent.useful_device_seconds
     assert abs(spent - budget_seconds) <= result.longest_step_seconds
     assert sum(result.stage_device_seconds.values()) == pytest.approx(spent)
     assert sum(result.stage_steps.values()) == result.spent.useful_steps
 
 
-def assert_history_agrees(folder: RunFolder, result: Result) -> None:
+def assert_history_agrees(folder, result):
     """What a stage did before its first step is charged too, and is all that no step shows."""
     history = folder.history()
     assert history["step"].tolist() == list(range(result.spent.useful_steps))
@@ -43,8 +41,7 @@ def assert_history_agrees(folder: RunFolder, result: Result) -> None:
 def test_budget_records_and_replay(stops, make_tiny):
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
     for steps in stops:
-        with pytest.raises(InterruptedRunError):
-            train(tiny, STAGED, StopAfter(steps))
+        interrupt(tiny, STAGED, steps)
     result, folder = train(tiny, STAGED), tiny.folder(STAGED)
     assert result.failure is None
     assert result.spent.attempts == len(stops) + 1
@@ -61,7 +58,7 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny, monkeypatch):
     class Killed(BaseException):
         pass
 
-    def die(*_: object) -> None:
+    def die(*_):
         raise Killed
 
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})

@@ -1,6 +1,5 @@
 import resource
 import signal
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,52 +10,39 @@ from harness.api.errors import DiskError, InterruptedRunError, MachineError, Usa
 from harness.execution.inline import run_inline
 from harness.records.failures import failures
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Result
 from harness.train.environment import pick_device
 from harness.train.run import RunSettings, train_run
 from tests.synthetic import edit_record
-from tests.train.tiny import Tiny, train
+from tests.train.tiny import train
 
 FAULTS = [
-    "tiny_nan",
-    "tiny_error",
-    "tiny_exit",
-    "tiny_none",
-    "tiny_oom",
-    "tiny_torch_oom",
-    "tiny_peek",
+    ("tiny_nan", "nan", "step 2 "),
+    ("tiny_error", "error", "ValueError: wrong shape in Faulty.training_loss (tiny_plugin.py:"),
+    ("tiny_exit", "error", "SystemExit: no more in Faulty.training_loss (tiny_plugin.py:"),
+    ("tiny_none", "error", "TypeError: Lossless.training_loss gives NoneType, no Loss"),
+    ("tiny_oom", "oom", "MemoryError: no 10 TB here"),
+    ("tiny_torch_oom", "oom", "allocate"),
+    ("tiny_peek", "data", "ClosedSplitError"),
 ]
 
 
 @pytest.fixture(scope="module")
 def faulty(make_tiny):
-    tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
+    tiny = make_tiny({**{name: {} for name, *_ in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
-    assert [outcome.status for outcome in outcomes] == ["failed"] * 7 + ["ok"]
+    assert [outcome.status for outcome in outcomes] == ["failed"] * len(FAULTS) + ["ok"]
     return tiny
 
 
-def result_of(tiny: Tiny, method: str) -> Result:
+def result_of(tiny, method):
     return tiny.folder(f"{method}/2/0/0").require_result()
 
 
-@pytest.mark.parametrize(
-    ("method", "kind", "reason"),
-    [
-        ("tiny_nan", "nan", "step 2 "),
-        ("tiny_error", "error", "ValueError: wrong shape in Faulty.training_loss (tiny_plugin.py:"),
-        ("tiny_exit", "error", "SystemExit: no more in Faulty.training_loss (tiny_plugin.py:"),
-        ("tiny_none", "error", "TypeError: Lossless.training_loss gives NoneType, no Loss"),
-        ("tiny_oom", "oom", "MemoryError: no 10 TB here"),
-        ("tiny_torch_oom", "oom", "allocate"),
-        ("tiny_peek", "data", "ClosedSplitError"),
-    ],
-)
+@pytest.mark.parametrize(("method", "kind", "reason"), FAULTS)
 def test_each_fault_has_its_kind(method, kind, reason, faulty):
     result = result_of(faulty, method)
     assert result.status == "failed"
-    assert result.failure is not None
     assert result.failure.kind == kind
     assert reason in result.failure.reason
 
@@ -142,7 +128,7 @@ def test_without_a_selection_the_test_split_stays_closed(make_tiny):
 
 
 @contextmanager
-def files_at_most(size_bytes: int) -> Iterator[None]:
+def files_at_most(size_bytes):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))

@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import pytest
 
-from harness.api.errors import UsageError
+from harness.api import UsageError
 from harness.data.subsets import validation_patients
 from harness.suite.load import load_suite
-from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
+from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.support import cases_of
 from tests.train.tiny import train, write_suite
 
@@ -59,6 +57,6 @@ def test_more_than_there_are_is_refused(tmp_path):
         plan_of(path)
 
 
-def plan_of(path: Path) -> Plan:
+def plan_of(path):
     loaded = load_suite(path)
     return make_plan(loaded, unprepared(dataset_of(loaded)))

@@ -2,10 +2,8 @@
 
 import pytest
 import torch
-from torch import Tensor
 
-from harness.api.errors import InterruptedRunError, UsageError
-from harness.api.progress import Progress
+from harness.api import UsageError
 from harness.check.recording import RecordedStep
 from harness.records.schema import Engine
 from harness.suite.load import load_suite
@@ -13,16 +11,14 @@ from harness.suite.plan import dataset_of, make_plan, unprepared
 from harness.suite.registry import load_method, method_sources
 from harness.train import graph, trainer
 from harness.train import run as training
-from harness.train.build import set_learning_rate, training_step
-from harness.train.checkpoint import TrainingState, generator_states
+from harness.train.checkpoint import generator_states
 from harness.train.environment import prepare_device
 from harness.train.graph import CapturedStep
 from methods.mc_net import MCNet
-from tests.bench.workload import Entry, entries
+from tests.bench.device.common import Asked, started, take_steps
 from tests.methods.tiny import TASK
 from tests.support import require
-from tests.train.tiny import StopAfter, write_suite
-from tests.train.tiny import train as train_tiny
+from tests.train.tiny import interrupt, train, write_suite
 
 CPU = torch.device("cpu")
 STEPS = 4
@@ -35,32 +31,12 @@ STAGES = [
 ]
 
 
-def compiled(name: str, size: tuple[int, ...], device: torch.device = CPU) -> Entry:
-    state, stage = entries(size, 4, device, only=name)[name]
-    engine = state.run.engine.model_copy(update={"compile": True})
-    state.run = state.run.model_copy(update={"engine": engine})
-    return state, stage
+def compiled(name, size, device=CPU):
+    asked = Asked(device, size, batch=4, steps=STEPS, names=(), precisions=())
+    return started(name, asked, device, "float32", compiled=True)
 
 
-def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
-    state, stage = entry
-    plan = state.method.batches(stage, state.run.engine.batch_size)
-    torch.manual_seed(0)
-    captured, losses = None, []
-    for number in range(STEPS):
-        progress = Progress(number / STEPS, number / STEPS, number)
-        set_learning_rate(state.optimiser, state.run.engine, stage, progress)
-        progress = progress.with_schedules(state.method.schedules(stage, progress))
-        if kind is None or number == 0:
-            loss = training_step(state, stage, plan, progress)
-        else:
-            captured = captured or kind(state, stage, plan)
-            loss = captured(progress)
-        losses.append(torch.stack([loss.total, *loss.terms.values()]).detach())
-    return losses
-
-
-def everything(state: TrainingState) -> dict[str, Tensor]:
+def everything(state):
     """Weights, buffers, momenta and generators."""
     momenta = [own["momentum_buffer"] for own in state.optimiser.state.values()]
     generators = {**generator_states(state.device), "data": state.sampler.state_dict()["generator"]}
@@ -68,10 +44,10 @@ def everything(state: TrainingState) -> dict[str, Tensor]:
     return {**method, **{f"momentum {k}": value for k, value in enumerate(momenta)}, **generators}
 
 
-def trained(name: str, size: tuple[int, ...], device: torch.device, kind: type[CapturedStep] | None) -> object:
+def trained(name, size, device, kind):
     """Losses, and all that a checkpoint holds."""
     entry = compiled(name, size, device)
-    return train(entry, kind), everything(entry[0])
+    return take_steps(entry, STEPS, kind), everything(entry[0])
 
 
 @pytest.mark.slow
@@ -92,7 +68,7 @@ def test_on_cuda_a_graph_trains_as_the_host_does(name, monkeypatch):
 
 def test_capturing_leaves_no_trace():
     state, stage = compiled("action/anatomical", (16, 16))
-    train((state, stage), None)
+    take_steps((state, stage), STEPS, None)
     before = everything(state)
     streams = state.sampler.state_dict()
     RecordedStep(state, stage, state.method.batches(stage, 4))
@@ -133,10 +109,9 @@ def compiling_anywhere(monkeypatch):
 def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny):
     settings = {"budget": {"steps": 12}, "engine": {"compile": True, "validations": 2}}
     whole, cut = (make_tiny({"ua_mt": {}}, **settings) for _ in range(2))
-    result = train_tiny(whole, "ua_mt/2/0/0")
-    with pytest.raises(InterruptedRunError):
-        train_tiny(cut, "ua_mt/2/0/0", stop=StopAfter(4))
-    resumed = train_tiny(cut, "ua_mt/2/0/0")
+    result = train(whole, "ua_mt/2/0/0")
+    interrupt(cut, "ua_mt/2/0/0", 4)
+    resumed = train(cut, "ua_mt/2/0/0")
     assert resumed.weights_sha256 == result.weights_sha256
     assert result.wall_seconds["compile"] > 0
     assert result.shown["compile"] == "one CUDA graph a stage"
@@ -146,11 +121,11 @@ def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tin
 
 @pytest.mark.usefixtures("compiling_anywhere")
 def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(make_tiny, monkeypatch):
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments):
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(graph, "CapturedStep", fail)
     tiny = make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine={"compile": True})
     with pytest.raises(UsageError, match="stage train of ua_mt cannot be captured as a CUDA graph: operation not"):
-        train_tiny(tiny, "ua_mt/2/0/0")
+        train(tiny, "ua_mt/2/0/0")
     assert not tiny.folder("ua_mt/2/0/0").history_parts()

@@ -6,18 +6,18 @@ import torch
 from harness.check.watching import ReadWatch
 from harness.train.clock import clock_of
 from harness.train.environment import prepare_device
-from tests.bench.workload import Entry, entries, take_middle_step
+from tests.bench.workload import entries, take_middle_step
 from tests.support import require
 
 pytestmark = pytest.mark.slow
 
 
-def read_in_backward(x: torch.Tensor) -> None:
+def read_in_backward(x):
     x.requires_grad_().register_hook(lambda gradient: gradient * gradient.sum().item())
     x.square().sum().backward()
 
 
-def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str, Entry]:
+def started(device, size=(32, 32)):
     """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
     states = entries(size, 4, device)
     for entry in states.values():
@@ -32,14 +32,7 @@ def test_on_a_cpu_no_operation_of_a_step_of_patches_reads_a_value():
         assert watch.seen == [], name
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda x: x[x > 0],
-        lambda x: [0, 1, 2][int(x.argmax())],
-        read_in_backward,
-    ],
-)
+@pytest.mark.parametrize("read", [lambda x: x[x > 0], lambda x: [0, 1, 2][int(x.argmax())], read_in_backward])
 def test_a_planted_read_is_found(read):
     with ReadWatch() as watch:
         read(torch.tensor([1.0, -1.0, 2.0]))
@@ -52,7 +45,7 @@ def test_on_cuda_a_step_copies_nothing_to_the_host():
 
     device = torch.device("cuda", 0)
     prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].run.engine)
-    copies: dict[str, list[str]] = {}
+    copies = {}
     for name, entry in {**started(device), "planted": None}.items():
         clock = clock_of(device)
         torch.cuda.synchronize(device)

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 
-from harness.records.run_folder import RunFolder
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.test_run import assert_same_numbers
 from tests.train.tiny import lines_of, processes_with, train
@@ -25,7 +24,7 @@ def uninterrupted(make_tiny):
     return tiny
 
 
-def trains(folder: RunFolder, attempt: int) -> bool:
+def trains(folder, attempt):
     return any(line.kind == "start" for line in lines_of(folder, attempt))
 
 

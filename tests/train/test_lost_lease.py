@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,14 +16,14 @@ from harness.train.history import History
 from harness.train.measure import Validator
 from tests.records.test_lease import write_lease
 from tests.support import LIMIT_SECONDS, wait_until
-from tests.train.tiny import StopAfter, Tiny, train
+from tests.train.tiny import StopAfter, train
 
 pytestmark = pytest.mark.slow
 
 STAGED = "tiny_staged/2/0/0"
 
 
-def rename(path: Path) -> None:
+def rename(path):
     path.rename(path.with_name(f"{path.name}-renamed"))
 
 
@@ -34,7 +33,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
     "run removed": shutil.rmtree,
     "suite renamed": lambda run: rename(run.parent.parent),
 }
-MOMENTS: dict[str, tuple[object, str]] = {
+MOMENTS = {
     "a checkpoint": (trainer_module, "save_checkpoint"),
     "a history part": (History, "drain"),
     "a validation": (Validator, "validate"),
@@ -47,28 +46,28 @@ MOMENTS: dict[str, tuple[object, str]] = {
 }
 
 
-def content_of(root: Path) -> dict[str, bytes | None]:
+def content_of(root):
     paths = sorted(root.rglob("*"))
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 class LoseAfter(StopAfter):
-    def __init__(self, steps: int, lose: Callable[[], None]) -> None:
+    def __init__(self, steps, lose):
         super().__init__(10**9)
         self._steps = steps
         self._lose = lose
 
-    def is_set(self) -> bool:
+    def is_set(self):
         if self._steps == 0:
             self._lose()
         self._steps -= 1
         return super().is_set()
 
 
-def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
+def lost_during(tiny, planned, loss, **settings):
     folder, left = tiny.folder(planned), dict[str, bytes | None]()
 
-    def lose() -> None:
+    def lose():
         if not left:
             LOSSES[loss](folder.path)
             left.update(content_of(tiny.store.parent))
@@ -91,8 +90,8 @@ def test_just_before_a_write(moment, make_tiny, monkeypatch):
     place, name = MOMENTS[moment]
     real = getattr(place, name)
 
-    def make(lose: Callable[[], None]) -> float:
-        def write(*arguments: Any, **named: Any) -> Any:
+    def make(lose):
+        def write(*arguments, **named):
             lose()
             return real(*arguments, **named)
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import cycle, islice, pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api.progress import Progress
+from harness.api import Progress
 from harness.records.budget import Budget, StageSteps
-from harness.train.clock import StepClock
+from harness.train.clock import Phases, StepClock
 from harness.train.meter import Meter, ReplayMeter
 
 LATENCY = 10
@@ -29,18 +30,18 @@ class FakeClock(StepClock):
     unread: list[float] = field(default_factory=list)
 
     @property
-    def pending(self) -> int:
+    def pending(self):
         return len(self.unread)
 
-    def start(self) -> None:
+    def start(self):
         pass
 
-    def stop(self) -> list[float]:
+    def stop(self):
         self.unread.append(self.script[self.issued % len(self.script)])
         self.issued += 1
         return self.flush() if len(self.unread) >= self.every else []
 
-    def flush(self) -> list[float]:
+    def flush(self):
         known, self.unread = self.unread, []
         return known
 
@@ -53,7 +54,7 @@ class Trace:
     stage_ends: list[tuple[float, int]] = field(default_factory=list)
 
 
-def spend(meter: Meter, clock: StepClock, limit: int = 10**9, allowance: float = math.inf) -> Trace:
+def spend(meter, clock, limit=10**9, allowance=math.inf):
     trace = Trace()
     while True:
         while meter.may_step(clock.pending) and len(trace.progress) < limit:
@@ -94,7 +95,6 @@ def test_steps_are_exactly_the_budget_and_stages_end_at_the_rounded_sums_of_shar
     meter = Meter(budget, [weight / sum(weights) for weight in weights])
     clock = FakeClock(script, every)
     trace = spend(meter, clock)
-    assert budget.steps is not None
     assert clock.issued == meter.steps == budget.steps == len(trace.progress)
     assert meter.seconds == pytest.approx(sum(islice(cycle(script), meter.steps)))
     for k, (_, steps) in enumerate(trace.stage_ends):
@@ -160,12 +160,7 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(budget,
     assert exact_runs == sorted(exact_runs)
 
 
-@given(
-    budget=seconds_budgets | steps_budgets,
-    parts=shares,
-    script=times,
-    stop=st.integers(0, 80),
-)
+@given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, stop=st.integers(0, 80))
 def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(budget, parts, script, stop):
     whole, whole_clock = Meter(budget, parts), FakeClock(script)
     first = spend(whole, whole_clock, stop)
@@ -238,7 +233,7 @@ def test_the_thread_clock_charges_work_and_not_waiting():
 
 
 @st.composite
-def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
+def reference_budgets(draw):
     parts = draw(shares)
     steps = draw(st.lists(st.integers(1, 40), min_size=len(parts), max_size=len(parts)))
     stages = [
@@ -250,7 +245,6 @@ def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
 @given(asked=reference_budgets(), script=times, every=st.integers(1, LATENCY))
 def test_reference_steps_give_each_stage_its_steps_and_its_share(asked, script, every):
     budget, parts = asked
-    assert budget.stages is not None
     meter = Meter(budget, parts)
     trace = spend(meter, FakeClock(script, every))
     assert meter.stage_steps == [stage.steps for stage in budget.stages]
@@ -276,3 +270,51 @@ def test_reference_steps_need_the_stages_of_the_method():
     stages = (StageSteps(name="a", share=0.5, steps=10), StageSteps(name="b", share=0.5, steps=10))
     with pytest.raises(ValueError, match="are not those of the method"):
         Meter(Budget(reference_steps=50, stages=stages), [0.4, 0.6])
+
+
+class FakeTime:
+    """A clock that the test moves. Eighths of a second are exact in binary."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+# a tree of blocks: (phase or None for nobody's time, seconds before, blocks inside, seconds after)
+eighths = st.integers(0, 80).map(lambda count: count / 8)
+names = st.sampled_from(["train", "eval", "checkpoint", "data"])
+blocks: st.SearchStrategy[Any] = st.recursive(
+    st.tuples(names, eighths, st.just([]), eighths),
+    lambda inner: st.tuples(names, eighths, st.lists(inner, max_size=4), eighths),
+    max_leaves=15,
+)
+
+
+@given(outside=st.lists(st.tuples(eighths, blocks), max_size=6), end=eighths)
+def test_phases_and_the_remainder_are_the_wall_time(outside, end):
+    clock = FakeTime()
+    phases = Phases(clock)
+    expected: dict[str, float] = {}
+
+    def spend(name, seconds):
+        clock.now += seconds
+        expected[name] = expected.get(name, 0.0) + seconds
+
+    def enter(block):
+        name, before, inner, after = block
+        with phases(name):
+            spend(name, before)
+            assert {k: v for k, v in phases.seconds().items() if v} == {k: v for k, v in expected.items() if v}
+            for part in inner:
+                enter(part)
+            spend(name, after)
+
+    for idle, block in outside:
+        spend("unaccounted", idle)
+        enter(block)
+    spend("unaccounted", end)
+    seconds = phases.seconds()
+    assert {name: value for name, value in seconds.items() if value} == {k: v for k, v in expected.items() if v}
+    assert sum(seconds.values()) == clock.now - 1000.0

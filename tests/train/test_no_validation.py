@@ -4,11 +4,9 @@ import pandas as pd
 import pytest
 
 from harness.audit import audit
-from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
 from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
-from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +21,7 @@ def finished(make_tiny):
     return tiny, done.stdout + done.stderr
 
 
-def finding(tiny: Tiny, number: int) -> Finding:
+def finding(tiny, number):
     return next(found for found in audit(SuiteRecords.open(tiny.store)).findings if found.number == number)
 
 

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from harness.api.errors import InterruptedRunError, UsageError
+from harness.api import UsageError
 from harness.records.schema import Engine
 from harness.train import environment
 from harness.train.environment import has_native_bfloat16, prepare_device
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.train.test_run import assert_same_numbers, result_of
-from tests.train.tiny import StopAfter, train
+from tests.train.tiny import interrupt, train
 
 CPU = torch.device("cpu")
 PLANNED_RUN = "ua_mt/2/0/0"
@@ -41,8 +41,7 @@ def test_a_run_in_bfloat16_resumes_and_replays_to_the_bit(make_tiny, monkeypatch
     whole, cut = (make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine=engine) for _ in range(2))
 
     train(whole, PLANNED_RUN)
-    with pytest.raises(InterruptedRunError):
-        train(cut, PLANNED_RUN, StopAfter(2))
+    interrupt(cut, PLANNED_RUN, 2)
     train(cut, PLANNED_RUN)
 
     assert_same_numbers(whole.folder(PLANNED_RUN), cut.folder(PLANNED_RUN))

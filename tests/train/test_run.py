@@ -12,14 +12,12 @@ import torch
 from harness.api.errors import InterruptedRunError, RecordError
 from harness.data.cache import Cache
 from harness.evaluation.evaluate import load_volumes, mean_dice
-from harness.records.run_folder import RunFolder
-from harness.records.schema import Result
 from harness.train.build import build_method, training_cases, unlabelled_patients
 from harness.train.checkpoint import read_checkpoint
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.support import cases_of, environment_of
-from tests.train.tiny import StopAfter, Tiny, lines_of, run_of, train
+from tests.train.tiny import StopAfter, interrupt, lines_of, run_of, train
 
 pytestmark = pytest.mark.slow
 
@@ -45,32 +43,29 @@ def tiny(make_tiny):
     return make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
 
 
-def stop_after(tiny: Tiny, steps: int) -> RunFolder:
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(steps))
+def stop_after(tiny, steps):
+    interrupt(tiny, STAGED, steps)
     return tiny.folder(STAGED)
 
 
-def change_checkpoint(folder: RunFolder, **changes: object) -> None:
+def change_checkpoint(folder, **changes):
     torch.save(torch.load(folder.checkpoint, weights_only=True) | changes, folder.checkpoint)
 
 
-def result_of(folder: RunFolder) -> Result:
-    result = folder.result()
-    assert result is not None
+def result_of(folder):
+    result = folder.require_result()
     assert result.failure is None
     return result
 
 
-def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
+def assert_same_numbers(folder, other):
     """Weights, cases, validations, best validation and every step's losses and schedules: equal to the bit."""
     mine, theirs = result_of(folder), result_of(other)
-    assert mine.weights_sha256 == theirs.weights_sha256
+    for name in ("weights_sha256", "best_validation", "images_seen", "labelled_images_seen"):
+        assert getattr(mine, name) == getattr(theirs, name), name
     assert [validation.dice for validation in mine.validations] == [
         validation.dice for validation in theirs.validations
     ]
-    assert mine.best_validation == theirs.best_validation
-    assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(cases_of(folder), cases_of(other), check_exact=True)
     predicted, kept = folder.predictions(), other.predictions()
     assert predicted.keys() == kept.keys()
@@ -101,7 +96,6 @@ def test_the_ledger_says_what_was_spent(whole, reference):
     lines = whole.folder(STAGED).ledger.lines()
     assert [line.kind for line in lines if line.kind != "heartbeat"][:2] == ["begin", "start"]
     process = lines[0].process
-    assert process is not None
     assert (process.pid, process.host, process.gpu_uuid) == (os.getpid(), socket.gethostname(), None)
     assert {line.environment for line in lines} == {reference.environment}
     assert (lines[-1].kind, lines[-1].steps, lines[-1].base_steps) == ("end", STEPS, 0)
@@ -127,12 +121,8 @@ def test_history_holds_each_step_once(whole):
 
 
 def test_validations_stand_at_equal_fractions(reference):
-    assert [(validation.validation, validation.step, validation.progress) for validation in reference.validations] == [
-        (1, 10, 0.25),
-        (2, 20, 0.5),
-        (3, 30, 0.75),
-        (4, 40, 1.0),
-    ]
+    places = [(validation.validation, validation.step, validation.progress) for validation in reference.validations]
+    assert places == [(1, 10, 0.25), (2, 20, 0.5), (3, 30, 0.75), (4, 40, 1.0)]
     assert all(validation.dice.keys() == {"bright", "dim"} for validation in reference.validations)
     best = max(reference.validations, key=lambda validation: (validation.mean_dice, -validation.validation))
     assert reference.best_validation == best.validation, "the first of the best"
@@ -224,12 +214,12 @@ class Killed(BaseException):
     """As abrupt as a kill, for a process that must live on: nothing of the engine catches it."""
 
 
-def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call: int, *, after: bool) -> None:
+def killed_during(tiny, monkeypatch, target, call, *, after):
     module, _, name = target.rpartition(".")
     owner = importlib.import_module(module)
     real, calls = getattr(owner, name), []
 
-    def dying(*args: object, **kwargs: object) -> object:
+    def dying(*args, **kwargs):
         calls.append(1)
         if len(calls) == call and not after:
             raise Killed
@@ -328,7 +318,6 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny):
         except RecordError:
             damaged += 1
         else:  # names, times and padding of the file
-            assert read is not None
             assert str(read) == str(expected)
     assert damaged > 75
 
@@ -337,7 +326,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(ti
     folder, session = tiny.folder(STAGED), tiny.session()
     selection = session.store.selection()
 
-    def edit(*_line: object) -> None:
+    def edit(*_line):
         session.store.write_selection(selection.model_copy(update={"entries": []}))
 
     monkeypatch.setattr("harness.train.measure.log.info", edit)
@@ -354,13 +343,13 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(ti
 
 def test_the_test_split_is_closed_until_the_weights_are_final(tiny, monkeypatch):
     folder = tiny.folder(STAGED)
-    opened: list[tuple[bool, int]] = []
+    opened = []
     real = Cache.test_cases
 
-    def watching(self: Cache, permit: object) -> object:
+    def watching(self, permit):
         steps = torch.load(folder.checkpoint, weights_only=True)["meter"]["steps"]
         opened.append((tiny.session().store.selection_path.exists(), steps))
-        return real(self, permit)  # type: ignore[arg-type]
+        return real(self, permit)
 
     monkeypatch.setattr(Cache, "test_cases", watching)
     train(tiny, STAGED)
@@ -377,7 +366,7 @@ def test_a_newer_checkpoint_is_refused(tiny):
 class Code:
     """Makes the folder `ran` where somebody unpickles it."""
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self):
         return os.mkdir, ("ran",)
 
 

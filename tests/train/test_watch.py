@@ -5,18 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from harness.api.errors import ClosedSplitError, InterruptedRunError
-from harness.api.method import Batch
+from harness.api import Batch
+from harness.api.errors import ClosedSplitError
 from harness.data.cache import Cache, read_cases
 from harness.data.permit import TestPermit, guard, keep_closed
-from harness.records.schema import Observed
 from harness.train.monitor import MethodMonitor, alterations, first_layer
-from tests.train.tiny import StopAfter, Tiny, train
+from tests.train.tiny import interrupt, train
 
 STAGED = "tiny_staged/2/0/0"
 
 
-def batch(labelled: int = 3, unlabelled: int = 2) -> Batch:
+def batch(labelled=3, unlabelled=2):
     images = torch.rand(labelled + 2 * unlabelled, 1, 8, 8)
     labels = torch.zeros(labelled, 8, 8, dtype=torch.long)
     return Batch(images[:labelled], labels, tuple(images[labelled:].chunk(2)) if unlabelled else ())
@@ -50,7 +49,7 @@ def test_the_first_layer_is_found_without_a_trace():
 def test_only_armed_steps_and_gradients_are_watched():
     network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
 
-    def step() -> None:
+    def step():
         with watch.step():
             watch.given(given)
             with torch.no_grad():
@@ -66,10 +65,8 @@ def test_only_armed_steps_and_gradients_are_watched():
     assert (seen(watch).steps, seen(watch).images) == (1, {"same": 3, "mixed": 0, "altered": 0})
 
 
-def seen(watch: MethodMonitor) -> Observed:
-    found = watch.record("weak", ())
-    assert found is not None
-    return found
+def seen(watch):
+    return watch.record("weak", ())
 
 
 def test_a_change_in_place_cannot_hide():
@@ -83,26 +80,16 @@ def test_a_change_in_place_cannot_hide():
     assert seen(watch).images_altered == 3
 
 
-def step_a_weight(network: nn.Module) -> None:
-    network[0].weight.data[0, 0, 1, 1] += 1e-6  # type: ignore[index]
+CHANGES = {
+    "nothing": lambda network: None,
+    "a weight": lambda network: network[0].weight.data[0, 0, 1, 1].add_(1e-6),
+    "a mean": lambda network: network[1].running_mean.add_(1),
+    "a buffer": lambda network: setattr(network[1], "running_var", torch.full((2,), 2.0)),
+    "rows": lambda network: network.bank.copy_(network.bank.flip(0)),
+}
 
 
-def move_a_mean(network: nn.Module) -> None:
-    network[1].running_mean.add_(1)  # type: ignore[index]
-
-
-def replace_a_buffer(network: nn.Module) -> None:
-    network[1].running_var = torch.full((2,), 2.0)  # type: ignore[index]
-
-
-def swap_rows(network: nn.Module) -> None:
-    network.bank.copy_(network.bank.flip(0))  # type: ignore[operator]
-
-
-CHANGES = [step_a_weight, move_a_mean, replace_a_buffer, swap_rows]
-
-
-@pytest.mark.parametrize("change", [None, *CHANGES])
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_validation_that_changes_the_method_is_counted(change):
     """Whatever way it goes, also past the counters of changes in place; a NaN that stays one is no change."""
     network, watch = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), MethodMonitor()
@@ -110,23 +97,19 @@ def test_a_validation_that_changes_the_method_is_counted(change):
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with watch.validation(network):
         network.eval()(torch.rand(1, 1, 8, 8))
-        if change is not None:
-            change(network)
-    assert seen(watch).validations_that_trained == (change is not None)
+        CHANGES[change](network)
+    assert seen(watch).validations_that_trained == (change != "nothing")
 
 
-def observed(tiny: Tiny, planned_run: str) -> Observed:
-    found = tiny.folder(planned_run).require_result().observed
-    assert found is not None
-    return found
+def observed(tiny, planned_run):
+    return tiny.folder(planned_run).require_result().observed
 
 
 def test_a_resumed_run_goes_on_counting(make_tiny):
     """The first step of each of three stages and the one after a validation; an interruption adds one."""
     whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
     train(whole, STAGED)
-    with pytest.raises(InterruptedRunError):
-        train(cut, STAGED, StopAfter(17))
+    interrupt(cut, STAGED, 17)
     train(cut, STAGED)
     assert (observed(whole, STAGED).steps, observed(cut, STAGED).steps) == (4, 5)
     assert observed(whole, STAGED).validations_that_trained == observed(cut, STAGED).validations_that_trained == 0

@@ -1,8 +1,6 @@
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -36,7 +34,6 @@ def record(trained, tmp_path):
 
 def test_the_tested_network_comes_back_to_the_bit(record):
     predictor = load_predictor(record, CPU)
-    assert record.result is not None
     assert weights_sha256(predictor.network) == record.result.weights_sha256
     assert "weights.pt" in record.result.files
     assert not predictor.network.training
@@ -54,21 +51,21 @@ def test_a_run_without_a_result_has_nothing_to_predict_with(trained, name, reaso
 
 
 class Evil:
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return os.system, ("exit 1",)
 
 
-def flipped(path: Path) -> None:
+def flipped(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-def changed(**changes: object) -> Callable[[Path], object]:
+def changed(**changes):
     return lambda path: torch.save(torch.load(path, weights_only=True) | changes, path)
 
 
-def other_weights(path: Path) -> None:
+def other_weights(path):
     content = torch.load(path, weights_only=True)
     next(iter(content["predictor"].values())).add_(1)
     torch.save(content, path)

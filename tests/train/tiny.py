@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from harness.api.dataset import Dataset
-from harness.api.method import Method
+from harness.api import Dataset, Method
+from harness.api.errors import InterruptedRunError
 from harness.execution.session import Session, open_session
 from harness.records.ledger import LedgerLine
 from harness.records.run_folder import RunFolder
@@ -129,6 +130,11 @@ def train(tiny: Tiny, planned_run: str, stop: StopFlag | None = None, checkpoint
     session = tiny.session()
     settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
     return train_run(tiny.folder(planned_run), session.cache, session.store.selection_path, settings)
+
+
+def interrupt(tiny: Tiny, planned_run: str, steps: int) -> None:
+    with pytest.raises(InterruptedRunError):
+        train(tiny, planned_run, StopAfter(steps))
 
 
 def run_of(tiny: Tiny, planned_run: str) -> Run:

@@ -1,1 +1,0 @@
-"""The benchmark of a GPU: parts that each run in a process of their own, planned by minutes."""

@@ -1,15 +1,13 @@
-"""Parts that ask whether a device computes the right numbers, and without waiting."""
-
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from harness.api.method import Batch
-from harness.train.build import training_step, update
+from harness.api import Batch
+from harness.train.build import update
 from harness.train.checkpoint import TrainingState
 from harness.train.graph import CapturedStep
-from tests.bench.device.common import Asked, capturable, progress_at, started, wait
+from tests.bench.device.common import Asked, capturable, progress_at, started, take_steps, wait
 from tests.bench.device.planner import Row
 from tests.bench.device.same_draws import SameDraws, without_dropout
 from tests.bench.workload import Entry, Precision, take_middle_step
@@ -69,22 +67,14 @@ def weights(state: TrainingState) -> Tensor:
 def captured(asked: Asked) -> Iterator[Row]:
     """How far weights trained by replayed steps lie from those of steps that the host takes, dropout and all."""
 
-    def train(name: str, replayed: bool) -> tuple[Tensor, Tensor]:
-        state, stage = started(name, asked, asked.device, "float32", compiled=True)
-        plan, before = state.method.batches(stage, asked.batch), weights(state)
-        torch.manual_seed(0)
-        step = None
-        for number in range(asked.steps):
-            progress = progress_at(number / asked.steps, number, state, stage)
-            if number and replayed:
-                step = step or CapturedStep(state, stage, plan)
-                step(progress)
-            else:
-                training_step(state, stage, plan, progress)
-        return before, weights(state)
+    def train(name: str, kind: type[CapturedStep] | None) -> tuple[Tensor, Tensor]:
+        entry = started(name, asked, asked.device, "float32", compiled=True)
+        before = weights(entry[0])
+        take_steps(entry, asked.steps, kind)
+        return before, weights(entry[0])
 
     def compare(name: str) -> Row:
-        (before, host), (_, replayed) = train(name, replayed=False), train(name, replayed=True)
+        (before, host), (_, replayed) = train(name, None), train(name, CapturedStep)
         weight = float((replayed - host).norm() / (host - before).norm())
         return {"weights": weight, "agree": weight <= WEIGHT_TOLERANCE}
 

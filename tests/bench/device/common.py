@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TypeVarTuple
 
 import torch
+from torch import Tensor
 
-from harness.api.method import Stage
-from harness.api.progress import Progress
+from harness.api import Progress, Stage
 from harness.suite.registry import load_method
-from harness.train.build import set_learning_rate
+from harness.train.build import set_learning_rate, training_step
 from harness.train.checkpoint import TrainingState
+from harness.train.graph import CapturedStep
 from tests.bench.device.planner import Row
 from tests.bench.workload import MIDDLE, Entry, Precision, Size, entries
 
@@ -48,7 +49,6 @@ class Asked:
 
 
 def capturable(name: str) -> bool:
-    """Whether the method of a method/stage says that its step can be a graph."""
     return load_method(name.partition("/")[0]).capturable
 
 
@@ -77,6 +77,23 @@ def started(name: str, asked: Asked, device: torch.device, precision: Precision,
     state.run = state.run.model_copy(update={"engine": engine})
     set_learning_rate(state.optimiser, engine, stage, MIDDLE)
     return state, stage
+
+
+def take_steps(entry: Entry, steps: int, kind: type[CapturedStep] | None) -> list[Tensor]:
+    """Losses and terms [1 + terms] of steps along a stage: of this kind after the first one, None for the host's."""
+    state, stage = entry
+    plan = state.method.batches(stage, state.run.engine.batch_size)
+    torch.manual_seed(0)
+    captured, losses = None, []
+    for number in range(steps):
+        progress = progress_at(number / steps, number, state, stage)
+        if kind is None or number == 0:
+            loss = training_step(state, stage, plan, progress)
+        else:
+            captured = captured or kind(state, stage, plan)
+            loss = captured(progress)
+        losses.append(torch.stack([loss.total, *loss.terms.values()]).detach())
+    return losses
 
 
 def progress_at(share: float, number: int, state: TrainingState, stage: Stage) -> Progress:

@@ -1,5 +1,3 @@
-"""What a step must do at least: floating point operations, and bytes that its operations read and write."""
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -52,7 +50,6 @@ def size(tensor: Tensor) -> int:
 
 
 def count(step: Callable[[], object]) -> Work:
-    """Take two steps, and count the first one's operations and the second one's bytes."""
     with FlopCounterMode(display=False) as flops:
         step()
     with CountedBytes() as moved:

@@ -1,20 +1,12 @@
 """What the benchmark of a GPU measures; each part prints rows of JSON: `python -m tests.bench.device.parts NAME ...`.
 
-    ceilings   the device's own rates: one large matrix product in each precision, one large copy
-    correct    losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
-    captured   weights after a few steps taken by the host and replayed from a graph
-    guard      steps of every method and stage, where torch raises at whatever waits for the device
-    speed      seconds of a step as the host takes it and replayed, peak memory, operations and bytes
-    fused      the same replayed, the loss compiled by torch's compiler before
-    reference  seconds of a step of another tree's code
-
 Seconds are of many steps in a row, nothing waited for in between, as training takes them: the median of three rows.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -25,16 +17,19 @@ from harness.train.environment import pick_device, prepare_device
 from tests.bench.device.agreement import captured, correct, guard
 from tests.bench.device.common import Asked
 from tests.bench.device.planner import Row
-from tests.bench.device.rates import ceilings, fused, reference, speed
+from tests.bench.device.rates import ceilings, reference, speed
 from tests.bench.workload import Precision, entries
 
 PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
-    function.__name__: function for function in (ceilings, correct, captured, guard, speed, fused, reference)
+    function.__name__: function for function in (ceilings, correct, captured, guard, speed, reference)
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    kinds = "\n".join(f"{name}: {function.__doc__}" for name, function in PARTS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=kinds, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 256])
     parser.add_argument("--batch", type=int, default=24)
@@ -42,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="METHOD/STAGE")
     parser.add_argument("--precision", nargs="+", choices=get_args(Precision), default=get_args(Precision))
     parser.add_argument("--tree", type=Path)
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     device = pick_device()
     prepare_device(device, Engine())
     names = given.only or entries((16,) * len(given.size), 2, torch.device("cpu"))

@@ -1,5 +1,3 @@
-"""Parts that measure seconds, memory and work of steps, and the rates that the device could reach."""
-
 import json
 import os
 import subprocess
@@ -11,7 +9,6 @@ from typing import get_args
 import torch
 
 from harness.train.build import on_device, update
-from harness.train.checkpoint import TrainingState
 from harness.train.graph import CapturedStep, as_recorded
 from tests.bench.device.common import REPEATS, Asked, capturable, seconds_of, started, wait
 from tests.bench.device.counted import count, large_copy, matrix_product
@@ -93,30 +90,15 @@ def speed(asked: Asked) -> Iterator[Row]:
             what = {"name": name, "precision": precision}
             yield {**what, "how": "host", **asked.attempted(by_host, name, precision)}
             if capturable(name):
-                yield {**what, "how": "graph", **asked.attempted(by_graph, name, precision, asked, None)}
+                yield {**what, "how": "graph", **asked.attempted(by_graph, name, precision, asked)}
 
 
-def fused(asked: Asked) -> Iterator[Row]:
-    """Replayed steps whose loss went through torch's compiler, forward and backward."""
-
-    def compile_loss(state: TrainingState) -> None:
-        vars(state.method)["training_loss"] = torch.compile(state.method.training_loss, dynamic=False)
-
-    for precision in asked.precisions:
-        for name in asked.names:
-            row = asked.attempted(by_graph, name, precision, asked, compile_loss)
-            yield {"name": name, "precision": precision, "how": "fused graph", **row}
-
-
-def by_graph(name: str, precision: Precision, asked: Asked, prepare: Callable[[TrainingState], None] | None) -> Row:
-    """Replayed steps; prepare: what is done to the state before its first step."""
+def by_graph(name: str, precision: Precision, asked: Asked) -> Row:
     state, stage = started(name, asked, asked.device, precision, compiled=True)
     began = time.perf_counter()
-    if prepare is not None:
-        prepare(state)
     progress = MIDDLE.with_schedules(state.method.schedules(stage, MIDDLE))
     plan = state.method.batches(stage, asked.batch)
-    for _ in range(WARM_UP_STEPS):  # by what is recorded below, so that torch's compiler need not look at it again
+    for _ in range(WARM_UP_STEPS):
         update(state, stage, state.sampler.next(plan), as_recorded(on_device(progress, state.device).schedules))
     row: Row = {}
 

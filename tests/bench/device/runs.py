@@ -21,10 +21,9 @@ LEAST_SECONDS = 10
 """Of training; below it a run says nothing."""
 
 
-def device_seconds(left: float, count: int) -> int:
-    """Training seconds of each of `count` runs when so many seconds are left for all of them; 0 for none."""
-    each = int(left / count - OVERHEAD_SECONDS)
-    return each if each >= LEAST_SECONDS else 0
+def device_seconds(left: float) -> int:
+    """Training seconds of each run when so many seconds are left for all of them; a planner leaves out what is late."""
+    return max(int(left / len(METHODS) - OVERHEAD_SECONDS), LEAST_SECONDS)
 
 
 def write_suite(path: Path, seconds: int, compiled: bool) -> None:
@@ -49,7 +48,6 @@ def write_suite(path: Path, seconds: int, compiled: bool) -> None:
 
 
 def preparation(data: Path) -> Part:
-    """Scans are checked and written as one cache, which all runs read."""
     command = (sys.executable, "-m", "harness", "data", "prepare", "acdc", "--from", str(data))
     return Part("prepare scans", command, PREPARE_SECONDS)
 
@@ -59,13 +57,6 @@ def parts(suite: Path, seconds: int, data: Path, folder: Path) -> Iterator[Part]
         name = f"{method}/{LABELLED}/0/0"
         command = [sys.executable, "-m", "harness", "train", name, "--suite", str(suite), "--data", str(data)]
         yield Part(f"run {name}", [*command, "--runs", str(folder)], seconds + OVERHEAD_SECONDS)
-
-
-def results(folder: Path) -> Iterator[tuple[RunFolder, Result]]:
-    for path in sorted(folder.glob("*/runs/*/run.json")):
-        run = RunFolder(path.parent)
-        if (result := run.result()) is not None:
-            yield run, result
 
 
 def row_of(run: RunFolder, result: Result) -> Row:
@@ -82,9 +73,10 @@ def row_of(run: RunFolder, result: Result) -> Row:
 
 
 def pack(folder: Path, target: Path) -> Sequence[Row]:
-    """All records but checkpoints as one archive, and a row for each run with a result."""
+    """Write all records but checkpoints as one archive; a row for each run with a result."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".pt":
                 archive.write(path, path.relative_to(folder))
-    return [row_of(run, result) for run, result in results(folder)]
+    runs = [RunFolder(path.parent) for path in sorted(folder.glob("*/runs/*/run.json"))]
+    return [row_of(run, result) for run in runs if (result := run.result()) is not None]

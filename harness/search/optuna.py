@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.errors import suggest
-from harness.api.params import Dimension, rounded
+from harness.api.params import Dimension, Point, rounded
 from harness.records.schema import Infeasible, Trial
 
 METRIC = "dice"
@@ -18,6 +18,8 @@ class TPESampler:
     recorded: earlier trials. `ask` returns their points first, in order: first of all the suite's own configuration,
               from which TPE does not learn where it lies outside the space.
     infeasible: earlier proposals that were refused. TPE keeps away from them.
+    startup:  points of the space that `ask` returns after the recorded ones. All others are TPE's own: Optuna would
+              draw ten at random first, more than a short search has.
     """
 
     def __init__(
@@ -26,13 +28,14 @@ class TPESampler:
         recorded: Sequence[Trial],
         seed: int,
         infeasible: Sequence[Infeasible] = (),
+        startup: Sequence[Point] = (),
     ) -> None:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        first = [self._inside(trial.varied) for trial in recorded]
+        first = [*(self._inside(trial.varied) for trial in recorded), *map(dict, startup)]
         self._outside = [point is None for point in first]
         self._search = None
         if space:
@@ -43,7 +46,7 @@ class TPESampler:
                     metric=METRIC,
                     mode="max",
                     points_to_evaluate=[point for point in first if point is not None],
-                    seed=seed,
+                    sampler=optuna.samplers.TPESampler(n_startup_trials=1, seed=seed),
                 )
             for proposal in infeasible:
                 point = {name: proposal.varied[name] for name in space}

@@ -14,7 +14,7 @@ from harness.records.suite_folder import SuiteFolder, Trials
 from harness.search.optuna import TPESampler
 from harness.suite.entries import Entry
 from harness.suite.load import Search
-from harness.suite.trials import PlannedTrial, make_trial
+from harness.suite.trials import PlannedTrial, make_trial, drawn_points
 
 WAIT = "wait"
 DONE = "done"
@@ -180,7 +180,10 @@ class Study:
         """What to run next, given the records, whose number is part of the sampler's seed."""
         recorded, infeasible = self.recorded(), self.infeasible()
         seed = (self.search.seed + self.number) * 1000 + len(recorded) + len(infeasible)
-        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed, infeasible)
+        startup = drawn_points(self.search, self.entry, self.number, self.search.startup)[
+            len(recorded) + len(infeasible) :
+        ]
+        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed, infeasible, startup)
         budget = (self.search.trials or 1) * self.search.budget.amount
         return Adaptive(self.session.store, budget, recorded, sampler, self)
 

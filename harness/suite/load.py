@@ -56,12 +56,17 @@ class MethodEntry(Strict):
     search: dict[str, Dimension | None] = Field(default_factory=dict)
 
 
+STARTUP = 4
+"""Of eight trials, half are then the model's."""
+
+
 class Search(Strict):
     """How all entries of a suite are tuned: alike, on validation, before any final run starts.
 
     mode:     headline: configurations drawn in the plan (scrambled Sobol); grid: every combination of choices;
               adaptive: Optuna's TPE with ASHA through Ray Tune, until as much of the budget's currency is spent.
     trials:   configurations of an entry in one study, the default one included; None for a grid, which counts itself.
+    startup:  proposals of an adaptive study before TPE's own: the default one, then Sobol points.
     studies:  independent studies, each with points and a seed of its own. Seed k of the finals takes study k % studies.
     budget:   of one configuration.
     labelled: labelled patients of the trials; a fully supervised reference has all of them.
@@ -72,6 +77,7 @@ class Search(Strict):
 
     mode: Literal["headline", "grid", "adaptive"] = "headline"
     trials: int | None = Field(None, ge=1)
+    startup: int = Field(STARTUP, ge=1)
     studies: int = Field(1, ge=1)
     budget: Budget
     labelled: int = Field(ge=1)
@@ -91,6 +97,8 @@ class Search(Strict):
     def _counted(self) -> Search:
         if (self.trials is None) != (self.mode == "grid"):
             raise ValueError(f"mode {self.mode} {'counts its trials itself' if self.trials else 'needs trials'}")
+        if self.startup != STARTUP and self.mode != "adaptive":
+            raise ValueError("startup is of mode adaptive alone")
         return self
 
 

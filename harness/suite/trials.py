@@ -179,8 +179,12 @@ def _points(loaded: LoadedSuite, search: Search, entry: Entry, study: int, draws
             raise loaded.error(("methods", entry.name), str(error)) from None
     if not entry.space:
         return [{}]
-    count = draws * ((search.trials or 1) - 1)
-    return [{}, *draw_sobol_points(entry.space, count, (entry.name, study, search.seed))]
+    return drawn_points(search, entry, study, 1 + draws * ((search.trials or 1) - 1))
+
+
+def drawn_points(search: Search, entry: Entry, study: int, count: int) -> list[dict[str, Any]]:
+    """The first `count` points of a study that no score decides: the suite's own, then Sobol points."""
+    return [{}, *draw_sobol_points(entry.space, count - 1, (entry.name, study, search.seed))]
 
 
 def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:

@@ -5,6 +5,9 @@ import pytest
 
 from harness.api.params import Dimension
 from harness.records.schema import Infeasible, Trial
+from harness.search.proposals import Study
+from harness.suite.trials import draw_sobol_points
+from tests.search.tiny_search import make_search
 from tests.services import require_ray
 
 
@@ -44,6 +47,25 @@ def asked(recorded, count, seed=0):
 def test_recorded_points_are_given_first_and_in_order():
     recorded = [trial(0), trial(1, rate=0.7, kind="c"), trial(2, share=1.0)]
     assert asked(recorded, 5)[:3] == [one.varied for one in recorded]
+
+
+def test_what_follows_the_startup_points_is_of_the_model():
+    """Optuna's own default would draw ten points at random first. The best of four is at 0.02."""
+    from harness.search.optuna import TPESampler
+
+    space, startup = (
+        {"rate": Dimension(scale="log", values=(0.001, 1.0))},
+        [{"rate": rate} for rate in (0.02, 0.2, 0.9)],
+    )
+    proposed = []
+    for seed in range(20):
+        tpe: Any = TPESampler(space, [trial(0, rate=0.002)], seed, (), startup)
+        given = [tpe.ask(str(number)) for number in range(4)]
+        assert given[1:] == startup
+        for number, point in enumerate(given):
+            tpe.tell(str(number), -abs(math.log(point["rate"] / 0.02)), False)
+        proposed.append(tpe.ask("4")["rate"])
+    assert sum(0.005 < rate < 0.08 for rate in proposed) > 12, "of points at random some 8"
 
 
 def test_the_same_seed_and_records_give_the_same_points():
@@ -96,3 +118,17 @@ def test_infeasible_points_on_record_are_not_asked_for_and_count_too():
     tpe: Any = TPESampler(SPACE, [trial(0)], 0, out)
     assert tpe.ask("0") == POINT
     assert [each.state.name for each in tpe._search._ot_study.trials].count("PRUNED") == 3
+
+
+def test_an_adaptive_study_begins_with_the_points_of_a_headline_search_and_goes_on_with_them(make_tiny):
+    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive", "trials": 8})
+    drawn = None
+    for begun in (2, 5):  # drivers, the second one after a kill
+        session = tiny.session()
+        entry, search = session.plan.entries["tiny_staged"], session.plan.loaded.suite.search
+        study = Study(session, search, entry, 0)
+        proposals = study.proposals()
+        given = [proposals.next(str(number)).planned.trial for number in range(begun)]
+        drawn = drawn or draw_sobol_points(entry.space, 7, ("tiny_staged", 0, search.seed))
+        assert [trial.varied for trial in given[1:4]] == drawn[: begun - 1][:3]
+    assert given[4].varied != drawn[3]

@@ -14,7 +14,7 @@ from harness.records.suite_folder import SuiteFolder, Trials
 from harness.search.optuna import TPESampler
 from harness.suite.entries import Entry
 from harness.suite.load import Search
-from harness.suite.trials import PlannedTrial, make_trial, drawn_points
+from harness.suite.trials import PlannedTrial, drawn_points, make_trial
 
 WAIT = "wait"
 DONE = "done"

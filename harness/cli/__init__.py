@@ -106,12 +106,9 @@ def complain(message: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one message and an exit code, never a traceback.
-
-    arguments: None takes those of this process.
-    """
-    # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
+def _prepare_process() -> None:
+    """Settings of this process that must be made before anything imports torch."""
+    # a waiting OpenMP thread must not burn the CPU that others are charged for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["MPLBACKEND"] = "agg"  # a notebook names its own for its commands too, which matplotlib may not know
@@ -120,6 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     atexit.register(gc.freeze)  # Python's last collections would walk all of torch, half a second in each process
     logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one message and an exit code, never a traceback.
+
+    arguments: None takes those of this process.
+    """
+    _prepare_process()
     try:
         code = cli.main(arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -133,6 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HarnessError as error:
         complain(f"error: {error}")
         code = error.exit_code
+    except ModuleNotFoundError as error:  # another Python than the one that the packages were installed for
+        mend = "`make venv` installs all in .venv/bin/python"
+        complain(f"error: {error.name} is not installed for {sys.executable}; {mend}")
+        code = 69
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from tests.support import command_environment, run_cli, run_python
@@ -29,3 +31,9 @@ def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path):
     assert done.returncode == 1
     assert "a package 'methods' of another program" in done.stderr.splitlines()[-1]
     assert "import harness first" in done.stderr.splitlines()[-1]
+
+
+def test_a_python_without_the_packages_is_named(tmp_path):
+    code = "import sys; sys.modules['torch'] = None; from harness.cli import main; main(['list', '--method', 'ua_mt'])"
+    done = run_python("-c", code, cwd=tmp_path, code=69)
+    assert done.stderr.startswith(f"error: torch is not installed for {sys.executable}; `make venv`")

@@ -87,7 +87,7 @@ same: venv ## compare weights, test cases and validations with those of another 
 chaos: venv ## kills, damaged records, bad inputs and full disks for MINUTES=10; what held adds up in tests/chaos
 	@nice -n 15 $(BIN)/python -m tests.chaos $(or $(MINUTES),10)
 
-constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
+constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt, and their hashes
 	@python=$$($(FIND_PYTHON)); \
 	rm -rf .cache/resolve; "$$python" -m venv .cache/resolve; \
 	torch=$$(sed -n 's/^torch==/torch==/p' constraints.txt); \
@@ -98,7 +98,9 @@ constraints: ## resolve the newest versions that pyproject.toml allows and write
 	  .cache/resolve/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	    | sed 's/^\(torch==[^+]*\)+.*/\1/' | LC_ALL=C sort -f; } >.cache/constraints.txt; \
 	if grep -n ' @ ' .cache/constraints.txt; then echo 'error: pins by address, not by version' >&2; exit 1; fi; \
-	mv .cache/constraints.txt constraints.txt; rm -rf .cache/resolve; git diff --stat constraints.txt
+	mv .cache/constraints.txt constraints.txt; \
+	.cache/resolve/bin/python container/hashes.py >.cache/requirements.txt; \
+	mv .cache/requirements.txt container/; rm -rf .cache/resolve; git diff --stat constraints.txt container
 
 clean: ## remove the environment and caches; records under runs/ stay
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build ./*.egg-info

@@ -179,3 +179,18 @@ def test_nothing_under_the_gpl_is_needed_at_run_time():
     assert {"torch", "mlflow", "ray", "submitit", "optuna"} <= set(at_run_time)
     assert [name for name, package in at_run_time.items() if "GPL" in licence_of(package)] == []
     assert "GPL" in licence_of(tests["medpy"])
+
+
+def test_the_containers_take_the_tested_versions_of_all_that_is_needed_by_hash():
+    pattern = re.compile(r"([\w.-]+)==(\S+)(?: --hash=sha256:[0-9a-f]{64})?")
+    tested, hashed = (
+        {found[1].lower().replace("_", "-"): found[2] for line in lines if (found := pattern.fullmatch(line))}
+        for lines in (
+            (REPO / name).read_text().splitlines() for name in ("constraints.txt", "container/requirements.txt")
+        )
+    )
+    assert {*needed(), "setuptools"} <= hashed.keys()
+    assert {name: tested[name] for name in hashed.keys() & tested} == {
+        name: version for name, version in hashed.items() if name in tested
+    }
+    assert all(name.startswith(("nvidia-", "cuda-", "triton")) for name in hashed.keys() - tested)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
+from harness.execution.calibration import find_calibration
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.plan import Plan, PlannedTraining
@@ -42,10 +43,8 @@ class Forecast:
         budget = training.budget
         if budget.device_seconds is not None:
             return budget.device_seconds
-        if budget.reference_steps is not None:
-            rate = self.plan.reference_seconds
-        else:
-            rate = self._step_seconds.get(training.entry)
+        steps = budget.reference_steps is None
+        rate = self._step_seconds.get(training.entry) if steps else self._reference_seconds
         return None if rate is None else budget.amount * rate
 
     def disk(self, training: PlannedTraining) -> DiskUse:
@@ -60,6 +59,12 @@ class Forecast:
     def measured(self) -> int:
         """Finished runs whose checkpoints are still there."""
         return sum(map(len, self._measured["checkpoint"].values()))
+
+    @cached_property
+    def _reference_seconds(self) -> float | None:
+        """Of a reference step, the same for all entries: a calibration that lacks some will do."""
+        known = self.plan.calibration or find_calibration(self.plan, self.store)
+        return None if known is None else known.header.reference_seconds
 
     @cached_property
     def _step_seconds(self) -> dict[str, float]:

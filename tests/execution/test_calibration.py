@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import signal
 from unittest.mock import Mock
 
@@ -304,6 +305,10 @@ def test_the_plan_says_steps_and_device_hours(make_suite):
     left = device_time(session.plan, session.store)
     assert left is not None
     assert left.hours == pytest.approx(4.0)
+    more = make_suite("supervised", "tiny_staged", "tiny_floor", budget={"reference_steps": 360_000})
+    shutil.copytree(tiny.store, more.store)
+    headers, rows, _ = plan_table(*planned(load_suite(str(more.suite)), more))
+    assert [row[headers.index("device-hours")] for row in rows] == ["1.00", "1.00", "1.00", "3.00"], "one is new"
 
 
 def test_two_days_are_asked_for_twice(make_suite):

@@ -43,8 +43,7 @@ class Forecast:
         budget = training.budget
         if budget.device_seconds is not None:
             return budget.device_seconds
-        steps = budget.reference_steps is None
-        rate = self._step_seconds.get(training.entry) if steps else self._reference_seconds
+        rate = self._reference_seconds if budget.reference_steps else self._step_seconds.get(training.entry)
         return None if rate is None else budget.amount * rate
 
     def disk(self, training: PlannedTraining) -> DiskUse:

@@ -56,6 +56,13 @@ def test_a_planted_fault_fails_its_line_at_its_place(fault, folder):
     assert outcome.place.startswith(marked(file) or f"{file}:"), outcome
 
 
+def test_an_error_of_every_step_is_told_once(folder):
+    file = write(folder, "def training_loss(self, batch, stage, progress):\n    raise KeyError('x')")
+    outcomes = {outcome.line: outcome for outcome in check(f"{file}:Faulty")}
+    assert [name for name, outcome in outcomes.items() if outcome.state == "failed"] == ["loss"]
+    assert outcomes["state"].text == "mend 'loss' first"
+
+
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 def test_a_sound_method_passes(line, folder):
     outcome = tried(write(folder), line.name)

@@ -75,17 +75,6 @@ def trials_of(plan: Plan, row: str, study: int = 0) -> list[PlannedTrial]:
     return [one for one in plan.trials if (one.trial.entry, one.trial.study) == (row, study)]
 
 
-def entry(**search: Any) -> dict[str, Any]:
-    return {"search": {**dict.fromkeys(ACTION_PP), **search}}
-
-
-ACTION_PP = (
-    *("tau_family", "tau_low", "tau_high", "tau_periods", "centers_per_class", "lambda_a", "allocation"),
-    *("contrast_weight", "ema_decay", "dimension"),
-    *("ratio_global", "ratio_local", "rate_global", "rate_local"),
-)
-
-
 Status = Literal["ok", "failed", "ended_early"]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from harness.api.params import Dimension
-from harness.records.schema import Infeasible, Trial
+from harness.records.schema import Trial
 from harness.search.proposals import Study
 from harness.suite.trials import draw_sobol_points
 from tests.search.tiny_search import make_search
@@ -42,11 +42,6 @@ def asked(recorded, count, seed=0):
         points.append(point)
         tpe.tell(str(number), None if point is None else 1.0 - point["rate"], False)
     return points
-
-
-def test_recorded_points_are_given_first_and_in_order():
-    recorded = [trial(0), trial(1, rate=0.7, kind="c"), trial(2, share=1.0)]
-    assert asked(recorded, 5)[:3] == [one.varied for one in recorded]
 
 
 def test_what_follows_the_startup_points_is_of_the_model():
@@ -90,34 +85,6 @@ def test_failed_trials_and_those_without_a_validation_are_told_as_failures():
     states = [one.state for one in tpe._search._ot_study.trials]
     complete, fail = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
     assert states == [complete, fail, fail, fail]
-
-
-def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0():
-    """The best rates lie below those that diverge, a third of the space. Forgotten, they are proposed again."""
-
-    def diverging(seed, dice):
-        tpe, count = sampler([trial(0, rate=0.02)], seed, {"rate": Dimension(scale="log", values=(0.001, 1.0))}), 0
-        for number in range(21):
-            rate = tpe.ask(str(number))["rate"]
-            count += rate > 0.1
-            reached = dice if rate > 0.1 else 0.9 - 0.1 * math.log10(0.1 / rate)
-            tpe.tell(str(number), reached, reached is None)
-        return count
-
-    forgotten, zero = (sum(diverging(seed, dice) for seed in range(5)) / 5 for dice in (None, 0.0))
-    assert zero < 0.8 * forgotten
-
-
-def test_infeasible_points_on_record_are_not_asked_for_and_count_too():
-    from harness.search.optuna import TPESampler
-
-    out = [
-        Infeasible(entry="row", study=0, point=number, varied={**POINT, "rate": rate}, reason="20 steps")
-        for number, rate in enumerate((0.3, 0.5, 0.9), start=1)
-    ]
-    tpe: Any = TPESampler(SPACE, [trial(0)], 0, out)
-    assert tpe.ask("0") == POINT
-    assert [each.state.name for each in tpe._search._ot_study.trials].count("PRUNED") == 3
 
 
 def test_an_adaptive_study_begins_with_the_points_of_a_headline_search_and_goes_on_with_them(make_tiny):

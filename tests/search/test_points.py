@@ -53,8 +53,3 @@ def test_a_grid_is_every_combination_the_last_dimension_fastest():
         {"a": 2, "b": "x"}, {"a": 2, "b": "y"}, {"a": 2, "b": "z"},
     ]  # fmt: skip
     assert combine_choices({}) == [{}]
-
-
-def test_a_grid_over_a_range_is_refused():
-    with pytest.raises(ValueError, match="list the values of rate, weight, or pin them"):
-        combine_choices(SPACE)

@@ -141,22 +141,6 @@ def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
     assert proposed(again, "b").allowance == 2.0
 
 
-def test_what_runs_is_reserved():
-    """Budget of 2.5 trials on three workers: two whole ones and a half; nothing more until one of them ends early."""
-    store, driver = in_steps(25, 3, [1, 2, 3, 4])
-    allowances = [driver.adaptive.next(name) for name in ("a", "b", "c", "d")]
-    assert [one.allowance for one in allowances if isinstance(one, Proposal)] == [math.inf, math.inf, 5.0]
-    assert allowances[3] == WAIT
-    run = store.by_id(store.named[1].run.id)
-    run.start(math.inf)
-    run.step()
-    run.step()
-    assert driver.adaptive.next("d") == WAIT
-    run.end("ended_early")
-    driver.adaptive.ended("b", None, False)
-    assert proposed(driver, "d").allowance == 8.0
-
-
 def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():
     store, driver = in_steps(20, 2, [1, 2])
     for name in ("a", "b"):
@@ -179,21 +163,6 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
     for sampler in (driver.sampler, driver.again().finish().sampler):
         scores = [(dice, failed) for dice, failed in sampler.told.values() if dice != 0.5]
         assert set(scores) == {(0.0, False) if kind == "nan" else (None, True)}
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_proposal_that_is_on_record_is_no_new_trial(workers):
-    store, driver = in_steps(40, workers, [0, 1, 1, 2, 3])
-    driver.finish()
-    assert [(one.trial.point, one.trial.varied["point"]) for one in store.named] == [(k, k) for k in range(4)]
-    assert len(driver.order) == len(set(driver.order)) == 4
-    assert store.spent == 40
-    told = list(driver.sampler.told.values())
-    if workers == 1:
-        assert told == [(0.5, False)] * 6, "four trials and two repetitions"
-    else:
-        assert told[0] == (None, True), "nothing was known of point 0 while it ran"
-        assert told.count((0.5, False)) == 5
 
 
 @pytest.mark.parametrize("script", [[], [0], [0, 1]], ids=["no dimension", "one point", "two points"])

@@ -10,7 +10,6 @@ from harness.records.calibration import Calibration, EntryCost, StageCost, engin
 from harness.records.reader import SuiteRecords
 from harness.records.schema import PROTOCOL_VERSION
 from harness.records.suite_folder import SuiteFolder
-from harness.search.proposals import MOST_BARREN
 from harness.suite.costs import task_of
 from harness.suite.load import load_suite
 from harness.suite.plan import configurations, dataset_of, make_plan, unprepared
@@ -63,10 +62,6 @@ def refused(folder, ratios=COSTS, **search):
         priced(folder, ratios, **search)
     assert caught.value.exit_code == 64
     return str(caught.value)
-
-
-def cost(budget, ratios):
-    return sum(ratios[stage.name] * stage.steps + START for stage in budget.stages or ())
 
 
 def test_infeasible_points_are_put_down_and_the_next_ones_take_their_place(tmp_path):
@@ -161,10 +156,3 @@ def test_records_of_a_search_show_equal_spending(searched):
 def test_an_entry_with_too_little_to_vary_is_refused(tmp_path):
     message = refused(tmp_path, engine=None)
     assert "methods.supervised: only 1 of its configurations can be tried, where entries get 6 trials each" in message
-
-
-def test_an_adaptive_search_without_a_feasible_point_ends():
-    store = FakeStore(Budget(steps=10), [1.0], infeasible_points={1})
-    Driver(store, 30, 1, [1]).finish()
-    assert store.spent == 10
-    assert len(store.refused) == MOST_BARREN

@@ -5,8 +5,6 @@ import pytest
 from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.data.permit import TestPermit
 from harness.execution.run import ExecuteSettings, execute, exit_code
-from harness.records.reader import SuiteRecords
-from harness.records.status import read_status
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
@@ -118,48 +116,6 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny):
     assert exit_code(outcomes, session) == 70
 
 
-def test_other_data_mean_another_search(make_tiny, monkeypatch):
-    """The finals of the new data need points that were tried on it."""
-    tiny = make_search(make_tiny, {"tiny_short": {}})
-    search_inline(tiny)
-    before = store_of(tiny).selection()
-    monkeypatch.setattr("harness.execution.session.plan_on_data", _on_other_data(tiny))
-    session = tiny.session()
-    assert session.plan.finals == ()
-    (trial,) = trials_of(tiny)
-    assert trial.run != (before.candidates or [])[0].trial.run
-    status = read_status(SuiteRecords(store_of(tiny)))
-    assert [str(name) for name, _ in status.runs] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
-
-
-def _on_other_data(tiny):
-    from harness.suite.plan import make_plan
-
-    session = tiny.session()
-    reference = session.plan.data.model_copy(update={"checksum": "d" * 64})
-    return lambda loaded, data, rung: (make_plan(loaded, reference), session.cache)
-
-
-def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny):
-    tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
-    session = tiny.session()
-    store = store_of(tiny)
-    points = store.trials()
-    assert points is not None
-    assert [str(one) for one in points.trials] == ["tiny_staged/trial/0/0", "tiny_short/trial/0/0"]
-    more = points.trials[0].model_copy(update={"point": 1, "varied": {"weight": 0.5}})
-    store.write_trials(points.model_copy(update={"trials": [*points.trials, more]}))
-    tiny.session()
-    assert store.trials() == points.model_copy(update={"trials": [*points.trials, more]}), "goes on"
-    other = points.trials[0].model_copy(update={"run": "0" * 64})
-    store.write_trials(points.model_copy(update={"trials": [other, points.trials[1], more]}))
-    tiny.session()
-    again = store.trials()
-    assert again is not None
-    assert [str(one) for one in again.trials] == ["tiny_short/trial/0/0", "tiny_staged/trial/0/0"], "anew for one row"
-    assert session.plan.finals == ()
-
-
 def run_trial(tiny, settings, name=TRIALS[0]):
     session = tiny.session()
     return train_run(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
@@ -184,15 +140,6 @@ def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny):
     assert len(folder.history()) == 8
     assert run_trial(tiny, RunSettings()) == result, "nothing goes on"
     assert len(lines_of(folder, 0)) == len(folder.ledger.lines())
-    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
-
-
-def test_a_trial_that_was_retired_between_stages_is_replayed_to_the_bit(make_tiny):
-    """The second stage starts after 6 of 12 steps and turns all weights round; nobody who ended before did that."""
-    tiny = make_search(make_tiny, {"tiny_hand_over": {}})
-    result = run_trial(tiny, RunSettings(stop=RetireAfter(6)), "tiny_hand_over/trial/0/0")
-    assert (result.status, result.spent.useful_steps) == ("ended_early", 6)
-    folder = folder_of(tiny, "tiny_hand_over/trial/0/0")
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
 

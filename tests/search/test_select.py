@@ -37,15 +37,6 @@ def scores(*dice):
 THIRD_BEST = scores(0.5, 0.4, 0.8, 0.7)
 
 
-def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path):
-    plan = plan_of(tmp_path, engine=RATE)
-    after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "ended_early"))
-    assert chosen(selection) == {}
-    bare = plan_of(tmp_path, {"search": None})
-    assert [one.run for one in after.finals] == [one.run for one in bare.finals]
-    assert {entry.trial for entry in selection.entries} == {None}
-
-
 @pytest.fixture(scope="module")
 def two_studies(tmp_path_factory):
     return plan_of(tmp_path_factory.mktemp("select"), {"methods": {"ua_mt": None}}, trials=3, studies=2)

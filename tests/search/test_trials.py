@@ -1,7 +1,6 @@
-from collections import Counter
 from typing import Any
 
-from tests.search.suites import RATE, SUITE, entry, plan_of, trials_of
+from tests.search.suites import RATE, SUITE, plan_of, trials_of
 
 
 def points(plan, row, study=0):
@@ -31,18 +30,6 @@ def test_trials_of_all_rows_advance_together_study_by_study(tmp_path):
     assert {(one.trial.study, one.run.seed) for one in plan.trials} == {(0, 100), (1, 101)}
 
 
-def test_an_adaptive_search_names_the_default_and_asks_for_the_rest(tmp_path):
-    plan = plan_of(tmp_path, mode="adaptive", studies=2)
-    assert [str(one.trial) for one in plan.trials] == [
-        f"{row}/trial/{study}/0" for study in (0, 1) for row in ("supervised", "ua_mt")
-    ]
-    trials = [run for run in plan.trainings() if run.role == "search"]
-    assert Counter((trial.entry, trial.run is not None) for trial in trials) == {
-        (row, named): count for row in ("supervised", "ua_mt") for named, count in ((True, 2), (False, 6))
-    }
-    assert len({trial.name for trial in trials}) == len(trials) == 16
-
-
 def test_neither_other_rows_nor_finals_nor_more_trials_move_points(tmp_path):
     before = runs(plan_of(tmp_path), "ua_mt")
     changes: list[dict[str, Any]] = [
@@ -70,24 +57,6 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path):
     assert {params["ema_decay"] for params in drawn} == {0.99}
     assert {params["noise_clip"] for params in drawn} == {0.1, 0.2, 0.3}
     assert all("ema_decay" not in point for point in points(plan, "ua_mt"))
-
-
-def test_impossible_combinations_of_a_grid_are_left_out(tmp_path):
-    """A cosine that would run from 0.5 up to 0.3 is none."""
-    rows = {"action_pp": entry(tau_low={"values": [0.1, 0.5]}, tau_high={"values": [0.3, 1.0]})}
-    plan = plan_of(tmp_path, {"methods": rows}, mode="grid", trials=None)
-    assert [(p["tau_low"], p["tau_high"]) for p in points(plan, "action_pp")] == [(0.1, 0.3), (0.1, 1.0), (0.5, 1.0)]
-
-
-def test_points_of_a_choice_that_fall_together_are_run_once(tmp_path):
-    """16 points of two choices, the default one of them: two runs; numbers stay those of the points."""
-    rows = {"ua_mt": {"search": {**dict.fromkeys(UA_MT), "passes": {"values": [4, 8]}}}}
-    plan = plan_of(tmp_path, {"methods": rows}, trials=16)
-    assert sorted(one.run.params["passes"] for one in plan.trials) == [4, 8]
-    assert plan.trials[0].trial.point == 0
-
-
-UA_MT = ("consistency", "ema_decay", "passes", "noise", "threshold_start")
 
 
 def test_two_rows_with_the_same_point_share_its_run(tmp_path):

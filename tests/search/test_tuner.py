@@ -1,4 +1,3 @@
-import json
 from dataclasses import asdict
 
 import pytest
@@ -6,14 +5,12 @@ import pytest
 from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
 from harness.execution.outcome import Outcome
-from harness.execution.process import make_order
 from harness.execution.ray import Cluster
 from harness.execution.run import Display
 from harness.search.proposals import Listed
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search
-from tests.support import LIMIT_SECONDS
 from tests.train.tiny import StopAfter
 
 Told = tuple[str, float | None, bool]
@@ -25,13 +22,6 @@ pytestmark = pytest.mark.usefixtures("_ray")
 @pytest.fixture
 def session(make_tiny):
     return make_search(make_tiny, {"tiny_short": {}}).session()
-
-
-def trainable_of(session):
-    from harness.search.tuner import RunTrainable
-
-    (planned,) = session.plan.trials
-    return RunTrainable(asdict(make_order(session, planned.run, 1000.0)))
 
 
 def as_tune_tells(result):
@@ -66,20 +56,6 @@ def half_trained(session):
     with pytest.raises(InterruptedRunError):
         train_run(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
     return folder
-
-
-def test_validations_on_record_are_told_before_a_process_starts(session):
-    """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
-    folder = half_trained(session)
-    trainable = trainable_of(session)
-    assert trainable.step()["validation"] == 1
-    assert not folder.log.exists(), "nothing was started"
-    trainable.cleanup()
-    assert not folder.done
-    assert trainable.step()["validation"] == 1, "no news within a second of the start"
-    assert folder.log.exists()
-    last = next(told for told in (trainable.step() for _ in range(int(LIMIT_SECONDS))) if told.get("done"))
-    assert (last["validation"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
 
 
 def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(session, searcher):

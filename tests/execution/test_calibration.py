@@ -1,14 +1,11 @@
 import json
-import re
 import shutil
 import signal
-from unittest.mock import Mock
 
 import pytest
 import torch
 
-from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
-from harness.audit import audit
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.cli.tables import plan_table
 from harness.execution import calibration as finding_calibrations
 from harness.execution.device_time import confirm, device_time
@@ -24,7 +21,7 @@ from harness.train.calibrate import PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
 from tests.support import LIMIT_SECONDS, call_cli, wait_until
 from tests.synthetic import edit_record
-from tests.train.tiny import StopAfter, train
+from tests.train.tiny import train
 
 COSTS = {
     "tiny_staged": {"first": 1.0, "second": 2.0, "third": 4.0},
@@ -134,17 +131,6 @@ def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained):
     assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
 
 
-def test_goes_on_in_another_environment(make_suite, trained):
-    expected = trained.folder(STAGED).require_result()
-    tiny = make_suite("tiny_staged")
-    with pytest.raises(InterruptedRunError):
-        train(tiny, STAGED, StopAfter(120))
-    checkpoint = tiny.folder(STAGED).checkpoint
-    torch.save(torch.load(checkpoint, weights_only=True) | {"environment": "f" * 64}, checkpoint)
-    result = train(tiny, STAGED)
-    assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
-
-
 def test_supervised_steps_beside_a_run_leave_no_trace(make_suite, trained, monkeypatch):
     result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
@@ -156,23 +142,6 @@ def test_supervised_steps_beside_a_run_leave_no_trace(make_suite, trained, monke
     without = train(make_suite("tiny_staged"), STAGED)
     assert without.weights_sha256 == result.weights_sha256
     assert [validation.pace for validation in without.validations] == [None] * 4
-
-
-def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(make_suite, monkeypatch):
-    """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
-    monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
-    tiny = make_suite("supervised", "tiny_floor", budget={"reference_steps": 22}, seeds=[0, 1, 2])
-    train(tiny, "supervised/2/0/0")
-    for seed in range(3):
-        train(tiny, f"tiny_floor/2/0/{seed}")
-    records = SuiteRecords.open(tiny.store)
-    (finding,) = [finding for finding in audit(records).findings if finding.number == 35]
-    assert finding.status == "not held", finding.evidence
-    assert any(re.match(r"tiny_floor@2, stage c: -[0-9.]+% in 36 supervised steps", line) for line in finding.evidence)
-    runs = build_leaderboard(records).inputs.comparisons[0].runs
-    statuses = runs.query("status != 'missing'").groupby("entry")["status"].unique()
-    assert statuses["tiny_floor"].tolist() == ["unfit"]
-    assert statuses["supervised"].tolist() == ["ok"]
 
 
 def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_suite, machine):
@@ -202,15 +171,6 @@ def call(tiny, verb, *options, code=0):
     return call_cli(verb, "--suite", tiny.suite, "--runs", tiny.runs, *options, code=code)
 
 
-def test_a_starved_stage_is_refused_once_it_is_measured(make_suite, machine):
-    """60 reference steps leave 13 to the first stage: the first process comes to no other entry."""
-    tiny = make_suite("supervised_full", "tiny_staged", budget={"reference_steps": 60})
-    for _ in range(2):
-        with pytest.raises(UsageError, match=r"tiny_staged: even with 5% more, 63 .* leave 13 steps to stage first"):
-            tiny.session()
-    assert machine.asked == [["tiny_staged"]], "what was measured is kept, and refused again"
-
-
 def test_what_was_measured_before_a_signal_is_kept(make_suite, machine):
     tiny = make_suite("supervised_full", "tiny_staged", "tiny_floor")
     machine.left = 4
@@ -227,17 +187,6 @@ def test_what_was_measured_before_a_signal_is_kept(make_suite, machine):
     assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
 
 
-def test_what_another_device_measured_is_left_out(make_suite, machine):
-    tiny = make_suite("tiny_staged", "tiny_floor")
-    machine.left = 1
-    with pytest.raises(InterruptedRunError):
-        tiny.session()
-    edit_record(tiny.store / "calibration.part.json", lambda content: content.update(key="f" * 64))
-    machine.left, machine.asked = 1000, []
-    tiny.session()
-    assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
-
-
 def test_a_rung_is_taken_over_with_its_calibration(make_suite, machine):
     ladder = make_suite("tiny_staged", budget={"ladder": [400, 800]})
     train(ladder, f"{STAGED}/400")
@@ -251,26 +200,6 @@ def test_a_rung_is_taken_over_with_its_calibration(make_suite, machine):
     assert [path.name for path in calibrations(plain)] == [path.name for path in calibrations(ladder)]
     (comparison,) = build_leaderboard(SuiteRecords.open(plain.store)).inputs.comparisons
     assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
-
-
-@pytest.mark.slow
-def test_a_ladder_on_the_command_line(make_suite):
-    tiny = make_suite("tiny_floor", budget={"ladder": [40, 80]})
-    tiny.session()  # so that the command line has nothing to measure
-    inline = ("--executor", "inline", "--no-track")
-    call(tiny, "run", "--rung", "40", *inline)
-    assert {training.name.rpartition("/")[2] for training in _ended(tiny)} == {"40"}
-    refused = call_cli("leaderboard", tiny.store, "--rung", "80", code=64)
-    assert "80 has not run yet; its rungs are 40, 80" in refused.stderr
-    call(tiny, "run", *inline)
-    assert len(_ended(tiny)) == 2
-    text = call_cli("leaderboard", tiny.store, "--rung", "80", "--explain").stdout
-    assert ("80 reference steps: test metrics" in text, "40 reference steps" in text) == (True, False)
-
-
-def _ended(tiny):
-    session = tiny.session()
-    return [each for each in session.plan.trainings() if each.run is not None and session.folder(each.run).done]
 
 
 @pytest.mark.slow
@@ -333,16 +262,6 @@ def test_check_prints_each_stage_and_ends_with_76(make_suite, machine):
     assert table[3][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
 
 
-def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(make_suite, machine, monkeypatch, tmp_path):
-    monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
-    tiny, file = make_suite("tiny_staged"), tmp_path / "tiny.json"
-    call(tiny, "calibrate", "--to", file, code=76)
-    assert not file.exists()
-    machine.asked.clear()
-    assert steps_of(tiny, STAGED) == STEPS
-    assert machine.asked == []
-
-
 def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monkeypatch, tmp_path):
     tiny = make_suite("tiny_staged")
     call(tiny, "calibrate", "--to", tmp_path / "tiny.json")
@@ -372,18 +291,6 @@ def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_suite):
     expected = other.session().plan.runs
     (copy,) = (other.store / "suites").glob("*.yaml")
     assert open_session(load_suite(str(copy)), None, other.runs, measure=False).plan.runs == expected
-
-
-def test_a_method_that_raises_while_it_is_measured_is_named(make_suite):
-    tiny = make_suite("tiny_exit", budget={"steps": 8})
-    session = tiny.session()
-    (run,), sent = session.plan.runs, Mock()
-    calibrating._send_measured(sent, run, [run], session.cache.folder)
-    ((error,), _) = sent.send.call_args
-    assert isinstance(error, RunFailedError)
-    assert re.fullmatch(
-        r"calibration: SystemExit: no more in Faulty\.training_loss \(tiny_plugin\.py:\d+\)", str(error)
-    )
 
 
 def test_a_process_measures_every_stage_in_pairs(make_suite):

@@ -8,7 +8,7 @@ import pytest
 from harness.execution.fork_server import ForkServer
 from harness.execution.memory import NO_MEMORY
 from harness.execution.outcome import settle
-from harness.execution.process import RunProcess, make_order, parent_and_allowance
+from harness.execution.process import RunProcess, make_order
 from harness.execution.process_pool import ProcessPool, pool_devices
 from harness.train.stop import StopFlag
 from tests.train.test_run import assert_same_numbers
@@ -107,18 +107,6 @@ def test_runs_outlive_the_server_that_forked_them(make_tiny, server):
 def test_runs_side_by_side_have_a_gpu_each(visible, size, devices, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert pool_devices(size) == devices
-
-
-def test_a_child_hears_its_driver_its_allowance_and_its_devices(make_tiny, monkeypatch):
-    session = make_tiny({"tiny_short": {}}).session()
-    (run,) = session.plan.runs
-    assert "CUDA_VISIBLE_DEVICES" not in make_order(session, run, 1.0).variables(7), "it stays as it is"
-    variables = make_order(session, run, 1.0, allowance=2.5, devices="1").variables(7)
-    assert (variables["CUDA_VISIBLE_DEVICES"], variables["HARNESS_DRIVER"]) == ("1", str(os.getpid()))
-    assert parent_and_allowance() == (None, float("inf"))
-    for name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE"):
-        monkeypatch.setenv(name, variables[name])
-    assert parent_and_allowance() == (7, 2.5)
 
 
 class Gone:

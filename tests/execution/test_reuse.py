@@ -6,7 +6,7 @@ from harness.api.errors import RecordError
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import reuse
 from harness.train.stop import StopFlag
-from tests.support import environment_of, run_process
+from tests.support import environment_of
 
 BUDGET = {"steps": 4}
 
@@ -35,14 +35,6 @@ def test_what_both_suites_name_is_not_trained_again(source, target):
     assert not (mine.path / "lease").exists()
     assert reuse(session, source.store) == [], "once"
     assert [run.method for run in session.pending()] == ["tiny_ceiling", "tiny_error"]
-
-
-@pytest.mark.slow
-def test_the_same_on_the_command_line(source, target):
-    arguments = target.arguments("run", "--executor", "inline", "--no-track", "--reuse", str(source.store))
-    done = run_process(*arguments, env=target.environment, cwd=target.root, code=70)
-    assert f"{source.store}: 1 runs taken over" in done.stdout + done.stderr
-    assert [run.method for run in target.session().pending()] == []
 
 
 def test_what_was_begun_here_or_is_held_is_left_alone(source, target):

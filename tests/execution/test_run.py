@@ -1,6 +1,5 @@
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,14 +12,13 @@ from harness.api.errors import DataError, UsageError
 from harness.data.cache import Cache
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
-from harness.execution.process import last_message, make_order, run_process, stop_on_this_host
+from harness.execution.process import make_order, run_process, stop_on_this_host
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
-from harness.execution.session import join_session
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.records.processes import forked
 from tests.records.test_ledger import line
-from tests.support import LIMIT_SECONDS, command_environment, wait_until
+from tests.support import LIMIT_SECONDS, command_environment
 from tests.train.tiny import StopAfter
 
 INLINE = ExecuteSettings(executor="inline")
@@ -49,13 +47,6 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny):
     assert exit_code([], session) == 0
 
 
-def test_a_child_plans_nothing(short, monkeypatch):
-    monkeypatch.delattr("harness.execution.session.make_plan")
-    loaded, (run,) = short.plan.loaded, short.plan.runs
-    child = join_session(loaded, short.cache.folder, short.store.root.parent)
-    assert (child.folder(run).run, child.name_of(run)) == (run, "tiny_short/2/0/0")
-
-
 def test_a_failure_is_70_until_it_is_mended(make_tiny):
     session = make_tiny({"tiny_error": {}, "tiny_short": {}}, budget={"steps": 4}).session()
     outcomes = execute(session, INLINE, StopFlag())
@@ -66,17 +57,6 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny):
     assert exit_code([], session) == 70, "it failed earlier, and the table still has that row"
     session.reopen_failed()
     assert [run.method for run in session.pending()] == ["tiny_error"]
-
-
-def test_a_stop_leaves_the_rest_for_later(make_tiny):
-    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1, 2]).session()
-    stop = StopFlag()
-    outcomes = []
-    for outcome in run_inline(session, session.pending(), RunSettings(1000.0, stop=stop)):
-        outcomes.append(outcome)
-        stop.set("SIGTEST")
-    assert statuses(outcomes) == ["ok"]
-    assert len(session.pending()) == 2
 
 
 def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_tiny):
@@ -136,14 +116,6 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(short, tmp_path
     result = short.folder(short.plan.runs[0]).require_result()
     assert result.failure.kind == "data"
     assert "development.h5" in result.failure.reason
-
-
-def test_a_childs_complaint_is_its_own_last_line(tmp_path):
-    log = tmp_path / "log.txt"
-    earlier = b"error: of the attempt before\n"
-    log.write_bytes(earlier + b"error: bad sc\xe4n\n\n")
-    assert last_message(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
-    assert last_message(log, log.stat().st_size, -9) == ""
 
 
 def test_a_run_that_was_killed_too_often_becomes_a_row(short):
@@ -226,31 +198,6 @@ def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny):
     for name in ("", "tiny_short/3/0/0", "zzz"):
         with pytest.raises(UsageError, match="tiny_ceiling/all/0/0"):
             session.find(name)
-
-
-def test_a_changed_suite_runs_only_what_is_missing(make_tiny):
-    tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
-    execute(tiny.session(), INLINE, StopFlag())
-    text = tiny.suite.read_text()
-    tiny.suite.write_text(text.replace("tiny_short:", "tiny_ceiling: {}\n  tiny_short:"))
-    session = tiny.session()
-    assert [run.method for run in session.pending()] == ["tiny_ceiling"]
-    assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"
-
-
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
-def test_signals_raise_the_flag_and_the_handlers_come_back(number):
-    before = signal.getsignal(number)
-    stop = StopFlag()
-    with stop.on_signals():
-        assert not stop.is_set()
-        os.kill(os.getpid(), number)
-        wait_until(stop.is_set, "the signal arrives")
-        assert (stop.is_set(), stop.reason) == (True, number.name)
-        if number == signal.SIGINT:
-            with pytest.raises(KeyboardInterrupt):  # a second one means it
-                signal.raise_signal(number)
-    assert signal.getsignal(number) == before
 
 
 def test_refused_runs_raise_their_own_kind_of_error():

@@ -129,13 +129,6 @@ def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor, verdict):
     assert (judged.samples, judged.verdict) == (30, verdict)
 
 
-def test_a_cost_that_grows_with_progress_is_seen():
-    """Measured at three points of progress as 2; in runs 2 at first and 2.6 in the end."""
-    judged = judge_pace(paces([2.0, 2.2, 2.4, 2.6] * 3), 2.0, HEADER)
-    assert judged.verdict == "not ranked"
-    assert judged.deviation == pytest.approx(0.15)
-
-
 def test_nine_samples_of_three_steps_judge_nothing():
     assert judge_pace(paces([9.0] * 9), 2.0, HEADER).verdict == "not judged"
 

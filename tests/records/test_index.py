@@ -70,17 +70,6 @@ def test_what_was_read_once_is_not_read_again(store, monkeypatch):
     assert answer(store) == expected
 
 
-def test_an_edit_in_place_of_equal_size_and_time_shows(store):
-    path = first(store).path / "result.json"
-    in_place(path, with_steps(1111))
-    assert answer(store)[path.parent.name]["useful_steps"] == 1111
-    before = path.stat()
-    in_place(path, with_steps(2222))
-    after = path.stat()
-    assert (before.st_size, before.st_mtime_ns, before.st_ino) == (after.st_size, after.st_mtime_ns, after.st_ino)
-    assert answer(store)[path.parent.name]["useful_steps"] == 2222
-
-
 @pytest.mark.parametrize("name", ["result.json", "run.json", "cases.parquet"])
 def test_a_damaged_record_is_named_although_an_index_knows_better(store, name):
     answer(store)

@@ -120,14 +120,6 @@ def test_an_earlier_life_of_the_same_job_is_over(job, restarts, free, path, monk
         assert (holder.job, holder.restarts) == (job, restarts)
 
 
-def test_a_heartbeat_ends_the_silence(path):
-    lease = Lease(path)
-    lease.claim()
-    os.utime(lease.path, (0, 0))
-    lease.beat()
-    assert time.time() - lease.path.stat().st_mtime < 30
-
-
 def exclude(path, rounds, violations, entered):
     inside = path.with_name("inside")
     for number in range(rounds):

@@ -1,4 +1,3 @@
-import json
 import threading
 from dataclasses import dataclass, field
 
@@ -154,16 +153,6 @@ def test_useful_and_lost_are_all_that_was_spent(history, tmp_path):
         assert spent.attempts == model.attempt + 1
 
 
-def test_at_rest_by_hand():
-    """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
-    lines = [line("start"), line("checkpoint", 0, (9, 18)), line("heartbeat", 0, (12, 24))]
-    assert summarise_at_rest(lines) == total(useful=9, lost=3, attempts=1)
-    assert summarise_at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
-    stopped = [*lines, line("checkpoint", 0, (12, 24)), line("end", 0, (12, 24))]
-    assert summarise_at_rest(stopped) == summarise(stopped)
-    assert summarise_at_rest([]) == summarise([])
-
-
 @given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
 def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history, tmp_path):
     model = born(tmp_path / "ledger.jsonl")
@@ -267,14 +256,6 @@ def test_two_threads_append_without_tearing_each_other(tmp_path):
     assert len(read) == 240
     for attempt in range(4):
         assert [item.steps for item in read if item.attempt == attempt] == list(range(60))
-
-
-def test_a_newer_schema_is_refused_by_name(tmp_path):
-    path = tmp_path / "ledger.jsonl"
-    raw = line("start").model_dump(mode="json") | {"schema_version": 3, "something": "new"}
-    path.write_text(json.dumps(raw) + "\n")
-    with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 3.*newer"):
-        Ledger(path).lines()
 
 
 def test_a_line_that_only_half_fits_is_no_success(tmp_path):

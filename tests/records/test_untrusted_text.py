@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records.untrusted_text import csv_text, in_cell, in_figure, in_markdown, single_line, without_controls
+from harness.records.untrusted_text import csv_text, in_cell, in_markdown, single_line, without_controls
 
 ESCAPES = {
     "colour": ("\x1b[31mred\x1b[0m", "red"),
@@ -62,14 +62,3 @@ def test_no_cell_of_a_csv_is_a_formula(text):
     assert read["entry"][1] == "ua_mt"
     assert pd.isna(read["entry"][2])
     assert read["difference"].tolist() == [-1.5, 2.0, -3.0]
-
-
-@pytest.mark.parametrize("text", ["$", r"$\frac$", r"\$a$", "$_{$", "\x1b[1m$^$"])
-def test_matplotlib_draws_dollars(text):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure()
-    figure.suptitle(in_figure(text))
-    FigureCanvasAgg(figure).draw()
-    assert "\\$" in in_figure(text)

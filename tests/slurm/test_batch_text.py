@@ -130,14 +130,6 @@ def test_what_is_left_is_requeued_unless_somebody_decided_otherwise(job, restart
     assert run_batch(tmp_path, "exit 75", job, restarts=restarts) == (75, requeued)
 
 
-def test_a_calibration_is_requeued_by_the_id_of_its_job(tmp_path):
-    assert run_batch(tmp_path, "exit 75", "JobState=RUNNING", kind="calibrate") == (75, "57")
-    assert (tmp_path / "called").read_text().split()[-2:] == [
-        "slurm-task",
-        str(tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-tasks-1.json"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("code", "job", "requeued"),
     [

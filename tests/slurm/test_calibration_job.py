@@ -7,13 +7,10 @@ from harness.api.errors import UsageError
 from harness.cli.cluster import report_slurm_run
 from harness.pipeline import submit_suite
 from harness.records.calibration import StageCost
-from harness.records.reader import SuiteRecords
-from harness.records.status import read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.calibration import run_calibration_job
 from harness.slurm.record import Submissions
-from harness.slurm.run import run_dependent_job, superseded
-from harness.slurm.view import SuiteWatch
+from harness.slurm.run import run_dependent_job
 from harness.train import calibrate as calibrating
 from tests.cli.ground import write_suite
 from tests.slurm.submissions import stand_in_slurm, write_cluster
@@ -106,53 +103,9 @@ def test_without_what_it_should_have_measured_nothing_is_submitted(ground):
     assert len(sent()) == 2
 
 
-def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground):
-    """40 million steps of 0.01 s are 111 hours a run."""
-    write_suite(ground, ("{steps: 4}", "{reference_steps: 40000000}"))
-    submit()
-    run_calibration_job(record(submissions("calibrate")[0]))
-    with pytest.raises(UsageError, match=r"222\.22 device-hours"):
-        run_dependent_job(record(submissions("finish")[0]))
-    agreed = submissions("finish")[0].model_copy(update={"yes": True})
-    RECORDED.write(agreed)
-    done = run_dependent_job(record(agreed))
-    assert done is not None
-    assert done.queued == 2
-    assert all(each.yes for each in submissions("finish"))
-
-
 @pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
 def test_what_needs_known_runs_is_refused_before(options, ground):
     SuiteFolder.create(Path("runs/other"))
     with pytest.raises(UsageError, match="a job calibrates it first, so its runs are not known yet; give --reuse"):
         submit(**options)
     assert not Path("sent").exists()
-
-
-def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(ground):
-    submit()
-    (first,), (first_finish,) = submissions("calibrate"), submissions("finish")
-    queue_of(first, first_finish)
-    write_suite(ground, REFERENCE, ("  ua_mt:", "  ua_mt:\n  mean_teacher:"))
-    submit()
-    assert "--dependency=afterany:1 " in sent()[2], "one calibration after the other"
-    records = SuiteRecords.open(Path("runs/tiny"))
-    assert [superseded(each, records) for each in submissions("finish")] == [True, False]
-
-
-@pytest.mark.parametrize("text", ["time: 5\nfinish: null\n", "time: 5\ncontainer: mini.yaml\n"])
-def test_where_no_job_may_follow_none_is_submitted(text, ground):
-    write_cluster(ground, text)
-    assert (submit().calibration, len(sent())) == ("1", 1)
-
-
-def test_status_says_that_the_calibration_waits(ground):
-    submit()
-    queue_of(*submissions("calibrate"), *submissions("finish"))
-    records = SuiteRecords.open(Path("runs/tiny"))
-    status, notes = SuiteWatch().merge(read_status(records), records)
-    assert (status.runs, notes) == ((), [])
-    assert status.summary == "tiny: calibration job 1 waits; its runs are planned and submitted after it"
-    Path("queue").write_text("")
-    status, _ = SuiteWatch().merge(read_status(records), records)
-    assert status.summary.startswith("tiny: not calibrated yet, 0 measurements so far, and so no run is planned; ")

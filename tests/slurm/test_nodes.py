@@ -4,7 +4,6 @@ import pytest
 
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
-from harness.slurm.calibration import submit_calibration
 from harness.slurm.nodes import ask_ends
 from harness.slurm.record import Submissions
 from harness.slurm.run import submit_missing
@@ -41,16 +40,3 @@ def test_a_node_that_failed_several_tasks_is_named_and_gets_no_more(slurm, tmp_p
         assert said.startswith("node node1 failed ")
         assert "exit code 127); it gets no more of this suite within a day" in said
     assert nodes == [{"node1", "node2"}, {"node2"}]
-
-
-def test_a_node_that_failed_the_calibration_does_not_get_the_next(slurm, tmp_path, phantoms):
-    """node2 has done one: so it is node1 that is broken, and not what was submitted."""
-    text = cluster_text(tmp_path, '[ "$SLURMD_NODENAME" != node1 ] || exit 127', "finish: null\n")
-    session = session_of(tmp_path, phantoms, budget={"reference_steps": 40})
-    nodes = []
-    for more in ("lines: [--nodelist=node2]\n", "", ""):
-        job = submit_calibration(session, cluster_of(tmp_path, text + more)).calibration
-        assert job is not None
-        wait_until(partial(are_over, job, 1), "it has ended")
-        nodes += [end.node for end in ask_ends([job])]
-    assert nodes == ["node2", "node1", "node2"]

@@ -41,12 +41,6 @@ def test_every_run_once_and_none_beyond_the_limit(seconds, lanes, parallel):
     assert [min(one.runs) for one in found] == sorted(min(one.runs) for one in found)
 
 
-def test_equal_runs_are_shared_evenly():
-    found = pack_tasks([600.0] * 10, 2400.0, lanes=1, parallel=1)
-    assert [one.runs for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
-    assert [one.seconds for one in found] == [2460.0, 1860.0, 1860.0]
-
-
 def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start():
     """24 runs of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
     assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=16)) == 16

@@ -143,19 +143,6 @@ def test_status_names_what_does_not_mend_itself(commands, tmp_path, monkeypatch)
     assert [one.state for _, one in status.runs[:4]] == ["queued", "queued", "to run", "to run"]
 
 
-def test_what_was_submitted_since_the_last_question_is_not_gone(commands, tmp_path):
-    store = store_of(tmp_path / "runs", plan_of(tmp_path))
-    ids = [planned.run for _, planned in read_status(SuiteRecords(store)).runs]
-    Submissions(store.root).write(submission(ids[:1]))
-    Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job=None))
-    watch = SuiteWatch()
-    watched(store, watch)
-    Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job="61", at="2030"))
-    _, second = watched(store, watch)[0].runs[1]
-    assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
-    assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
-
-
 def test_who_watches_asks_once_a_minute(commands, tmp_path):
     stand_in(commands, "sacct", f"echo sacct >> {tmp_path}/asked")
     times = iter((0.0, 1.0, 59.0, 60.0))
@@ -165,16 +152,6 @@ def test_who_watches_asks_once_a_minute(commands, tmp_path):
     assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
     watch.ask([ARRAY])
     assert len(asked(tmp_path)) == 4
-
-
-def test_a_controller_that_does_not_answer_leaves_what_was_known(commands):
-    times = iter((0.0, 61.0))
-    watch = SuiteWatch(clock=lambda: next(times))
-    known = watch.ask([ARRAY]).queue
-    stand_in(commands, "squeue", SILENT)
-    seen = watch.ask([ARRAY])
-    assert seen.queue == known
-    assert "Unable to contact slurm controller" in seen.trouble
 
 
 def leave_lease(folder, **owner):

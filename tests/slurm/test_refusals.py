@@ -2,7 +2,7 @@ import pytest
 
 from tests.cli.ground import refuse, write_suite
 from tests.search.suites import suite_with, write
-from tests.slurm.submissions import path_with, stand_in, write_cluster
+from tests.slurm.submissions import write_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -51,11 +51,3 @@ def test_without_slurm_nothing_is_begun(ground):
     named = ("scontrol is not on the PATH: Slurm is not installed here",)
     env = {"PATH": str(ground / "nothing")}
     refuse("run", *SLURM, "--cluster", "mini.yaml", code=69, named=named, unchanged=ground, env=env)
-
-
-def test_a_directory_of_another_program_is_refused(ground, tmp_path):
-    stand_in(tmp_path / "commands", "scontrol", "echo 'PartitionName=main Default=YES MaxTime=01:00:00'")
-    (ground / "runs" / "tiny").mkdir(parents=True)
-    (ground / "runs" / "tiny" / "thesis.tex").write_text("")
-    named, env = ("holds files of another program",), {"PATH": path_with(tmp_path / "commands")}
-    refuse("run", *SLURM, "--cluster", "mini.yaml", code=74, named=named, unchanged=ground, env=env)

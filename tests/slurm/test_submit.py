@@ -13,7 +13,7 @@ from harness.records.files import write_text
 from harness.slurm.cluster import check_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import run_dependent_job, submit_missing
-from harness.slurm.submit import free_slots, submitting
+from harness.slurm.submit import free_slots
 from tests.search.suites import end
 from tests.slurm.submissions import CLUSTER, COUNTED, cluster_of, session_of, stand_in, stand_in_slurm, submission
 
@@ -231,16 +231,6 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(said, told, grou
     assert told in str(caught.value)
     assert list(ground.submissions) == []
     assert list((session.store.root / "slurm").glob("*.sh")) == []
-
-
-def test_two_do_not_submit_at_once(ground, monkeypatch):
-    submissions = ground.submissions
-    monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
-    with submitting(submissions):
-        with pytest.raises(UsageError, match=r"pid \d+ on .* is submitting this suite"), submitting(submissions):
-            pass
-        assert submissions.lease.held()
-    assert not submissions.lease.held()
 
 
 def test_who_lost_the_lease_submits_nothing(ground):

@@ -52,11 +52,3 @@ def test_a_run_that_dies_again_and_again_is_left_to_another_node(tmp_path):
     assert run_task(record, 0, StopFlag()) == 0
     result = first.require_result()
     assert (result.status, result.spent.useful_steps, result.spent.attempts) == ("ok", 40, 1 + MAX_STARTS)
-
-
-def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path):
-    session, submission = submitted(tmp_path, steps=4)
-    stop = StopFlag()
-    stop.set("SIGUSR1")
-    assert run_task(Submissions(session.store.root).path(submission), 0, stop) == 75
-    assert not any(session.folder(run).log.exists() for run in session.plan.runs)

@@ -5,10 +5,9 @@ import pytest
 from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES, reporting
-from harness.audit.environment import one_speed
 from harness.audit.records import rate_error
 from harness.records.budget import Budget
-from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, Preprocessing, Trial
+from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, Trial
 from harness.records.suite_folder import Trials
 from tests.audit.fair import (
     asked,
@@ -64,27 +63,6 @@ def test_validation_patients_who_were_not_drawn_are_strangers(fair, count, wrong
     assert broken(replace(fair, runs=tuple(map(validated_on_all_ten, fair.runs)))) == wrong
 
 
-def test_variants_are_entries_of_their_own(fair):
-    def named(planned_run):
-        return planned_run.model_copy(
-            update={"entry": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
-        )
-
-    entries = [run.model_copy(update={"planned_run": named(run.planned_run)}) for run in fair.selection.entries]
-    selection = fair.selection.model_copy(update={"entries": entries})
-    runs = tuple(replace(run, planned_run=named(run.planned_run)) for run in fair.runs)
-    found = verdicts(replace(fair, selection=selection, runs=runs))
-    assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
-    evidence = " ".join(line for verdict in found.values() for line in verdict.evidence)
-    assert ("no_ramp: " in evidence, "ua_mt: " in evidence) == (True, False)
-
-
-def test_windows_at_other_steps_are_another_test(fair):
-    volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
-    suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
-    assert judged(bend(suite, engine(window_stride=(9, 9, 2))), 24).status == "not held"
-
-
 def timed(fair, steps, seconds=300.0):
     ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
     budget = asked(budget=Budget(device_seconds=seconds))
@@ -101,19 +79,6 @@ def test_runs_of_one_work_ran_at_one_speed(fair):
         assert [run.id for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1"] == list(far.runs)
     short = judged(bend(timed(fair, 99), result(stage_steps={"train": 10})), 16)
     assert short.status == "held"
-
-
-def test_entries_on_hosts_of_their_own_cannot_be_compared(fair):
-    def on(run, host):
-        return result(shown={"host": host})(run)
-
-    suite, runs = timed(fair, 1000), timed(fair, 1000).runs
-    apart = replace(suite, runs=tuple(on(run, run.entry) for run in runs))
-    found = one_speed(apart.finished)
-    assert found.status == "not applicable"
-    assert "no equal work ran on mc_net and on supervised" in found.evidence[0]
-    linked = replace(suite, runs=tuple(on(run, str(run.planned_run.seed)) for run in suite.runs))
-    assert one_speed(linked.finished).status == "held"
 
 
 def first(missed, run):
@@ -341,29 +306,3 @@ def test_a_table_that_hides_a_failure_is_a_violation(count, status, fair, tmp_pa
     path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
     bent = bend(fair, result(status="failed", failure=Failure(kind="nan", reason="NaN")))
     assert judged(replace(bent, root=tmp_path), 30).status == status
-
-
-def test_a_failure_that_was_tried_again_is_named(fair):
-    def again(run):
-        before = [ledger_line("start"), ledger_line("end", note="failed: oom")]
-        later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
-        return spent(attempts=2)(replace(run, ledger=(*before, *later)))
-
-    assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in judged(bend(fair, again), 30).evidence[1]
-
-
-def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair):
-    def rate(run):
-        return engine(optimiser=run.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(run)
-
-    mine = {run.id: run.planned_run.seed % 2 for run in fair.runs if run.entry == "ua_mt"}
-    runs = tuple(rate(run) if mine.get(run.id) else run for run in fair.runs)
-    assert judged(replace(fair, runs=runs), 21).status == "not held"
-    trials = [Trial(entry="ua_mt", study=study, point=0, varied={}, run="0" * 64) for study in (0, 1)]
-    chosen = [
-        entry.model_copy(update={"trial": trials[mine[entry.run]]}) if entry.run in mine else entry
-        for entry in fair.selection.entries
-    ]
-    found = judged(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})), 21)
-    assert found.status == "held"
-    assert "ua_mt study 1 declares optimiser.learning_rate = 0.02" in found.evidence

@@ -64,14 +64,6 @@ def test_only_runs_that_both_have_are_paired(tmp_path):
     assert [key.cell for key in found.only_b] == ["new@3"]
 
 
-def test_other_conditions_are_named(tmp_path):
-    newer = SPEC.environment.model_copy(update={"torch": "2.14.0"})
-    there = write_records(tmp_path / "b", replace(SPEC, environments={key(run): newer for run in SPEC.planned_runs}))
-    found = compared(write_records(tmp_path / "a", SPEC), there)
-    assert found.conditions == (("torch 2.13.0", "torch 2.14.0"),)
-    assert found.differing.empty
-
-
 def test_other_settings_are_named_and_never_ranked_together(tmp_path):
     a, b = (write_records(tmp_path / name, SPEC) for name in "ab")
     faster = Engine(batch_size=8, optimiser=OptimiserSettings(learning_rate=0.1))

@@ -1,14 +1,8 @@
-import re
-import runpy
-import sys
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from harness.api.errors import UsageError
-from harness.leaderboard.ladder_figure import OTHERS
-from harness.leaderboard.leaderboard import write_leaderboard
 from harness.leaderboard.render import markdown, rung_blocks, terminal_text
 from tests.synthetic import RunSpec, board_of, write_records
 
@@ -48,19 +42,3 @@ def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path):
     for rung, words in ((8000, "has not run yet; its rungs are 500, 2000, 8000"), (9, "is none of the suite's")):
         with pytest.raises(UsageError, match=f"--rung: {rung} {words}"):
             board.at_rung(rung)
-
-
-def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path, monkeypatch):
-    board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun={8000})))
-    first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
-    assert first.name == "ladder.svg"
-    assert "(ladder.svg)" in markdown(board)
-    text = first.read_text()
-    assert text == second.read_text()
-    shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
-    assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
-    for name in ("supervised_full", "typo"):
-        monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "s"), str(tmp_path / f"{name}.svg"), name])
-        with pytest.raises(SystemExit, match="is named typo") if name == "typo" else nullcontext():
-            runpy.run_module("harness.leaderboard.ladder_figure", run_name="__main__")
-    assert text.count(OTHERS[0]) == 0 < (tmp_path / "supervised_full.svg").read_text().count(OTHERS[0])

@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 
-from harness.leaderboard.results import placed
 from harness.stats.rliable import TAUS
 from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
@@ -84,15 +83,6 @@ def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
     assert intact.loc["mc_net", "rank"] == 1
 
 
-def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
-    failed = {("ua_mt", 3, 0, seed) for seed in range(3)}
-    board = board_of(write_records(tmp_path / "s", RunSpec(failed=failed)))
-    row = board.results.query("labelled == 3 and checkpoint == 'last' and entry == 'ua_mt'").iloc[0]
-    assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
-    assert pd.isna(row["dice"])
-    assert "ua_mt" not in set(board.paired.query("labelled == 3")["entry_a"])
-
-
 def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
     missing = {("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))}
     rows = board_of(write_records(tmp_path / "s", RunSpec(missing=missing))).results
@@ -112,14 +102,6 @@ def test_the_fully_supervised_reference_is_shown_for_every_count_and_never_ranke
     assert reference.groupby("checkpoint")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
     assert set(reference["trained_on"]) == {"all"}
     assert sorted(rows.loc[rows["place"] == 1, "entry"]) == ["mc_net"] * 4
-
-
-def test_equal_methods_share_the_better_place():
-    rows = [
-        {"block": "ranked", "entry": name, "place": None, "n_ok": 1, "n_failed": 0, "n_unfit": 0, "dice": dice}
-        for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
-    ]
-    assert [(row["entry"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
 
 
 def test_equal_methods_share_a_rank_and_a_better_one_does_not(tmp_path):

@@ -89,11 +89,6 @@ def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_he
     assert account_for(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
 
-def test_a_run_that_could_not_say_that_it_ends_has_as_long_again_to_leave():
-    failed = account_for(changed(state="FAILED"), [interval(0, 48, ended=False)], 0.0)
-    assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
-
-
 def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_charging():
     cancelled = changed(state="CANCELLED")
     late = account_for(cancelled, [interval(2, 68)], 0.0)
@@ -105,12 +100,6 @@ def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_chargi
     )
     assert account_for(cancelled, [interval(0, 200)], 0.0).violation, "nobody takes minutes"
     assert account_for(MINUTE, [interval(2, 68)], 0.0).violation, "nobody told it to stop"
-
-
-def test_what_says_that_an_attempt_was_over_ends_its_silence():
-    over = account_for(MINUTE, [interval(0, 30, ended=False, until=START + 33)], 0.0)
-    assert over.seconds == Seconds(useful=30, lost=3, idle=27)
-    assert not over.violation
 
 
 def test_where_a_node_died_slurm_may_not_notice_for_a_while():

@@ -1,10 +1,6 @@
 import numpy as np
 
-from harness.leaderboard.coverage import coverages
-from harness.leaderboard.inputs import read_input
-from harness.records.reader import SuiteRecords
 from harness.stats.coverage import coverage_of
-from tests.synthetic import RunSpec, write_records
 
 
 def population():
@@ -19,11 +15,3 @@ def test_the_intervals_hold_what_they_promise():
     assert 0.90 <= coverage.differences <= 1.0
     assert coverage.false_verdict <= 0.08
     assert coverage.draws == 150
-
-
-def test_every_table_of_a_suite_is_counted(tmp_path):
-    inputs = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(seeds=1, patients=5))))
-    found = coverages(inputs, draws=2)
-    assert set(found) == {
-        (comparison.number, n) for comparison in inputs.comparisons for n in comparison.labelled_counts
-    }

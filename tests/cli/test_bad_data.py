@@ -65,12 +65,6 @@ def test_a_run_names_all_flaws_at_once_and_leaves_no_trace(scans_16, tmp_path):
     refuse(*command, code=65, named=named, unchanged=tmp_path, env=env)
 
 
-def test_absent_data_root(tmp_path):
-    suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"))
-    command = ("run", "--suite", suite, "--executor", "inline", "--data")
-    refuse(*command, tmp_path / "nowhere", code=65, named=("nowhere: no such folder", "acdc"), unchanged=tmp_path)
-
-
 def test_no_data_at_all_says_which_option(tmp_path):
     refuse("data", "prepare", "acdc", code=65, named=("acdc: no data folder given", "HARNESS_DATA"), unchanged=tmp_path)
 

@@ -1,15 +1,6 @@
-import os
-import shutil
-from pathlib import Path
-
-import pytest
-
-from harness.api.errors import DiskError
-from harness.execution.process import Order, run_process
 from harness.records.suite_folder import SuiteFolder
 from tests.cli.ground import fill, refuse, remount, small_disk, write_suite
 from tests.support import call_cli
-from tests.synthetic import RunSpec, cases_frame
 
 RUN = ("run", "--executor", "inline", "--no-track", "--suite")
 ONE_METHOD = ("  ua_mt:\n", "")
@@ -49,31 +40,6 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path):
         call_cli(*run, cwd=tmp_path)
         result = folder.require_result()
         assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ok", 4, 2)
-
-
-def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(finished, session_cache, tmp_path):
-    """The child's own log lies on the full disk, so its exit code alone says what happened."""
-    with small_disk(tmp_path / "disk", "size=2m") as disk:
-        store = SuiteFolder.create(disk / "tiny")
-        run = next(SuiteFolder.open(finished.runs / "tiny").folders()).run
-        folder = store.by_id(run.id)
-        folder.create(run)
-        folder.log.touch()
-        recorded = next((finished.runs / "tiny" / "suites").iterdir())
-        suite = Path(shutil.copy(recorded, store.root / "suites"))
-        fill(disk)
-        with pytest.raises(DiskError, match="No space left"):
-            folder.write_cases(cases_frame(RunSpec().planned_runs[0], RunSpec()))
-        order = Order(
-            run=run.id,
-            suite=str(suite),
-            cache=str(next(session_cache.glob("phantom-*"))),
-            checkpoint_seconds=30.0,
-            driver=os.getpid(),
-        )
-        outcome = run_process(order)
-        assert (outcome.status, outcome.exit_code) == ("refused", 74)
-        assert str(folder.path) in outcome.message
 
 
 def test_a_file_in_place_of_the_run_directory(tmp_path):

@@ -3,10 +3,6 @@ import pytest
 from tests.cli.ground import refuse, write_suite
 
 
-def test_unknown_suite(tmp_path):
-    refuse("run", "--suite", "acdc_mni", code=64, named=("'acdc_mni'", "did you mean 'acdc_mini'?"), unchanged=tmp_path)
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

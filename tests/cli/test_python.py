@@ -2,8 +2,6 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.pipeline import UnfinishedSuiteError
-from harness.train.stop import StopFlag
 from tests.cli.ground import SUPERVISED, UA_MT, snapshot, write_suite
 from tests.support import REPO, run_python
 
@@ -35,14 +33,6 @@ def test_a_suite_is_planned_run_and_loaded(tmp_path):
     dry_run = harness.plan_suite(suite, runs=runs)
     assert [run.name for run in dry_run.plan.trainings() if dry_run.state(run) == "done"] == [SUPERVISED, UA_MT]
     pd.testing.assert_frame_equal(harness.load_leaderboard(runs / "tiny").results, leaderboard.results)
-
-
-def test_a_signal_leaves_no_time_for_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(StopFlag, "is_set", lambda _: True)  # as after a signal before the first run
-    with pytest.raises(UnfinishedSuiteError, match="some runs are unfinished") as caught:
-        harness.run_suite(write_suite(tmp_path), runs=tmp_path / "runs", executor="inline", track=False)
-    assert caught.value.leaderboard is None
-    assert not (tmp_path / "runs" / "tiny" / "leaderboard").exists()
 
 
 def test_the_examples_print_tables(finished, records):

@@ -122,16 +122,6 @@ def test_other_numbers_for_the_same_run_are_refused_and_named(archive, store, tm
     refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
 
 
-def test_environments_may_differ_in_what_is_only_shown(archive, tmp_path):
-    environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
-    there = SuiteFolder.create(tmp_path / "there" / "synthetic")
-    run = SPEC.run(SPEC.planned_runs[0])
-    there.by_id(run.id).write_environment(environment)
-    before = snapshot(there.root / "environments")
-    import_records(archive, tmp_path / "there")
-    assert snapshot(there.root / "environments") == before
-
-
 def test_a_damaged_table_and_a_truncated_file_are_refused(archive, tmp_path):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])

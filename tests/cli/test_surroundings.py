@@ -12,7 +12,7 @@ from harness.execution.process import parent_and_allowance
 from harness.records.manifest import cache_home
 from harness.records.owner import Owner
 from harness.records.variables import path_of
-from tests.support import LIMIT_SECONDS, REPO, command_environment, run_python
+from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
 @pytest.mark.parametrize("text", ["~/cache", "${HOME}/cache"])
@@ -47,15 +47,6 @@ def test_a_variable_that_is_no_number_is_one_line(name, text, monkeypatch):
     asks = parent_and_allowance if name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE") else Owner.this
     with pytest.raises(UsageError, match=f"^{name}={text}: not a .*number"):
         asks()
-
-
-def test_figures_are_drawn_whatever_back_end_a_notebook_names():
-    script = (
-        "from harness.cli import main\ntry: main(['--version'])\n"
-        "finally:\n import matplotlib as m; print(m.get_backend())"
-    )
-    done = run_python("-c", script, env={"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, cwd=REPO)
-    assert done.stdout.split()[-1].lower() == "agg", done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",)])

@@ -47,17 +47,6 @@ def test_a_record_that_ends_in_the_middle(kind, suite):
         assert any(path.name in flaw for flaw in flaws), (share, flaws)
 
 
-@pytest.mark.parametrize(
-    ("kind", "verb", "place", "code"),
-    [("selection.json", "status", "memory that cannot be read", 74), ("runs/*/ledger.jsonl", "audit", "a folder", 65)],
-)
-def test_a_verb_says_so(kind, verb, place, code, suite):
-    path = read_file(suite, kind)
-    path.unlink()
-    PLACES[place](path)
-    assert path.name in call_cli(verb, suite, code=code).stderr
-
-
 JSON = {
     "deep lists": "[" * 200_000,
     "a huge text": '{"schema_version": "' + "x" * 5_000_000 + '"}',

@@ -1,12 +1,9 @@
 import json
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
 from harness.api.errors import RunFailedError
-from harness.cli import VERBS, cli
 from harness.records.reader import SuiteRecords
 from harness.records.schema import PlannedRun
 from harness.records.suite_folder import SuiteFolder
@@ -14,16 +11,6 @@ from tests.cli.ground import DEAD_URI, SUPERVISED, linked_copy, refuse, snapshot
 from tests.services import require_mlflow
 from tests.support import call_cli, environment_of, run_cli
 from tests.synthetic import RunSpec, edit_record, write_records
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_and_its_options(verb):
-    shown = CliRunner().invoke(cli, [verb, "--help"])
-    assert shown.exit_code == 0
-    command = cli.get_command(shown, verb)  # type: ignore[arg-type]
-    assert command is not None
-    assert len(command.help or "") > 40
-    assert [one.name for one in command.params if isinstance(one, click.Option) and not one.help] == []
 
 
 def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished, tmp_path):
@@ -86,23 +73,9 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     assert "21 runs, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
 
 
-def test_status_of_a_folder_nearby(records):
-    named = ("runs/tyny: no records here; did you mean 'runs/tiny'?",)
-    refuse("status", "runs/tyny", code=64, named=named, unchanged=records.parent)
-
-
 def test_a_terminal_of_few_characters_shows_other_ones(records):
     settings = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     run_cli("leaderboard", records / "tiny", env=settings, encoding="latin-1")
-
-
-def test_list_names_methods_datasets_and_suites():
-    listed = call_cli("list")
-    rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
-    assert rows["ua_mt"][2:6] == ["ranked", "1,813,764", "1,813,764", "methods/ua_mt.py"]
-    assert rows["mc_net"][3:5] == ["2,577,624", "1,813,764"]
-    assert rows["supervised_full"][2] == "reference"
-    assert {"acdc", "phantom", "acdc_semi", "demo"} <= rows.keys()
 
 
 def test_replay_gives_the_same_weights(finished):

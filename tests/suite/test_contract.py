@@ -15,7 +15,6 @@ from tests.suite.test_plan import SUITE
 from tests.train.tiny import write_metadata
 
 TASK = Task("test", 2, 1, ("background", "RV", "Myo", "LV"), (32, 32))
-SOLID = Task("test", 3, 1, TASK.classes, (16, 16, 16))
 
 
 class Sound(Method):
@@ -34,18 +33,6 @@ class Sound(Method):
     @property
     def predictor(self):
         return self.net
-
-
-class Repeating(nn.Module):
-    """Gives its image once a class; reading: and needs a value, so that its shapes cannot be known without one."""
-
-    def __init__(self, outputs, *, reading=False):
-        super().__init__()
-        self.outputs, self.reading = outputs, reading
-
-    def forward(self, images):
-        assert not self.reading or images.sum().item() == 0
-        return images.expand(-1, self.outputs, *images.shape[2:])
 
 
 def leave(*_):
@@ -92,16 +79,6 @@ def test_a_planted_fault_is_refused_by_name(fault):
     kind = type("Faulty", (Sound,), {"__module__": "test_contract", **changes})
     with pytest.raises(UsageError, match=rf"Faulty\.{said}"):
         build_whole(kind, MethodParams(), TASK, 4)
-
-
-@pytest.mark.parametrize("task", [TASK, SOLID])
-@pytest.mark.parametrize("reading", [False, True])
-def test_answers_are_known_with_values_and_without(task, reading):
-    right = type("Right", (Sound,), {"predictor": Repeating(4, reading=reading)})
-    build_whole(right, MethodParams(), task, 4)
-    wrong = type("Wrong", (Sound,), {"predictor": Repeating(5, reading=reading)})
-    with pytest.raises(UsageError, match=r"Wrong\.predictor answers \[1, 5, "):
-        build_whole(wrong, MethodParams(), task, 4)
 
 
 def test_a_sound_method_passes_and_leaves_no_trace():

@@ -7,7 +7,6 @@ from harness.api.method import Method
 from harness.suite.registry import (
     dataset_sources,
     load_dataset,
-    load_datasets,
     load_method,
     load_methods,
     method_sources,
@@ -123,13 +122,6 @@ def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number,
     methods, broken = load_methods()
     assert list(broken) == ["bad"]
     assert "ua_mt" in {kind.name for kind in methods}
-
-
-def test_a_broken_dataset_harms_no_other(site):
-    package(site, "broken_data", "1 / 0", datasets="bad = broken_data:Data")
-    datasets, broken = load_datasets()
-    assert "phantom" in {dataset.name for dataset in datasets}
-    assert "ZeroDivisionError" in broken["bad"]
 
 
 def test_a_typo_is_refused_with_the_nearest_name():

@@ -45,16 +45,6 @@ def refusal(folder, text):
     return str(caught.value)
 
 
-def test_a_good_suite(tmp_path):
-    suite = load(tmp_path, GOOD).suite
-    assert (suite.name, suite.dataset, suite.labelled, suite.seeds) == ("small", "phantom", [3, 7], [0, 1])
-    assert suite.subsets == [0], "the literature's alone, unless asked"
-    assert list(suite.methods) == ["supervised", "ua_mt"], "in the file's order"
-    assert suite.methods["supervised"].params == {}
-    assert (suite.budget.steps, suite.budget.device_seconds) == (100, None)
-    assert suite.engine.threads == 1
-
-
 def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path):
     suite = load(tmp_path, GOOD).suite
     assert suite.engine_of("supervised") == suite.engine

@@ -109,22 +109,6 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path):
         assert [one.context for one in content.inputs] == ["train", "validation"]
 
 
-def searched(*params):
-    return [run for _, run in RunSpec(search={"action_pp": params}).searched()]
-
-
-def test_the_method_has_the_means_of_its_runs(tmp_path):
-    store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
-    runs = of_method(store, "ua_mt")
-    found = values(entry_content(suite_of(store), "ua_mt"))
-    for labelled in (3, 7):
-        frames = [cases_of(u.record.folder) for u in runs if u.asked.labelled == labelled]
-        expected = np.mean([f[f["checkpoint"] == "last"]["dice"].mean() for f in frames])
-        assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
-        assert found[f"labelled_{labelled}/n_ok"] == 3
-    assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
-
-
 def test_a_ladder_has_means_of_each_rung(tmp_path):
     spec = RunSpec(
         methods={"ua_mt": 0.1}, labelled=(3,), seeds=2, patients=2, validations=1, history_steps=1, ladder=(500, 2000),

@@ -1,7 +1,6 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -28,25 +27,6 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk):
         assert parent.name == run.tags["method"]
         assert run.status == ("FAILED" if run.tags["status"] == "failed" else "FINISHED")
     assert [run.tags["failure.kind"] for run in children if run.status == "FAILED"] == ["nan"]
-
-
-def test_artifacts_are_the_records_and_mlflow_finds_them(desk):
-    store = small_suite(desk, replace(SMALL, centers={"ua_mt"}))
-    for folder in store.folders():
-        folder.checkpoint.write_bytes(b"weights")
-    track(store)
-    mlflow = client(desk)
-    for run_id, run in runs(desk).items():
-        if "harness.run" in run.tags:
-            names = {file.path for file in mlflow.list_artifacts(run_id)}
-            ended = {"cases.parquet"} if run.status == "FINISHED" else set()
-            drawn = {"arrays.npz", "figures"} if ended and run.tags["method"] == "ua_mt" else set()
-            assert names == {"run.json", "result.json", "ledger.jsonl"} | ended | drawn
-            assert [path.name for path in run.artifacts.glob("figures/*")] == ["centers.png"] * ("figures" in drawn)
-            source = store.root / "runs" / run.tags["harness.run"] / "result.json"
-            assert (run.artifacts / "result.json").read_bytes() == source.read_bytes()
-    assert (desk / "mlartifacts" / "phantom_small").is_dir()
-    assert not (desk / "mlruns").exists()
 
 
 def test_mlflow_gives_the_numbers_of_the_records(desk):
@@ -102,18 +82,6 @@ def test_a_run_that_ran_again_replaces_its_run(desk):
     assert run.last("peak_memory_bytes") == 7
     assert "failure.kind" not in run.tags
     assert len(runs(desk)) == MLFLOW_RUNS
-
-
-def test_runs_of_others_and_deleted_experiments(desk):
-    store = small_suite(desk)
-    experiment = track(store).experiment_id
-    mlflow = client(desk)
-    mine = mlflow.create_run(experiment, run_name="by hand").info.run_id
-    before = runs(desk)
-    mlflow.delete_experiment(experiment)
-    assert track(store).kept == RUNS
-    assert runs(desk) == before
-    assert before[mine].name == "by hand"
 
 
 KILLED = """

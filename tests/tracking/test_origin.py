@@ -3,9 +3,6 @@ from dataclasses import replace
 import pytest
 
 from harness.api.errors import ServiceError
-from harness.records.archive import export_records, import_records
-from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import key
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, client, runs, small_suite, track
 
@@ -34,19 +31,6 @@ def test_neither_replaces_what_the_other_tracked(desk):
         assert {run.tags["mlflow.parentRunId"] for run in found.values() if "harness.suite" not in run.tags} <= set(
             found
         )
-
-
-def test_imported_records_are_tracked_as_another_set(desk):
-    store = small_suite(desk)
-    track(store)
-    before = runs(desk)
-    export_records(SuiteRecords(store), desk / "records.tar.gz")
-    received = SuiteFolder(import_records(desk / "records.tar.gz", desk / "received")[0])
-    assert not (received.root / "tracking.json").exists()
-    assert track(received).added == RUNS
-    after = runs(desk)
-    assert {run_id: after[run_id] for run_id in before} == before
-    assert len(after) == 2 * MLFLOW_RUNS
 
 
 @pytest.mark.parametrize(("schema", "writer"), [(None, "harness 0.1.0"), ("99", "a harness of schema 99")])

@@ -16,7 +16,7 @@ from harness.tracking.redact import redact_text
 from harness.tracking.service import Service, find_service
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
-from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, small_suite, track
 
 
 def failure(store, uri):
@@ -160,16 +160,3 @@ def test_two_drivers_at_a_fresh_database(tmp_path):
         counts = connection.execute("SELECT count(*) FROM runs GROUP BY experiment_id").fetchall()
     assert counts == [(MLFLOW_RUNS,), (MLFLOW_RUNS,)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "mlartifacts", "mlflow.db"]
-
-
-def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path, monkeypatch):
-    require_mlflow()
-    desk = tmp_path / "50% of a study, #2?"
-    desk.mkdir()
-    monkeypatch.chdir(desk)
-    store = small_suite(desk)
-    track(store)
-    assert track(store).added == 0
-    assert len(by_key(desk)) == MLFLOW_RUNS
-    assert sorted(path.name for path in desk.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
-    assert list(tmp_path.iterdir()) == [desk]

@@ -1,11 +1,10 @@
 """`make bench AGAINST=REF`: seconds per training step, beside those of another commit on the same machine.
 
-    python -m tests.bench --against v0.1.0 [--only ua_mt/train] [--precision float32 bfloat16] [--size 96 96]
+    python -m tests.bench --against v0.1.0 [--only ua_mt/train] [--size 96 96]
 
 Every method and stage that both trees have runs `tests.bench.alone` of its own tree, in fresh processes with one thread
-each. A round is A B B A: the reference, the working tree in each precision, the same backwards. Shown are mean seconds
-(of medians over steps), their ratio, above 1 where the working tree is faster, and the lowest and highest ratio of two
-neighbours in turn.
+each. A round is A B B A, the reference first. Shown are mean seconds (of medians over steps), their ratio, above 1
+where the working tree is faster, and the lowest and highest ratio of two neighbours.
 """
 
 import argparse
@@ -13,15 +12,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import get_args
 
 from harness.train.environment import cpu_model
 from tests.bench.trees import checkout, copy_code, environment_of
-from tests.bench.workload import Precision
 
 LIST_STAGES = """
 import json, sys, torch
@@ -49,10 +46,9 @@ class Tree:
         names: list[str] = json.loads(self.output("-c", LIST_STAGES, str(dimension)))
         return names
 
-    def seconds(self, name: str, precision: str) -> float:
+    def seconds(self, name: str) -> float:
         """Of one step of a method/stage, the median of a fresh process."""
-        command = ("-m", "tests.bench.alone", name, *self.options, "--precision", precision)
-        return float(json.loads(self.output(*command))["seconds"])
+        return float(json.loads(self.output("-m", "tests.bench.alone", name, *self.options))["seconds"])
 
 
 def line(name: str, reference: Sequence[float], current: Sequence[float]) -> str:
@@ -64,17 +60,13 @@ def line(name: str, reference: Sequence[float], current: Sequence[float]) -> str
     )
 
 
-def measured_lines(reference: Tree, current: Tree, names: Sequence[str], asked: argparse.Namespace) -> Iterator[str]:
-    for name in names:
-        of_reference: list[float] = []
-        of_current: dict[str, list[float]] = {precision: [] for precision in asked.precision}
-        turn = [(reference, asked.reference_precision, of_reference)]
-        turn += [(current, precision, seconds) for precision, seconds in of_current.items()]
-        for _ in range(asked.rounds):
-            for tree, precision, seconds in (*turn, *reversed(turn)):
-                seconds.append(tree.seconds(name, precision))
-        for precision, seconds in of_current.items():
-            yield line(f"{name} {precision}", of_reference, seconds)
+def measured_line(reference: Tree, current: Tree, name: str, rounds: int) -> str:
+    old, new = [], []
+    for _ in range(rounds):
+        old.append(reference.seconds(name))
+        new += [current.seconds(name), current.seconds(name)]
+        old.append(reference.seconds(name))
+    return line(name, old, new)
 
 
 def options() -> argparse.ArgumentParser:
@@ -83,9 +75,6 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--against", required=True, metavar="REF", help="the commit to compare with")
     parser.add_argument("--only", nargs="+", metavar="METHOD/STAGE", help="default: all that both trees have")
-    precisions = get_args(Precision)
-    parser.add_argument("--precision", nargs="+", choices=precisions, default=["float32"], help="of the working tree")
-    parser.add_argument("--reference-precision", choices=precisions, default="float32")
     parser.add_argument("--size", type=int, nargs="+", default=[96, 96], help="of an image, all sides")
     parser.add_argument("--batch", type=int, default=8, help="images per step, both streams together")
     parser.add_argument("--rounds", type=int, default=1, help="of A B B A")
@@ -108,9 +97,9 @@ def main() -> int:
                 if absent := set(asked.only or ()) - set(names):
                     parser.error(f"--only {' '.join(sorted(absent))}: both trees have {', '.join(names)}")
                 shape = f"{' x '.join(map(str, asked.size))}, batch {asked.batch}, one thread of {cpu_model()}"
-                print(f"seconds per step, {shape}; {asked.against} in {asked.reference_precision} -> working tree in")
-                for shown in measured_lines(reference, current, asked.only or names, asked):
-                    print(shown, flush=True)
+                print(f"seconds per step, {shape}; {asked.against} -> working tree")
+                for each in asked.only or names:
+                    print(measured_line(reference, current, each, asked.rounds), flush=True)
         except (subprocess.CalledProcessError, RuntimeError) as error:
             print(f"not measured: {error}", file=sys.stderr)
             return 1

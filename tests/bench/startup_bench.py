@@ -1,10 +1,9 @@
 """What it takes to start: from `harness run` to the first step, from a run to the next, and a run beside its steps.
 
-    python -m tests.bench.startup_bench [--against REF] [--rounds 2]
+    python -m tests.bench.startup_bench [--rounds 4]
 
 Runs of two steps on the phantoms of `demo`, one at a time. A run counts as started when its ledger says `start`, with
-data and networks in place. `import torch` is measured beside them, since a busy machine slows all alike. With another
-commit both trees take turns, A B B A.
+data and networks in place. `import torch` is measured beside them, since a busy machine slows all alike.
 """
 
 import argparse
@@ -16,14 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-from tests.bench.trees import checkout, copy_code, environment_of
+from tests.bench.trees import environment_of
+from tests.support import REPO
 
 SUITE = """\
 name: start
@@ -86,7 +85,7 @@ def run_times(records: Path) -> list[tuple[float, float, float]]:
     return sorted(times)
 
 
-def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
+def measure(folder: Path, environment: dict[str, str]) -> Start:
     torch, torch_cpu = timed(["-c", "import torch"], folder, environment)
     cpu, first, gap, charged = {}, [], [], 0.0
     for count in (FEW, MANY):
@@ -105,27 +104,15 @@ def measure(tree: Path, folder: Path, environment: dict[str, str]) -> Start:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", metavar="REF", help="a commit to compare with")
-    parser.add_argument("--rounds", type=int, default=1, help="of A B B A")
-    asked = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-start-")))
-        trees = {"working tree": copy_code(folder / "code")}
-        if asked.against:
-            trees[asked.against] = stack.enter_context(checkout(asked.against, folder / "reference"))
-        places = {}
-        for name, tree in trees.items():
-            places[name] = tree, folder / f"of-{tree.name}", environment_of(tree) | {"HARNESS_CACHE": f"{tree}-cache"}
-            places[name][1].mkdir()
-            measure(*places[name])  # prepares the data, and compiles what is imported
-        starts: dict[str, list[Start]] = {name: [] for name in trees}
-        for name in [*places, *reversed(places)] * asked.rounds:
-            starts[name].append(measure(*places[name]))
-    print(f"{'seconds':16}" + "".join(f"{field.name:>12}" for field in fields(Start)))
-    for name, measured in starts.items():
-        print(f"{name:16}" + "".join(f"{mean(values):12.2f}" for values in zip(*map(astuple, measured), strict=True)))
-        for start in measured:
-            print(" " * 16 + "".join(f"{value:12.2f}" for value in astuple(start)))
+    parser.add_argument("--rounds", type=int, default=4)
+    rounds: int = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory(prefix="harness-start-") as name:
+        folder = Path(name)
+        environment = environment_of(REPO) | {"HARNESS_CACHE": str(folder / "cache")}
+        measure(folder, environment)  # prepares the data, and compiles what is imported
+        print("".join(f"{field.name:>12}" for field in fields(Start)))
+        for _ in range(rounds):
+            print("".join(f"{value:12.2f}" for value in astuple(measure(folder, environment))), flush=True)
     return 0
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from harness.suite.load import load_suite
-from tests.bench.same_numbers import COUNTS, SUITES, by_method, differences, suite_text
+from tests.bench.same_numbers import COUNTS, by_method, differences
 
 
 def plant(root, version, weight=1 / 7, dice=2 / 7, validated=0.5):
@@ -37,10 +36,3 @@ def test_what_differs_is_named(changes, named, tmp_path):
     old, new = by_method(plant(tmp_path / "a", 1)), by_method(plant(tmp_path / "b", 2, **changes))
     ((method, lines),) = differences(old, new)
     assert (method, [line.partition(": ")[0] for line in lines]) == ("ua_mt", named)
-
-
-@pytest.mark.parametrize("name", SUITES)
-def test_the_suites_are_valid_here(name, tmp_path):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(suite_text(name, ["ua_mt", "action_pp"]))
-    assert load_suite(path).suite.name == name

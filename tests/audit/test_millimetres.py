@@ -31,19 +31,6 @@ def without(run, volumes, classes=3, columns=tuple(MILLIMETRES)):
     return with_cases(run, cases)
 
 
-def judged(suite, volumes):
-    return whole_volumes.judge(replace(suite, runs=tuple(without(run, volumes) for run in suite.runs)))
-
-
-@pytest.mark.parametrize(
-    ("volumes", "words"), [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (20, "in 20)")]
-)
-def test_volumes_of_unknown_size_are_counted(spaced, volumes, words):
-    verdict = judged(spaced, volumes)
-    assert verdict.status == "held"
-    assert words in verdict.evidence[0]
-
-
 @pytest.mark.parametrize(("volumes", "classes", "columns"), [(20, 3, MILLIMETRES), (1, 1, ["asd_mm"])])
 def test_one_run_without_what_others_have_breaks_the_rule(spaced, volumes, classes, columns):
     verdict = whole_volumes.judge(bend(spaced, lambda run: without(run, volumes, classes, tuple(columns))))

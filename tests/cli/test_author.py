@@ -66,14 +66,11 @@ def test_the_new_package_passes_its_own_test(folder, search_path):
     ("what", "name", "more", "said"),
     [
         ("method", "ua_mt", (), "'ua_mt' is a method already (methods/ua_mt.py)"),
-        ("method", "My-Idea", (), "'My-Idea' is no name of a Python module"),
         ("method", "taken", (), "taken: exists already"),
-        ("suite", "taken", (), "taken.yaml: exists already"),
         ("suite", "mine", ("--method", "supervised"), "has an entry 'supervised' already"),
         ("suite", "mine", ("--like", "demo4"), "unknown suite 'demo4'; did you mean 'demo'?"),
     ],
 )
 def test_bad_names_and_taken_places_are_refused(what, name, more, said, tmp_path):
     (tmp_path / "taken").mkdir()
-    (tmp_path / "taken.yaml").touch()
     refuse("new", what, name, *more, code=64, named=(said,), unchanged=tmp_path)

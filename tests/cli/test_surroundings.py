@@ -35,10 +35,9 @@ def test_a_path_that_cannot_be_expanded_makes_no_folder(text, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *(("HARNESS_DRIVER", text) for text in ("abc", "0", "99999999999")),
+        *(("HARNESS_DRIVER", text) for text in ("abc", "0")),
         ("SLURM_RESTART_COUNT", "x"),
-        ("HARNESS_PARENT", "abc"),
-        *(("HARNESS_ALLOWANCE", text) for text in ("abc", "nan")),
+        ("HARNESS_ALLOWANCE", "nan"),
     ],
 )
 def test_a_variable_that_is_no_number_is_one_line(name, text, monkeypatch):

@@ -92,11 +92,6 @@ def test_a_failed_entry_is_not_ahead_and_without_the_baseline_nobody_is(tmp_path
     assert verdicts(frame) == {"fades": expected}
 
 
-def test_too_few_patients_for_any_verdict_say_nothing(tmp_path):
-    """Five patients cannot reach 5 % on two rungs: 2 x 2 / 2^5 > 0.05."""
-    assert verdicts(frame_of(tmp_path, patients=5)) == {"fades": (None, NOT_DETERMINED)}
-
-
 def test_every_entry_that_saw_labelled_images_alone_is_a_baseline(board):
     comparisons = []
     for comparison in board.inputs.comparisons:

@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 
-from harness.stats.rliable import TAUS
 from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
@@ -130,13 +129,6 @@ def test_curves_are_mean_and_range_over_runs(plain):
     assert curve["validation_dice_min"].tolist() == [min(dice) for dice in by_validation]
     assert curve["validation_dice_max"].tolist() == [max(dice) for dice in by_validation]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
-
-
-def test_the_area_under_a_profile_is_the_mean(tmp_path):
-    board = board_of(write_records(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
-    dice = board.results.query("checkpoint == 'last' and entry == 'ua_mt'")["dice"].item()
-    own = board.profiles.query("checkpoint == 'last' and class_name == 'mean' and entry == 'ua_mt'")
-    assert (len(own), dice) == (len(TAUS), pytest.approx(own["share"].sum() / 100, abs=0.01))
 
 
 def test_spread_over_runs_and_subsets_by_hand(tmp_path):

@@ -4,7 +4,7 @@ from matplotlib.image import imread
 
 from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI, RANKING
 from harness.leaderboard.render import markdown, terminal_text
-from tests.synthetic import RunSpec, board_of, key, write_records, write_tables
+from tests.synthetic import RunSpec, board_of, write_records, write_tables
 
 pytestmark = pytest.mark.slow
 
@@ -62,11 +62,3 @@ def test_text_has_all_that_a_reader_must_know(tmp_path):
             assert text_part in text, text_part
     assert "HD95 mm" in markdown(board)
     assert "nan " not in flat.replace("(nan:", "")
-
-
-def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
-    store = write_records(tmp_path / "s", RunSpec(missing=set(map(key, RunSpec().planned_runs))))
-    write_tables(store)
-    text = terminal_text(board_of(store))
-    assert "21 of 21 runs are missing" in text
-    assert "0/3 ok" in text

@@ -90,13 +90,10 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "not a whole Note record"),
         (b'{"text": "half', "not a whole Note record"),
-        (b'["text"]', "not a whole Note record"),
         (seal_record("{}").encode(), "text: Field required"),
         (seal_record('{"text": "x", "colour": 1}').encode(), "colour: Extra inputs are not permitted"),
         (seal_record('{"schema_version": 3, "text": "x"}').encode(), "newer version"),
-        (b'{"schema_version": 3, "text": "x"}', "newer version"),
         (b'{"schema_version": 1, "text": "x"}', "written by harness 0.1.0, which reads it"),
         (b'{"schema_version": 99, "future": {}}', "Update the harness"),
     ],

@@ -1,5 +1,4 @@
 import os
-import signal
 import socket
 import time
 
@@ -26,11 +25,6 @@ def hold(path, ready):
     Lease(path).claim()
     ready.set()
     time.sleep(60)
-
-
-def kill_later(pid):
-    time.sleep(0.6)
-    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -87,16 +81,6 @@ def test_a_zombie_is_dead(path):
         Lease(path).claim()
     finally:
         os.waitpid(pid, 0)
-
-
-def test_patience_ends_when_the_holder_does(holder, path):
-    with pytest.raises(LeaseHeldError):
-        Lease(path).claim(patience_seconds=0.1)
-    forked(kill_later, holder.pid)
-    lease = Lease(path)
-    before = time.monotonic()
-    lease.claim(patience_seconds=LIMIT_SECONDS)
-    assert time.monotonic() - before < LIMIT_SECONDS / 2
 
 
 def test_a_pid_that_somebody_else_has_now_is_dead(path):

@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.slow
 
 UNSEEN: dict[str, Any] = {
     "another host": {"host": "another-node"},
-    "another boot": {"boot": "11111111-2222-3333-4444-555555555555"},
     "no pid namespace": {"pid_namespace": None},
     "another pid namespace, pid of somebody else": {"pid_namespace": "pid:[1]", "pid": 1, "start_ticks": 1},
 }
@@ -154,18 +152,11 @@ def test_a_takeover_whose_maker_was_killed_expires(path, tmp_path, quick):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def link_to_lease(path):
-    path.with_name("x").write_text(VALID)
-    path.symlink_to("x")
-
-
 VALID = Owner.this().model_dump_json()
 NOT_LEASES = {
     "a folder": lambda path: path.mkdir(),
-    "a link to a lease": link_to_lease,
     "a link to an endless file": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": os.mkfifo,
-    "text": lambda path: path.write_text("mine!"),
     "pid -1": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":-1')),
     "deep": lambda path: path.write_text("[" * 60_000),
     "huge": lambda path: path.write_bytes(b"x" * 50_000_000),
@@ -189,10 +180,8 @@ LOSSES = {
     "removed": lambda path: path.unlink(),
     "another host's": lambda path: hand_lease(path, host="another-node"),
     "another process's": lambda path: hand_lease(path, pid=1),
-    "another boot's": lambda path: hand_lease(path, boot="x"),
     "emptied": lambda path: path.write_bytes(b""),
     "folder renamed": lambda path: path.parent.rename(path.parent.with_name("elsewhere")),
-    "folder removed": lambda path: shutil.rmtree(path.parent),
 }
 
 

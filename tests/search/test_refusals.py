@@ -13,17 +13,6 @@ def ua_mt(name, dimension):
     ("changes", "search", "field", "text", "words"),
     [
         (ua_mt("consistancy", RANGE), {}, "methods.ua_mt.search.consistancy", "consistancy:", "'consistency'?"),
-        *(
-            (
-                ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
-                {"mode": mode},
-                "methods.ua_mt.search.passes",
-                "passes:",
-                "valid integer",
-            )
-            for mode in ("headline", "adaptive")  # its sampler would come to such a point
-        ),
-        (ua_mt("noise", {"scale": "log", "values": [0, 1]}), {}, "methods.ua_mt.search.noise", "noise:", "greater hi"),
         (
             {},
             {"engine": {"largest_component": {"values": [True, None]}}},
@@ -31,7 +20,6 @@ def ua_mt(name, dimension):
             "largest_component:",
             "all methods have it alike",
         ),
-        ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
         ({}, {"mode": "grid", "trials": None}, "methods.ua_mt", "ua_mt:", "list the values of consistency, noise"),
         ({}, {"mode": "grid"}, "search", "search:", "mode grid counts its trials itself"),
         ({}, {"budget": {"device_seconds": 4}}, "search.budget", "budget:", "the finals are budgeted in steps"),

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from harness.api.errors import InterruptedRunError, ServiceError, UsageError
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.data.permit import TestPermit
 from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.train.replay import replay
@@ -153,9 +153,3 @@ def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny):
     folder.ledger.append(last.model_copy(update={"kind": "heartbeat", "steps": 7}))
     result = run_trial(tiny, RunSettings(allowance=10.0))
     assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ended_early", 7, 3)
-
-
-def test_an_adaptive_search_without_tune_is_refused(make_tiny):
-    tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
-    with pytest.raises(ServiceError, match="an adaptive search runs on Ray Tune; use --executor ray"):
-        search_inline(tiny)

@@ -23,13 +23,6 @@ def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path):
             assert first.trial.varied["engine.optimiser.learning_rate"] == 0.01
 
 
-def test_trials_of_all_rows_advance_together_study_by_study(tmp_path):
-    plan = plan_of(tmp_path, studies=2, trials=3, engine=RATE)
-    order = [(one.trial.study, one.trial.point, one.trial.entry) for one in plan.trials]
-    assert order == [(s, p, row) for s in (0, 1) for p in (0, 1, 2) for row in ("supervised", "ua_mt")]
-    assert {(one.trial.study, one.run.seed) for one in plan.trials} == {(0, 100), (1, 101)}
-
-
 def test_neither_other_rows_nor_finals_nor_more_trials_move_points(tmp_path):
     before = runs(plan_of(tmp_path), "ua_mt")
     changes: list[dict[str, Any]] = [
@@ -57,12 +50,3 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path):
     assert {params["ema_decay"] for params in drawn} == {0.99}
     assert {params["noise_clip"] for params in drawn} == {0.1, 0.2, 0.3}
     assert all("ema_decay" not in point for point in points(plan, "ua_mt"))
-
-
-def test_two_rows_with_the_same_point_share_its_run(tmp_path):
-    rows = {"ua_mt": None, "again": {"method": "ua_mt"}}
-    plan = plan_of(tmp_path, {"methods": rows})
-    assert runs(plan, "again")[0] == runs(plan, "ua_mt")[0]
-    assert runs(plan, "again")[1:] != runs(plan, "ua_mt")[1:], "points hang on the row"
-    assert len(plan.trials) == 8
-    assert len(plan.runs) == 7

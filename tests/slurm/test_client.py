@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 
 from harness.api.errors import HarnessError, ServiceError, UsageError
-from harness.slurm.client import Command, SlurmRefusedError, ask, ask_table, read_job
+from harness.slurm.client import Command, ask, read_job
 from tests.slurm.submissions import path_with, stand_in
 
 
@@ -13,13 +13,6 @@ def failure(folder, monkeypatch, script, seconds=20.0):
     with pytest.raises(HarnessError) as caught:
         ask("sbatch", "job.sh", seconds=seconds)
     return caught.value
-
-
-def test_what_it_prints_comes_back(tmp_path, monkeypatch):
-    stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"; echo "*** maintenance on Monday ***"')
-    monkeypatch.setenv("PATH", path_with(tmp_path))
-    assert ask("squeue", "-h").startswith("-h|\n\nb|\n")
-    assert ask_table("squeue", 2, "-h") == [["-h", ""], ["b", ""]]
 
 
 def test_a_silent_controller_is_given_up(tmp_path, monkeypatch):
@@ -79,16 +72,3 @@ def test_a_service_of_slurms_that_is_down_is_no_mistake_of_the_user(said, tmp_pa
     error = failure(tmp_path, monkeypatch, f"echo '{said}' >&2; exit 1")
     assert isinstance(error, ServiceError)
     assert error.exit_code == 69
-
-
-def test_a_refusal_is_told_in_slurms_words_once(tmp_path, monkeypatch):
-    said = (
-        "echo 'sbatch: error: invalid partition specified: nope' >&2; "
-        "echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1"
-    )
-    error = failure(tmp_path, monkeypatch, said)
-    assert isinstance(error, UsageError)
-    assert isinstance(error, SlurmRefusedError)
-    assert error.message == (
-        "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
-    )

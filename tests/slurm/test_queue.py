@@ -93,11 +93,8 @@ def test_a_run_that_was_submitted_again_is_where_it_is_active(commands):
     [
         (TO_RUN, Task("5", "5", "PENDING", "", "Priority"), "queued",
          "job 5_0 waits, Priority"),
-        (TO_RUN, Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
         (RunStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
          "running", "job 5_0 on n1, heartbeat 2 s ago"),
-        (INTERRUPTED, Task("5", "5", "COMPLETING", "n1"), "interrupted",
-         "job 5_0 on n1, ends just now"),
         (RunStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "interrupted",
          "job 5_0 is gone (NODE_FAIL)"),
         (TO_RUN, None, "to run", "job 5_0 is gone (TIMEOUT)"),
@@ -141,17 +138,6 @@ def test_status_names_what_does_not_mend_itself(commands, tmp_path, monkeypatch)
     lost = f"the dependent job 60 ended: FAILED, exit code 64 on n1 ({store.root}/slurm/60.log); "
     assert finish.startswith(lost)
     assert [one.state for _, one in status.runs[:4]] == ["queued", "queued", "to run", "to run"]
-
-
-def test_who_watches_asks_once_a_minute(commands, tmp_path):
-    stand_in(commands, "sacct", f"echo sacct >> {tmp_path}/asked")
-    times = iter((0.0, 1.0, 59.0, 60.0))
-    watch = SuiteWatch(clock=lambda: next(times))
-    for _ in range(3):
-        assert len(watch.ask([ARRAY]).queue) == 3
-    assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
-    watch.ask([ARRAY])
-    assert len(asked(tmp_path)) == 4
 
 
 def leave_lease(folder, **owner):

@@ -21,7 +21,6 @@ def run_sweep(tiny, changes):
     ("changes", "code", "said"),
     [
         ({"SLURM_JOB_ID": ""}, 64, "SUITE=demo sbatch slurm/sweep.sh"),
-        ({"SUITE": ""}, 64, "which suite?"),
         ({"VENV": "/nowhere"}, 64, "/nowhere/bin/python is not there"),
         ({"VENV": "", "CONTAINER": "image.sif", "PATH": "/usr/bin:/bin"}, 64, "apptainer is not there"),
         ({"SLURM_JOB_NUM_NODES": "2", "RAY_TMPDIR": f"/tmp/{'x' * 40}"}, 64, "too long for Ray's sockets"),

@@ -46,19 +46,15 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"stages": (Stage("a", 0.5), Stage("b", 0.6))},
         r"stages has shares of 0\.5, 0\.6; each is above 0, and they add up",
     ),
-    "alike": ({"stages": (Stage("a", 0.5), Stage("a", 0.5))}, r"stages names two alike: a, a"),
-    "batches": ({"batches": lambda *_: 4}, r"batches gives int for stage 'train', no BatchPlan"),
     "no image": ({"batches": lambda *_: BatchPlan(0, 0)}, r"batches gives .* for stage 'train': no images, or no view"),
     "classes": (
         {"outputs": 5},
         r"predictor answers \[1, 5, 32, 32\] to images \[1, 1, 32, 32\]; logits are \[1, 4, 32",
     ),
-    "no network": ({"predictor": None}, r"predictor is NoneType, no network"),
     "absent": (
         {"predictor": property(lambda self: self.student)},
         r"predictor raises AttributeError: .*'student' in <lambda> \(test_contract\.py:\d+\)",
     ),
-    "no tensor": ({"predictor": property(lambda self: nn.LSTM(32, 4))}, r"predictor raises"),
     "teacher": (
         {"pseudo_label_network": property(lambda self: nn.Flatten())},
         r"pseudo_label_network answers \[1, 1024",

@@ -51,11 +51,3 @@ def test_one_rung_limits_what_runs_and_not_what_is_selected(tmp_path):
 def test_another_rung_is_refused_with_the_list(tmp_path):
     with pytest.raises(UsageError, match=r"yaml:7: budget: there is no rung 600; its rungs are 500, 2000"):
         plan_of(load(tmp_path, "{ladder: [500, 2000]}")).at_rung(600)
-
-
-def test_a_search_has_no_ladder(tmp_path):
-    path = load(tmp_path, "{ladder: [500, 2000]}").path
-    search = "search: {trials: 2, budget: {ladder: [50, 60]}, labelled: 3, subset: 7, seed: 9}\n"
-    path.write_text(path.read_text() + search)
-    with pytest.raises(UsageError, match=r":8: search\.budget: a search has one budget, and its choice serves all"):
-        load_suite(path)

@@ -96,9 +96,7 @@ def test_asking_for_more_leaves_what_there_is_alone(changes, tmp_path):
     [
         {"budget": {"device_seconds": 100}},
         {"preprocessing": {"size": [48, 32]}},
-        {"preprocessing": {"size": [32, 32], "resize": "area"}},
         {"engine": {"batch_size": 12}},
-        {"engine": {"optimiser": {"weight_decay": 0}}},
         {"seeds": [8]},
     ],
     ids=str,
@@ -112,7 +110,6 @@ def test_what_determines_numbers_makes_another_run(changes, tmp_path):
     [
         ({"params": {"consistency": 0.3}}, False),
         ({"params": {"consistency": 0.2, "ema_decay": 0.99}}, True),  # the default, written out
-        ({"params": {"consistency": "0.2"}}, True),
         ({"params": {"consistency": 0.2}, "engine": {"batch_size": 24}}, True),
         ({"params": {"consistency": 0.2}, "engine": {"optimiser": {"nesterov": True}}}, False),
     ],
@@ -131,14 +128,14 @@ def test_settings_of_one_method_change_that_method_alone(settings, same, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "field", "text", "words"),
     [
-        ({"dataset": "phantoms"}, "dataset", "dataset:", "did you mean 'phantom'?"),
         ({"labelled": [3, 24]}, "labelled.1", "- 24", "24 labelled patients leave no unlabelled ones"),
         ({"preprocessing": {"size": [32, 32, 32]}}, "preprocessing.size", "size:", "2D, so size has 2 numbers"),
-        *(
-            ({"engine": {name: [9, 9, 2]}}, f"engine.{name}", f"{name}:", "phantom is 2D: slices are")
-            for name in ("window_stride", "validation_stride")
+        (
+            {"engine": {"window_stride": [9, 9, 2]}},
+            "engine.window_stride",
+            "window_stride:",
+            "phantom is 2D: slices are",
         ),
-        (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "multiple of 2"),
         ({"methods": {"bcp": {"engine": {"loss": "nnunet"}}}}, "methods.bcp.engine.loss", "loss:", "a loss of its own"),
     ],

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from harness.api.errors import UsageError
@@ -25,13 +23,6 @@ class Base(Method):
 class Good(Base):
     name = "good"
 
-class AlsoHere(Base):
-    name = "also_here"
-
-class NoMethod:
-    name = "no_method"
-
-good_instance = 7
 """
 
 
@@ -83,26 +74,9 @@ def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site):
     assert load_method("supervised").name == "supervised"
 
 
-@pytest.mark.parametrize(
-    ("point", "found"),
-    [
-        ("good = plug_one:AlsoHere", 0),  # its name is another one
-        ("no_method = plug_one:NoMethod", 1),
-    ],
-)
-def test_an_entry_point_without_its_class_is_refused(point, found, site):
-    package(site, "plug_one", METHOD, point)
-    name = point.partition(" ")[0]
-    with pytest.raises(UsageError, match=rf"extra \(plug_one:.*expected exactly one Method class.*found {found}"):
-        load_method(name)
-
-
 BROKEN = {
-    "class Bad(": r"cannot be imported: SyntaxError: .*line 1",
     "import sys\nsys.exit(3)": r"cannot be imported: SystemExit: 3 \(MODULE\.py:2\)",
     "def f():\n    raise KeyError('x')\nf()": r"cannot be imported: KeyError: 'x' \(MODULE\.py:2\)",
-    METHOD
-    + "class Bad(Base):\n    name = 'bad'\n    Params = {'weight': 1.0}": r"Bad\.Params is a dict; make it a sub",
     METHOD
     + "class Bad(Base):\n    name = 'bad'\n    def __init__(self, task): ...": r"Bad\.__init__ must take \(self, ta",
     METHOD + "class Bad(Method):\n    name = 'bad'\n    def __init__(self, task, params): ...": (
@@ -140,6 +114,3 @@ def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site):
     (site / "neighbour").mkdir()
     (site / "neighbour" / "code.py").write_text("x = 1\n")
     assert cache_name(load_dataset("tiny_squares"), None) == before
-    began = time.process_time()
-    cache_name(load_dataset("acdc"), None)
-    assert time.process_time() - began < 2.0, "milliseconds: every command and every child asks"

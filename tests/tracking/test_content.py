@@ -9,7 +9,7 @@ from harness.tracking.series import Span, case_metrics, history_points
 from harness.tracking.tracked import TrackedSuite
 from tests.support import cases_of
 from tests.synthetic import RunSpec
-from tests.tracking.view import SEARCHED, SMALL, small_suite
+from tests.tracking.view import SEARCHED, small_suite
 
 SPAN = Span(1_000, 2_000)
 
@@ -87,15 +87,6 @@ def test_a_final_run_in_mlflow(tmp_path):
     validations = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
     assert validations == [(validation.step, validation.mean_dice) for validation in run.result.validations]
     assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice
-
-
-def test_a_failed_run_says_why_and_has_no_test_metric(tmp_path):
-    content = next(run_content(run) for run in finished(small_suite(tmp_path)) if not run.record.ok)
-    assert content.status == "FAILED"
-    assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
-    assert not [name for name in values(content) if name.startswith("test/")]
-    assert "cases.parquet" not in {found.path.name for found in content.artifacts}
-    assert [one.context for one in content.inputs] == ["train", "validation"]
 
 
 def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path):

@@ -37,7 +37,6 @@ def failure(store, uri):
     [
         ("htpp://127.0.0.1:5000", "did you mean http://"),
         ("postgres://u:secret@db/x", "did you mean postgresql://"),
-        ("mlflow.db", "sqlite:///mlflow.db"),
         ("file:" + "///mlruns", "no longer tracks to plain folders"),
         ("sqlite:///:memory:", "plain file"),
     ],

@@ -37,10 +37,6 @@ def written(name, text):
     return lambda root: (root / name).write_text(text)
 
 
-def added(name, text):
-    return lambda root: (root / name).write_text((root / name).read_text() + text)
-
-
 def both(*damages):
     return lambda root: [damage(root) for damage in damages]
 
@@ -57,17 +53,9 @@ ACDC_H5 = {
         stored(f"{SLICES}2_slice_3.h5", "patient099_frame02", lambda image, label: (image[1:], label[1:]), 2),
         f"{SLICES}2_slice_3.h5: slice of shape (22, 17) in a volume of (23, 17)",
     ),
-    "third frame": (
-        stored("patient028_frame03.h5", "patient777_frame03", lambda *pair: pair),
-        "/data: patient028 has frame01, frame02, frame03, where two annotated frames are expected",
-    ),
     "types": (
         stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image.astype(np.int16), label)),
         "patient028_frame01.h5: image is int16; store it as float32",
-    ),
-    "slice beyond the list": (
-        stored(f"{SLICES}1_slice_4.h5", "patient099_frame01", lambda *pair: pair, 0),
-        f"{SLICES}1_slice_4.h5: no such slice in train_slices.list; get list and slices again",
     ),
     "missing": MISSING,
     "no split": (
@@ -89,7 +77,6 @@ def renamed(root):
 
 
 ACDC_OFFICIAL = {
-    "no info": (removed("patient028/Info.cfg"), "patient028/Info.cfg: missing"),
     "no label": (removed("patient090/patient090_frame04_gt.nii.gz"), "gt.nii.gz: missing; Info.cfg names frame 4"),
     "no patient": (lambda root: (root / "patient011").rename(root / "x"), "raw/patient011: missing patient"),
     "stranger": (
@@ -115,14 +102,11 @@ LA_H5 = {
         f"{H5}: image (90, 90, 12) and label (89, 90, 12) differ in shape (x, y, z)",
     ),
     "no atrium": (volume(lambda image, label: (image, 0 * label)), f"{H5}: label is empty"),
-    "no patient": (removed(H5), f"{H5}: missing patient"),
-    "listed twice": (added("train.list", f"{ONE}\n"), f"train.list, line 5: {ONE} is listed at"),
     "in the wrong list": (
         both(removed("train.list"), written("test.list", f"{PATIENTS[4]}\n{OTHER}\n")),
         f"test.list, line 2: {OTHER} is published in the val split, not here",
     ),
     "a slice": (volume(lambda image, label: (image[..., 4], label[..., 4])), f"{H5}: has 2 axes; a volume has three"),
-    "types": (volume(lambda image, label: (image.astype(np.float64), label)), f"{H5}: image is float64"),
 }
 GREY, MARKED = small_la.voxels(ONE)
 
@@ -135,10 +119,6 @@ LA_OFFICIAL = {
     "no label": (removed(f"{ONE}/laendo.nrrd"), f"{ONE}/laendo.nrrd: missing, its partner is there"),
     "no patient": (lambda root: (root / ONE).rename(root.parent / "x"), f"{ONE}: missing patient, neither"),
     "three values": (nrrd("laendo", MARKED // 2), f"{ONE}/laendo.nrrd: label value 127 is neither 0 nor 255"),
-    "label of other shape": (
-        nrrd("laendo", MARKED[:, :-1]),
-        f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)",
-    ),
 }
 TREES: dict[str, tuple[Any, ...]] = {
     "acdc h5": ((SmallACDC(),), write_ssl4mis, ACDC_H5),

@@ -17,20 +17,14 @@ SFORM = Nifti(qform=0, sform=1, rows=diagonal(1.5, 1.5, 10))
 
 NIFTI: dict[str, tuple[Nifti, Any]] = {
     "identity, but somebody said mm and aligned": (SFORM.but(pixdim=(1, 1, 1), rows=diagonal(1, 1, 1)), (1, 1, 1)),
-    "metres": (PLAIN.but(pixdim=(0.0015, 0.0015, 0.01), units=1), (1.5, 1.5, 10)),
     "microns and seconds": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3 + 8), (1.5, 1.5, 10)),
-    "no unit, other sizes than 1": (SFORM.but(units=0), (1.5, 1.5, 10)),
     "ACDC: unit sform beside a right qform": (PLAIN.but(sform=1, quatern=(0, 0, 1), rows=UNIT), (1.5, 1.5, 10)),
-    "oblique": (PLAIN.but(quatern=(0.1, 0.2, 0.3)), (1.5, 1.5, 10)),
-    "left-handed": (PLAIN.but(qfac=-1), (1.5, 1.5, 10)),
     "identity and nothing else": (Nifti((1, 1, 1), units=0, qform=0), "nobody set"),
     "a crop of an identity": (SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1, (9, 8, 0))), "nobody set"),
     "zero in spite of an sform": (SFORM.but(pixdim=(1.5, 1.5, 0)), "1.5 x 1.5 x 0, which are not three positive"),
-    "not a number": (PLAIN.but(pixdim=(1.5, float("nan"), 10)), "nan"),
     "pixdim against sform": (SFORM.but(rows=diagonal(1.25, 1.25, 10)), "contradicts itself"),
     "a unit that there is not": (PLAIN.but(units=5), "'code 5'"),
     "millimetres that are microns": (PLAIN.but(pixdim=(1500, 1500, 10000)), "no voxel of a scan"),
-    "metres that are millimetres": (PLAIN.but(units=1), "no voxel of a scan"),
 }
 
 
@@ -63,14 +57,10 @@ BARE = {"space": None, "space_origin": None, "space_directions": None}
 NRRD: dict[str, tuple[Any, Any]] = {
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
     "micrometres": ({"space_directions": steps(625, 625, 1250), "space_units": IN("µm")}, (0.625, 0.625, 1.25)),
-    "units": ({"space_directions": steps(0.0625, 0.0625, 0.125), "units": IN("cm")}, (0.625, 0.625, 1.25)),
-    "oblique, of length 1": ({"space_directions": "(0.6,0.8,0) (-0.8,0.6,0) (0,0,1)"}, (1, 1, 1)),
     "spacings": ({**BARE, "spacings": "2 3 4"}, (2, 3, 4)),
-    "spacings of 1 in mm": ({**BARE, "spacings": "1 1 1", "units": IN("mm")}, (1, 1, 1)),
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
     "a unit nobody knows": ({"space_directions": MM, "space_units": IN("furlong")}, "'furlong'"),
-    "two units": ({"space_directions": MM, "space_units": '"mm" "mm" "cm"'}, "'mm and mm and cm'"),
     "directions against spacings": ({"space_directions": MM, "spacings": "1 1 1"}, "contradicts itself"),
 }
 
@@ -81,33 +71,19 @@ def test_an_nrrd_header_gives_millimetres_or_says_why_not(name, tmp_path):
     assert_says(read_nrrd(nrrd(tmp_path / "one.nrrd", **changes))[1], expected)
 
 
-def test_micrometres_in_latin_1_are_no_metres(tmp_path):
-    path = nrrd(tmp_path / "one.nrrd", space_directions=steps(625, 625, 1250), space_units=IN("MICRO"))
-    path.write_bytes(path.read_bytes().replace(b"MICRO", b"\xb5m"))
-    assert read_nrrd(path)[1].spacing_mm == (0.625, 0.625, 1.25)
-
-
 RAS = {"space": "right-anterior-superior"}
 ANOTHER_KIND = "cannot be compared"
 GRIDS: dict[str, tuple[Any, Any, str, str]] = {
     "the same in microns": (PLAIN, PLAIN.but(pixdim=(1500, 1500, 10000), units=3), "", ""),
-    "rounding in single precision": (PLAIN, SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), "", ""),
     "mirrored along x": (PLAIN, SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x", ""),
     "turned by 5 degrees": (PLAIN, PLAIN.but(quatern=(0, 0, 0.0436194)), "turned by", ""),
-    "swapped": (PLAIN, SFORM.but(rows=[[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 10, 0]]), "turned by (90, 90, 0)", ""),
     "shifted by a voxel": (PLAIN, SFORM.but(rows=diagonal(1.5, 1.5, 10, (1.5, 0, 0))), "(1.5, 0, 0) mm away", ""),
-    "resampled along z": (PLAIN, PLAIN.but(pixdim=(1.5, 1.5, 5)), "(1.5, 1.5, 5) and not", ""),
     "label unset": (PLAIN, Nifti((1, 1, 1), units=0, qform=0), "", "label.nii says nothing of its geometry, image"),
     "label without directions": (PLAIN, PLAIN.but(qform=0), "", "only one of image and label says its directions"),
-    "label contradicts itself": (PLAIN, SFORM.but(pixdim=(1, 1.5, 10)), "", "contradicts itself"),
     "the same space": ({}, {}, "", ""),
-    "with time": ({}, {"space": "left-posterior-superior-time"}, "", ""),
     "RAS, signs turned": ({}, {**RAS, "space_directions": steps(-0.625, -0.625, 1.25)}, "", ""),
     "RAS, the same numbers": ({}, RAS, "mirrored along x and y", ""),
-    "other origin": ({}, {"space_origin": "(0,5,0)"}, "(0, -5, 0) mm away", ""),
     "other spacings": ({}, {**BARE, "spacings": "0.5 0.5 1.25"}, "(0.5, 0.5, 1.25) and not", ""),
-    "of the scanner": ({}, {"space": "scanner-xyz"}, "", ANOTHER_KIND),
-    "right-handed": ({}, {"space": "3D-right-handed"}, "", ANOTHER_KIND),
     "no space": ({}, {"space": None}, "", ANOTHER_KIND),
 }
 

@@ -6,7 +6,6 @@ from harness.api.errors import ClosedSplitError
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
 from harness.data.permit import TestPermit
-from tests.cli.ground import small_disk
 
 
 @pytest.fixture
@@ -47,14 +46,6 @@ def test_a_half_made_copy_is_made_again(cache, tmp_path):
     (copy.folder / "manifest.json").unlink()
     assert files(local_copy(cache, tmp_path).folder) == files(cache.folder)
     assert not left.exists()
-
-
-def test_a_full_disk_costs_a_message_and_leaves_nothing(cache, tmp_path, said):
-    with small_disk(tmp_path / "disk", "size=16k") as disk:
-        assert local_copy(cache, disk) == cache
-        assert "No space left on device" in said[0]
-        assert str(cache.folder) in said[0]
-        assert not [path for path in disk.rglob("*") if path.suffix in (".h5", ".json")]
 
 
 @pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])

@@ -138,18 +138,3 @@ def test_noise_and_brightness_are_those_of_a_scan_of_unit_variance():
     assert torch.equal(changed[1], images[1])
     bright = nothing._replace(brightness=nnunet.Switch(on, torch.full((2,), 1.2)))
     torch.testing.assert_close(nnunet.change_intensities(images, bright, *scale)[0], 10 + 1.2 * (images[0] - 10))
-
-
-def test_images_of_a_batch_do_not_meet():
-    images, draws = pictures(6, 16, 16), nnunet.draw_intensities(6, (16, 16), generator(5), CPU)
-    scale = torch.rand(6), torch.rand(6)
-    together = nnunet.change_intensities(images, draws, *scale)
-    for k in range(6):
-        switches = {
-            name: nnunet.Switch(each.on[k : k + 1], each.strength[k : k + 1])
-            for name, each in draws._asdict().items()
-            if name != "normal"
-        }
-        own = nnunet.Intensities(normal=draws.normal[k : k + 1], **switches)
-        alone = nnunet.change_intensities(images[k : k + 1], own, *(each[k : k + 1] for each in scale))
-        torch.testing.assert_close(alone[0], together[k])

@@ -33,12 +33,6 @@ def folds(train, val):
     return lambda root: (root / "splits_final.json").write_text(json.dumps([{"train": train, "val": val}]))
 
 
-def listed(root):
-    files = {id_: {"images": [f"imagesTr/{id_}_0000{ENDING}"], "label": f"labelsTr/{id_}{ENDING}"} for id_ in TEN}
-    files["p03"]["label"] = "labelsTr/lost.nii.gz"
-    said(dataset=files)(root)
-
-
 def rewritten(name, change, spacing=1.0):
     def damage(root):
         image: Any = nibabel.load(root / name)
@@ -57,23 +51,14 @@ DAMAGE = {
     "first_version": (said(labels={"0": "background", "1": "wall"}), "labels: value to name"),
     "regions": (said(labels={"background": 0, "heart": [1, 2], "pool": 2}), "labels: heart: regions"),
     "ending": (said(file_ending=".png"), "file_ending: '.png' is none of .nii.gz"),
-    "count": (said(numTraining=12), "numTraining: 12, but imagesTr holds 10 cases"),
-    "listed_file": (listed, "labelsTr/lost.nii.gz is not there"),
     "no_test_label": (removed(f"labelsTs/t2{ENDING}"), f"labelsTs/t2{ENDING}: missing, its image is in imagesTs"),
-    "name": (lambda root: (root / f"imagesTr/p01_0000{ENDING}").rename(root / f"imagesTr/p01{ENDING}"), "no channel"),
     "no_labels": (lambda root: shutil.rmtree(root / "labelsTr"), "holds no label of an image"),
     "label_shape": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label[1:]), "one of them is wrong"),
     "label_grid": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label, 2.0), "lies on another grid"),
-    "fold_stranger": (folds(TEN, ["x1"]), "names cases that are not in imagesTr: x1"),
     "fold_both": (folds(TEN, [TEN[1]]), "trains and validates on the same patients: p01"),
-    "channel_numbers": (said(channel_names={"1": "CT"}), "channel_names: numbers 1 are not 0 to 0"),
-    "colours": (said(channel_names={"0": "rgb_to_0_1"}), "colour images are not supported"),
     "gap": (said(labels={"background": 0, "wall": 1, "pool": 3}), "labels: no name for 2"),
     "value": (said(labels={"background": 0, "wall": 1}), f"labelsTr/p00{ENDING}: holds 2, no name in dataset.json"),
-    "twice": (said(labels={"background": 0, "wall": 1, "pool": 1}), "two names share a value"),
     "ignore": (said(labels={"background": 0, "wall": 1, "ignore": 2}), "labels: ignore: voxels that nobody"),
-    "fold_lacks": (folds(TEN[2:], [TEN[1]]), "lacks cases that have labels: p00"),
-    "no_image": (removed(f"imagesTs/t2_0000{ENDING}"), "labelsTs: t2: no image of that name"),
 }
 
 
@@ -91,8 +76,6 @@ def test_a_flawed_folder_is_refused(name, sound, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("choices", "text"),
     [
-        (Choices(patient="("), "is no regular expression"),
-        (Choices(patient="q"), "finds no patient in the case p00"),
         (Choices(patient="(p0|t)"), "1 training patients with labels; 2 are needed"),
     ],
 )

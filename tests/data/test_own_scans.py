@@ -3,21 +3,17 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK
 import torch
 
-from benchmarks.layouts.crops import legacy_crop
 from harness.api import DataError
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.own.shape import choose_axes
-from harness.data.prepare import prepare
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
 from harness.suite.registry import load_dataset
-from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder, write_nifti
-from tests.data.small_la import PATIENTS, SmallLA, voxels, write_official
+from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder
 
 TEN = [f"p{number:02}" for number in range(10)]
 CPU = torch.device("cpu")
@@ -110,21 +106,6 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
     np.testing.assert_array_equal(case.label, voxels_of(case.id)[1].transpose(2, 1, 0))
 
 
-def test_another_format_gives_the_same_cases(tmp_path):
-    raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
-    expected = prepared(raw).manifest
-    for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
-        image = SimpleITK.ReadImage(str(path))
-        image.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))  # seen from another side: no more the same orientation
-        SimpleITK.WriteImage(image, str(path))
-        SimpleITK.WriteImage(image, str(path).replace(ENDING, ".mhd"))
-    turned = prepare_scans(raw, "turned", Choices())
-    write_folder(raw, {"Tr": ()}, file_ending=".mhd", numTraining=3)
-    manifest = prepare_scans(raw, "other", Choices()).manifest
-    assert {case.id: case.sha256 for case in manifest.cases} == {case.id: case.sha256 for case in turned.manifest.cases}
-    assert manifest.cases[0].shape == (18, 20, 12) != expected.cases[0].shape
-
-
 def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path):
     sizes = dict(zip(TEN, [(1.0, 1.0, 1.0)] * 6 + [(2.0, 1.0, 1.5)] * 4, strict=True))
     raw = write_folder(tmp_path / "raw", {"Tr": TEN}, spacing=sizes.__getitem__)
@@ -184,27 +165,7 @@ def test_the_folders_own_splits_are_kept(tmp_path):
         ((90, 512, 512), (3.0, 0.8, 0.8), None, (2, (0, 2, 1))),
         ((200, 200, 80), (0.6, 0.6, 1.25), None, (3, (0, 1, 2))),
         ((200, 200, 80), (0.6, 0.6, 1.25), 2, (2, (2, 1, 0))),
-        ((200, 200, 1), None, None, (2, (2, 1, 0))),
     ],
 )
 def test_thick_voxels_are_taken_slice_by_slice(shape, spacing, dimension, expected):
     assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
-
-
-def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path):
-    for patient in PATIENTS:
-        grey, marked = voxels(patient)
-        write_nifti(tmp_path / "raw" / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)
-        write_nifti(tmp_path / "raw" / "labelsTr" / f"{patient}{ENDING}", (marked == 255).astype(np.uint8), None)
-    write_folder(tmp_path / "raw", {"Tr": ()}, labels={"background": 0, "LA": 1}, numTraining=5)
-    official = prepare(SmallLA(), write_official(tmp_path / "la"), tmp_path / "to")
-    own, theirs = (
-        {case.id: case for split in ("train", "val") for case in cache.cases(split)}
-        for cache in (prepared(tmp_path / "raw", dimension=3), official)
-    )
-    common = own.keys() & theirs.keys()
-    assert len(common) >= 2
-    for id_ in common:
-        box = legacy_crop(id_, own[id_].label)
-        np.testing.assert_array_equal(own[id_].image[box], theirs[id_].image)
-        np.testing.assert_array_equal(own[id_].label[box], theirs[id_].label)

@@ -10,7 +10,7 @@ from benchmarks.phantom import Phantom
 from harness.api.errors import DataError, DiskError
 from harness.data.cache import Cache
 from harness.data.prepare import prepare, resolve
-from tests.data.small_acdc import SmallACDC, write_official, write_ssl4mis
+from tests.data.small_acdc import SmallACDC, write_ssl4mis
 from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
@@ -38,15 +38,6 @@ def test_a_raw_folder_is_prepared_once(raw, home, monkeypatch, said):
     assert sorted(path.name for path in first.folder.iterdir()) == ["development.h5", "manifest.json", "test.h5"]
 
 
-@pytest.mark.parametrize(("write", "inner"), [(write_ssl4mis, "ACDC"), (write_official, "acdc")])
-def test_the_folder_above_is_taken_too(write, inner, tmp_path, home, said):
-    folder = write(tmp_path / "collection" / inner)
-    (tmp_path / "collection" / "LA").mkdir()
-    cache = resolve(SmallACDC(), tmp_path / "collection")
-    assert f"from {folder} into" in said[0]
-    assert resolve(SmallACDC(), folder).folder == cache.folder
-
-
 def test_a_changed_source_is_prepared_anew(raw, home):
     before = resolve(SmallACDC(), raw)
     path = raw / "data" / "patient028_frame01.h5"
@@ -55,16 +46,6 @@ def test_a_changed_source_is_prepared_anew(raw, home):
     after = resolve(SmallACDC(), raw)
     assert after.folder != before.folder
     assert after.manifest == before.manifest  # the content is what counts for results
-
-
-def test_generated_data_needs_no_folder(home, tmp_path, monkeypatch, said):
-    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
-    monkeypatch.setattr(Phantom, "splits", {split: patients[:2] for split, patients in Phantom.splits.items()})
-    cache = resolve(Phantom(), None)
-    assert said == [f"preparing phantom (generated) into {cache.folder}"]
-    assert resolve(Phantom(), cache.folder).folder == cache.folder
-    with pytest.raises(DataError, match="is generated and reads no folder"):
-        resolve(Phantom(), tmp_path)
 
 
 def test_absent_and_unknown_folders_are_one_message(tmp_path, home):

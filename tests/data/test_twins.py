@@ -35,7 +35,6 @@ def noise(amount):
 SAME_SHAPE = {
     "inverted": lambda image: 1 - image,
     "with noise": noise(0.2),
-    "one slice blank": lambda image: np.concatenate([image[:1] * 0, image[1:]]),
 }
 
 
@@ -87,7 +86,6 @@ def test_slices_of_a_test_scan_are_found_in_training(cut):
 
 RESHAPED = {
     "cropped": lambda array: array[:, 6:60, 6:60],
-    "padded": lambda array: np.pad(array, ((0, 0), (8, 24), (16, 16))),
 }
 
 

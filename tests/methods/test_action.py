@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from harness.api import Batch, OptimiserSettings, pseudo_label, supervised_loss, views
+from harness.api import pseudo_label, supervised_loss, views
 from methods.action import ACTION
 from methods.action_parts.pseudo import unsupervised_loss
 from methods.action_pp import ACTIONPP
@@ -156,31 +156,6 @@ def test_fine_tuning_is_the_sum_of_its_parts():
     # four classes of given labels, all hard for an untrained network, eight queries each
     assert loss.terms["anatomical_queries"].item() == 32
     assert method.diagnostics()["anatomical_queries"] == 32
-
-
-@every_kind
-def test_labels_of_background_alone_are_fine(kind):
-    for name in ("local", "anatomical"):
-        method = build(kind, valid_above=1.0)
-        stage, sgd = enter(method, name)
-        batch = batch_for(method)
-        empty = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
-        for t in range(2):
-            loss = stage_step(method, stage, sgd, empty, t)
-            assert loss.total.isfinite()
-        if name == "anatomical":
-            assert loss.terms["anatomical"].item() == 0.0
-            assert loss.terms["anatomical_queries"].item() == 0.0
-        assert all(p.isfinite().all() for p in method.parameters())
-
-
-def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum():
-    method = build(ACTION)
-    settings = OptimiserSettings()
-    nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
-    assert nesterov == [False, False, True]
-    still = settings.model_copy(update={"momentum": 0.0})
-    assert not method.optimiser(method.stages[2], still).param_groups[0]["nesterov"]
 
 
 def test_only_confident_pseudo_labels_join_the_contrast():

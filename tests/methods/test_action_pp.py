@@ -1,4 +1,3 @@
-import copy
 from typing import Any
 
 import pytest
@@ -7,9 +6,8 @@ import torch.nn.functional as F
 
 from harness.api import Progress
 from methods.action import ACTION
-from methods.action_pp import ACTIONPP, ActionPPParams
+from methods.action_pp import ACTIONPP
 from tests.methods.references import dense_features, supervised_contrast
-from tests.methods.test_methods import same_state
 from tests.methods.tiny import (
     batch_for,
     build,
@@ -82,27 +80,6 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     assert expected > 0.1
 
 
-def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch):
-    method = build(ACTIONPP, eta=0.3)
-    means = []
-    remember = method._remember
-
-    def spy(draw, student, *rest):
-        means.append(F.normalize(torch.stack([student[draw.labels == k].sum(0) for k in range(4)]), dim=1))
-        remember(draw, student, *rest)
-
-    monkeypatch.setattr(method, "_remember", spy)
-    fine_tuned(method)
-    assert torch.allclose(method.allocation.prototypes, means[0], atol=1e-5)
-    with torch.no_grad():
-        for p in method.student.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    fine_tuned(method)
-    expected = F.normalize(0.7 * means[0] + 0.3 * means[1], dim=1)
-    assert not torch.allclose(means[0], means[1], atol=1e-2)
-    assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
-
-
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch):
     method = build(ACTIONPP)
     calls = []
@@ -139,28 +116,6 @@ def test_adaptive_allocation_follows_the_prototypes_and_random_does_not():
     assert found == {"adaptive": (True, False), "random": (False, True)}
 
 
-def test_a_resumed_run_allots_when_an_uninterrupted_one_does():
-    first, method = 200, build(ACTIONPP)
-    stage, sgd = enter(method, "anatomical")
-    for t in (first, first + 1):
-        stage_step(method, stage, sgd, batch_for(method), t, of=400)
-    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
-    again = build(ACTIONPP, 9)
-    _, other = enter(again, "anatomical")
-    again.load_state_dict(saved[0])
-    other.load_state_dict(saved[1])
-    runs: list[list[list[int]]] = []
-    for one, optimiser in ((method, sgd), (again, other)):
-        torch.set_rng_state(saved[2])
-        runs.append([])
-        for t in range(first + 2, first + 6):  # 0.0075 and 0.01, or 0.5075 and 0.51, lie on two sides of a hundredth
-            stage_step(one, stage, optimiser, batch_for(one), t, of=400)
-            runs[-1].append(one.allocation.chosen_since.tolist())
-    assert runs[0] == runs[1]
-    assert [sum(counts) for counts in runs[0]].index(0) == 2
-    assert same_state(method, again)
-
-
 def test_temperatures_follow_the_stage_s_progress():
     """A quarter through a stage the cosine of one period is halfway between its ends."""
     method, progress = build(ACTIONPP), Progress(run=0.9, stage=0.25, step=7)
@@ -168,18 +123,3 @@ def test_temperatures_follow_the_stage_s_progress():
     pre = {"temperature_student": pytest.approx(0.55), "temperature_teacher": pytest.approx(0.505)}
     last = {"temperature_anatomical": pytest.approx(0.55), "temperature_supervised": pytest.approx(0.55)}
     assert found == [pre, pre, last]
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return int(figure.bbox.width)
-
-
-def test_a_method_with_centres_draws_them_and_others_nothing():
-    method = build(ACTIONPP, centers_per_class=4)
-    assert isinstance(method.params, ActionPPParams)
-    arrays = {name: tensor.numpy() for name, tensor in method.arrays().items()}
-    (name, figure), *others = method.figures(arrays, [method.diagnostics()]).items()
-    assert (name, others) == ("centers", [])
-    assert drawn(figure)
-    assert build(ACTIONPP, centers=False).figures({}, [{}]) == build(ACTION).figures({}, [{}]) == {}

@@ -89,39 +89,3 @@ def test_dead_slots_take_the_pixels_least_like_the_others():
 )
 def test_capacities_by_hand(voxels, total, expected):
     assert capacities(voxels, total) == expected
-
-
-def test_frequency_shares_the_slots_once_voxels_were_seen():
-    allocation = Allocation(class_centers(8, 16, 0), 2, "frequency")
-    allocation.reassign()
-    assert allocation.slot_class.tolist() == [0] * 4 + [1] * 4
-    labels = torch.tensor([0] * 9 + [1]).repeat(2, 3, 1)
-    allocation.observe(labels)
-    assert allocation.voxels.tolist() == [54, 6]
-    update(allocation, *pixels(20, 16, 2))
-    allocation.reassign()
-    assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # roots 3 and 1
-    assert (allocation.prototypes == 0).all()
-    allocation.observe(torch.ones(10**4, dtype=torch.long))
-    update(allocation, *pixels(20, 16, 2))
-    before = allocation.prototypes.clone()
-    allocation.reassign()
-    assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # for good
-    assert torch.equal(allocation.prototypes, before)
-
-
-def test_autocast_changes_no_choice_and_keeps_full_precision():
-    plain, cast = Allocation(class_centers(16, 16, 0), 4), Allocation(class_centers(16, 16, 0), 4)
-    features, labels = pixels(200, 16, 4)
-    update(plain, features, labels)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        update(cast, features, labels)
-    assert torch.equal(plain.prototypes, cast.prototypes)
-
-
-def test_random_is_a_permutation_of_its_own_seed():
-    state = torch.get_rng_state()
-    first, same, other = (Allocation(torch.eye(12), 4, "random", seed).assignment.tolist() for seed in (0, 0, 1))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert sorted(first) == list(range(12))
-    assert first == same != other

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from methods.action_parts.arithmetic import class_masks, draw_classes, draw_members
+from methods.action_parts.arithmetic import class_masks, draw_members
 from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast, anatomical_loss, draw_anatomical
 from tests.methods.references import DenseFeatures, anatomical
 
@@ -106,11 +106,3 @@ def test_members_are_uniform():
     expected = torch.tensor([[0, 0.25, 0.25, 0, 0.25, 0.25], [1, 0, 0, 0, 0, 0], [0.5, 0, 0, 0, 0, 0.5]])
     torch.testing.assert_close(counts, expected, rtol=0, atol=0.01)  # 4 standard errors
     assert counts[expected == 0].eq(0).all()
-
-
-def test_classes_have_their_probabilities():
-    torch.manual_seed(0)
-    probabilities = torch.tensor([[0.0, 0.1, 0.6, 0.3], [1.0, 0.0, 0.0, 0.0]])
-    counts = torch.stack([row.bincount(minlength=4) for row in draw_classes(probabilities, 40_000)]) / 40_000
-    torch.testing.assert_close(counts, probabilities, rtol=0, atol=0.01)
-    assert counts[probabilities == 0].eq(0).all()

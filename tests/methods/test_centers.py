@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.action_parts.centers import Recipe, _class_centers, class_centers, optimised_centers
+from methods.action_parts.centers import _class_centers, class_centers
 
 
 def cosines(centres):
@@ -49,7 +49,3 @@ def test_the_seed_decides_everything(count, dimension):
 def test_a_caller_cannot_spoil_the_cache():
     class_centers(4, 8, 0).zero_()
     assert class_centers(4, 8, 0).norm(dim=1).min() > 0.9
-
-
-def test_the_released_optimiser_converges_as_recommended():
-    assert (cosines(optimised_centers(4, 32, 0, Recipe(steps=150))) + 1 / 3).abs().max() < 1e-3

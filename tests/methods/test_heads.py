@@ -59,15 +59,6 @@ def test_layout_is_the_released_one_in_proportion(size, window, stride):
     assert window_layout(size) == (window, stride)
 
 
-def test_released_windows_stop_before_the_border():
-    logits = torch.randn(1, 2, 256, 256, dtype=torch.float64)
-    found = window_cells(logits, (64, 64), (32, 32), 8, border=False)
-    every = window_cells(logits, (64, 64), (32, 32), 8).view(1, 7, 7, 64, 2)
-    torch.testing.assert_close(found.view(1, 6, 6, 64, 2), every[:, :6, :6])
-    logits[:, :, 224:] = logits[:, :, :, 224:] = 0.0  # the last 32 rows and columns are in none
-    torch.testing.assert_close(window_cells(logits, (64, 64), (32, 32), 8, border=False), found)
-
-
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_local_projector_equals_pooling_and_convolutions(dimension):
     torch.manual_seed(0)

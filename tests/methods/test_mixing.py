@@ -20,14 +20,6 @@ def batch(count, size, seed=0):
     return Mixed(images, labels, images[:, 0] * 4 + labels)
 
 
-def test_a_half_box_by_hand():
-    # 4 x 4 x 6, half is 48: depth 3 .. 6, 0.25 -> 4; rest 12: rows 3 .. 4, 0.9 -> 4; 12 / 4 = 3 slices, from 1 on.
-    mask = half_boxes(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
-    expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
-    expected[:, 1:4, 0:4, 1:5] = True
-    assert torch.equal(mask, expected)
-
-
 @given(size=SIZES, data=st.data())
 def test_a_box_is_inside_and_covers_half(size, data):
     number = st.sampled_from([0.0, LARGEST]) | st.floats(0, LARGEST, width=32)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from methods.action_parts.patches import Patches
 from methods.action_parts.representation import RepresentationHead, SampledFeatures
 from tests.methods.references import DenseFeatures, dense_features
 
@@ -65,15 +64,6 @@ def test_means_equal_the_mean_of_dense_features(size, widths):
     assert not found.requires_grad
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert found[2].eq(0).all()
-
-
-def test_means_a_few_images_at_a_time_are_the_same(monkeypatch):
-    torch.manual_seed(6)
-    patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])
-    masks = torch.rand(3, 2 * 8 * 4 * 8) < 0.3
-    together = patches.means(masks)
-    monkeypatch.setattr("methods.action_parts.patches.SHIFTED", 1)
-    torch.testing.assert_close(patches.means(masks), together, rtol=1e-12, atol=1e-12)
 
 
 def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch):

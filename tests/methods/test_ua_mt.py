@@ -20,14 +20,6 @@ def test_with_everything_masked_loss_and_gradients_are_zero_in_float32():
     assert torch.autograd.grad(loss, p)[0].eq(0).all()
 
 
-def test_consistency_gradients_are_the_numerical_ones():
-    g = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
-    target = torch.rand(2, 3, 2, 2, generator=g, dtype=torch.float64).softmax(dim=1)
-    mask = torch.tensor([[[1, 0], [1, 1]], [[0, 0], [1, 0]]], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda z: masked_consistency(z.softmax(dim=1), target, mask, 2), (logits,))
-
-
 @pytest.mark.parametrize(("scale", "levels"), [("binary", 2), ("classes", 4)])
 def test_step_equals_an_independent_derivation(scale, levels):
     method = build(UAMT, entropy_scale=scale, passes=4, **RAMP)

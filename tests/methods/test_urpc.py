@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from methods.urpc import URPC, Pyramid, pyramid_consistency, with_noise, without_peaks
+from methods.urpc import URPC, pyramid_consistency, with_noise, without_peaks
 from tests.methods.test_losses import derived_cross_entropy, derived_supervised, gradient_inputs, softmax
-from tests.methods.tiny import RAMP, RAMPED, TASK, TASK_3D, Recorder, batch_for, build, loss_of, parameters
+from tests.methods.tiny import RAMP, RAMPED, Recorder, batch_for, build, loss_of
 
 
 def derived_consistency(p):
@@ -57,22 +57,6 @@ def test_peaks_are_the_highest_mean_activations():
     assert not dropped[mean < 0.7 * 2.0].any()
     assert dropped[mean >= 0.9 * 2.0].all()
     assert torch.equal(kept[~dropped.unsqueeze(1).expand_as(kept)], features[~dropped.unsqueeze(1).expand_as(kept)])
-
-
-@pytest.mark.parametrize(("task", "kernel"), [(TASK, 9), (TASK_3D, 1)])
-def test_heads_read_three_coarser_maps(task, kernel):
-    net = Pyramid(task).eval()
-    shapes = []
-    for head in net.heads:
-        head.register_forward_hook(lambda _, __, output: shapes.append(output.shape))
-    size = (32, 32, 16)[: task.dimension]
-    logits = net(torch.rand(1, 1, *size))
-    n_classes = task.n_classes
-    assert {each.shape for each in logits} == {torch.Size((1, n_classes, *size))}
-    assert sorted(shapes) == sorted(torch.Size((1, n_classes, *(s // k for s in size))) for k in (8, 4, 2))
-    assert [parameters(head) for head in net.heads] == [
-        kernel * width * n_classes + n_classes for width in (128, 64, 32)
-    ]
 
 
 def test_noise_is_the_same_for_all_images_and_within_three_tenths():

@@ -1,13 +1,10 @@
 import os
-from collections.abc import Callable
 
 import pytest
 import torch
 
 from tests.support import REPO
 from tests.train.tiny import Tiny, install, write_suite
-
-MakeTiny = Callable[..., Tiny]
 
 
 @pytest.fixture(scope="module")

@@ -254,13 +254,6 @@ class Leaving(Faulty):
         sys.exit("no more")
 
 
-class Lossless(Faulty):
-    name = "tiny_none"
-
-    def fault(self, loss):
-        return None
-
-
 class OutOfMemory(Faulty):
     name = "tiny_oom"
 

@@ -1,6 +1,5 @@
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from harness.api import Task
 from harness.train.run import keep_arrays
@@ -22,7 +21,7 @@ class Showing(Supervised):
 
     def figures(self, arrays, diagnostics):
         assert len(diagnostics) == RunSpec().validations
-        return {"../a": Figure()} if "odd" in arrays else {}
+        return {}
 
 
 def keep(folder, method):
@@ -52,10 +51,3 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path, caplog):
         assert f"{run.run.label}: arrays are not kept" in line
         assert words in line
         assert run.arrays() == {}
-
-
-def test_figures_that_fail_cost_a_warning_alone(tmp_path, caplog):
-    run = keep(tmp_path, Showing({"odd": torch.tensor([1, 0])}))
-    assert "figures are not kept" in caplog.text
-    assert run.figures() == ()
-    assert run.arrays().keys() == {"odd"}

@@ -42,15 +42,6 @@ def test_training_and_test_do_not_know_of_it(results):
         assert set(cases["patient"]) == {"p8", "p9"}
 
 
-def test_it_is_part_of_the_id_where_it_is_given(tmp_path):
-    plans = [
-        plan_of(write_suite(tmp_path / str(count), {"supervised": {}}, dataset="phantom", validation_patients=count))
-        for count in (None, 1, 2)
-    ]
-    assert len({(*plan.names, plan.loaded.suite.hash) for plan in plans}) == 3
-    assert "validation_patients" not in plans[0].loaded.suite.model_dump(mode="json")
-
-
 def test_more_than_there_are_is_refused(tmp_path):
     path = write_suite(tmp_path, {"supervised": {}}, dataset="phantom", validation_patients=5)
     with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: validation_patients: phantom has 4 validation patients"):

@@ -51,12 +51,6 @@ def trained(name, size, device, kind):
 
 
 @pytest.mark.slow
-def test_replayed_steps_of_patches_train_as_the_host_does():
-    host, replayed = (trained("action_pp/anatomical", (16, 16, 16), CPU, kind) for kind in (None, RecordedStep))
-    torch.testing.assert_close(replayed, host, rtol=0, atol=0)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_on_cuda_a_graph_trains_as_the_host_does(name, monkeypatch):
     require("cuda", torch.cuda.is_available(), "no CUDA device: a graph can only be captured where there is one")
@@ -90,13 +84,6 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path, monkeypatch):
         make_plan(suite, data)
 
 
-def test_one_method_alone_cannot_be_compiled(tmp_path):
-    path = write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom")
-    path.write_text(path.read_text().replace("params: {}", "engine: {compile: true}"))
-    with pytest.raises(UsageError, match=r"methods\.ua_mt\.engine.compile: all methods have it alike"):
-        load_suite(path)
-
-
 @pytest.fixture
 def compiling_anywhere(monkeypatch):
     monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))
@@ -117,15 +104,3 @@ def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tin
     assert result.shown["compile"] == "one CUDA graph a stage"
     assert result.observed is not None
     assert result.observed.steps == 2  # the stage's first, and that after the validation
-
-
-@pytest.mark.usefixtures("compiling_anywhere")
-def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(make_tiny, monkeypatch):
-    def fail(*_arguments):
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    monkeypatch.setattr(graph, "CapturedStep", fail)
-    tiny = make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine={"compile": True})
-    with pytest.raises(UsageError, match="stage train of ua_mt cannot be captured as a CUDA graph: operation not"):
-        train(tiny, "ua_mt/2/0/0")
-    assert not tiny.folder("ua_mt/2/0/0").history_parts()

@@ -31,7 +31,6 @@ def test_a_task_of_an_array():
     ("variables", "expected"),
     [
         ({}, None),
-        ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "a100:2"}, "gpu:a100:2"),
         ({"SLURM_GPUS_ON_NODE": "1", "SLURM_GPUS": "h100:4"}, "gpu:h100:1"),
     ],
 )

@@ -256,18 +256,6 @@ def test_dying_at_any_point_costs_nothing(target, call, after, tiny, whole, monk
     assert spent.lost_steps >= 0
 
 
-def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(tiny, whole):
-    """Merged, then killed after the first of the parts was removed, before the result was written."""
-    result = train(tiny, STAGED)
-    folder = tiny.folder(STAGED)
-    history = folder.history()
-    folder.reopen()
-    folder.write_history_part(40, history.iloc[20:])
-    assert train(tiny, STAGED).weights_sha256 == result.weights_sha256
-    assert_same_numbers(folder, whole.folder(STAGED))
-    assert not (folder.path / "history").exists()
-
-
 def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny, whole, reference):
     folder = stop_after(tiny, 17)
     assert torch.load(folder.checkpoint, weights_only=True)["environment"] == reference.environment
@@ -277,19 +265,6 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(tiny, whol
     assert result.spent.lost_device_seconds == pytest.approx(lines_of(folder, 0)[-1].device_seconds)
     assert lines_of(folder, 1)[0].base_steps == 0
     assert_same_numbers(folder, whole.folder(STAGED))
-
-
-def test_another_environment_after_the_history_was_merged(tiny, whole):
-    """Killed when only the result was missing; then another machine goes on, from nothing."""
-    train(tiny, STAGED)
-    folder = tiny.folder(STAGED)
-    folder.reopen()
-    change_checkpoint(folder, environment="f" * 64)
-    stop_after(tiny, 5)
-    assert folder.history()["step"].tolist() == list(range(5)), "not those of the attempt that was thrown away"
-    train(tiny, STAGED)
-    assert_same_numbers(folder, whole.folder(STAGED))
-    assert folder.ledger.spent().lost_steps == STEPS
 
 
 def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(tiny, caplog):
@@ -354,13 +329,6 @@ def test_the_test_split_is_closed_until_the_weights_are_final(tiny, monkeypatch)
     monkeypatch.setattr(Cache, "test_cases", watching)
     train(tiny, STAGED)
     assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
-
-
-def test_a_newer_checkpoint_is_refused(tiny):
-    folder = stop_after(tiny, 3)
-    change_checkpoint(folder, schema_version=3)
-    with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
-        train(tiny, STAGED)
 
 
 class Code:

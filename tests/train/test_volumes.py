@@ -2,17 +2,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from harness.api import UsageError
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
 from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.evaluation.predict import keep_largest, predict_windows
-from harness.records.schema import Engine
 from harness.train import environment
-from harness.train.unsound import refuse_unsound_convolutions
 from tests.support import call_cli, cases_of
 from tests.train.test_run import result_of
 from tests.train.tiny import train
@@ -98,12 +94,6 @@ def test_other_settings_end_well_and_are_other_runs(preprocessing, engine, make_
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
-def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny):
-    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
-    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
-        tiny.session()
-
-
 def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(make_tiny, monkeypatch):
     """The V-Net's maps come to two voxels along the first axis: refused while it warms up, before a step counts."""
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)
@@ -116,12 +106,3 @@ def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(make_tiny, mo
     with pytest.raises(UsageError, match=r"wrong gradients on a CPU for maps of \(2, [24], [12]\) voxels"):
         train(tiny, "supervised/2/0/0")
     assert tiny.folder("supervised/2/0/0").ledger.spent().useful_steps == 0
-
-
-@pytest.mark.parametrize(
-    ("side", "precision", "trains"), [(3, "bfloat16", True), (2, "float32", True), (2, "bfloat16", False)]
-)
-def test_other_maps_and_frozen_layers_are_let_through(side, precision, trains):
-    layer = nn.Conv3d(1, 1, 3, padding=1).requires_grad_(trains)
-    with refuse_unsound_convolutions(layer, Engine(precision=precision), torch.device("cpu")):
-        assert layer(torch.zeros(1, 1, side, 4, 4)).shape[2] == side

@@ -46,25 +46,6 @@ def test_the_first_layer_is_found_without_a_trace():
     assert all(module.training and not module._forward_pre_hooks for module in network.modules())
 
 
-def test_only_armed_steps_and_gradients_are_watched():
-    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
-
-    def step():
-        with watch.step():
-            watch.given(given)
-            with torch.no_grad():
-                network(given.images * 2)
-            network(given.images)
-        watch.compare()
-
-    step()
-    assert seen(watch).steps == 0
-    watch.request_image_check(network, given.images[:1])
-    step()
-    step()
-    assert (seen(watch).steps, seen(watch).images) == (1, {"same": 3, "mixed": 0, "altered": 0})
-
-
 def seen(watch):
     return watch.record("weak", ())
 

@@ -91,9 +91,3 @@ def test_what_is_no_longer_the_runs_is_refused(record, damage, sealed, reason):
     with pytest.raises(RecordError, match=reason):
         load_predictor(fresh, CPU)
     assert bool(list(find_run_flaws(fresh))) is (damage is flipped)
-
-
-def test_a_trial_of_a_search_keeps_no_weights(record):
-    record.folder.__dict__["run"] = record.run.model_copy(update={"role": "search"})
-    with pytest.raises(UsageError, match="is a trial of a search, which keeps no weights"):
-        load_predictor(record, CPU)

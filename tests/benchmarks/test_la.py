@@ -4,7 +4,7 @@ import pytest
 from benchmarks.la import LA
 from benchmarks.la_8020 import LA8020
 from benchmarks.la_label_free import LALabelFree
-from benchmarks.layouts.crops import LEAST, body_crop, legacy_crop, otsu_threshold
+from benchmarks.layouts.crops import LEAST, body_crop, legacy_crop
 from harness.api import DataError
 from harness.data.prepare import prepare
 from harness.data.subsets import labelled_patients
@@ -111,18 +111,6 @@ def test_the_body_box_ignores_the_label_unless_it_would_cut_it():
         body_crop(grey, elsewhere)
 
 
-def test_otsus_threshold_lies_between_two_modes():
-    rng = np.random.default_rng(3)
-    values = np.concatenate([rng.normal(10, 2, 400), rng.normal(40, 5, 150)])
-
-    def between(cut):
-        low, high = values[values < cut], values[values >= cut]
-        return float(len(low) * len(high) * (low.mean() - high.mean()) ** 2)
-
-    best = max(between(cut) for cut in np.sort(values)[1:])
-    assert between(otsu_threshold(values)) > 0.999 * best
-
-
 @pytest.mark.slow
 def test_real_volumes(la_scans, tmp_path):
     cache = prepare(SmallLA(), la_scans, tmp_path / "cache")
@@ -143,9 +131,3 @@ def test_real_volumes(la_scans, tmp_path):
             lack = max(LEAST - (inside[-1] - inside[0] + 1), 0) / 2
             assert 9 <= before - lack <= 20, "the rule of legacy_crop, give or take a voxel"
             assert 8 <= after - lack <= 20
-
-
-def test_published_h5_files_beside_the_official_ones_come_first(tmp_path):
-    write_ua_mt(write_official(tmp_path))
-    assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
-    assert SmallLALabelFree().recognise(tmp_path) == "official"

@@ -48,23 +48,15 @@ class Sound(Method):
 FAULTS = r"""
 ## definition: predictor is not defined
 predictor = Method.predictor
-## definition: a method needs a name of small letters
-name = "My Method"
 ## params: default 9.0 is not in its search space
 class Params(Weighted):
     weight: float = hyper(9.0, "w", search=(0.5, 2.0))  #!
-## params: weight = 2.0, which a search may try
-class Params(Weighted):
-    weight: float = hyper(1.0, "w", le=1, search=(0.5, 2.0))  #!
 ## params: width changes the cost of a step
 class Params(Weighted):
     width: int = hyper(4, "w", search=(2, 8))  #!
 ## params: depth has no description
 class Params(Weighted):
     depth: int = 3  #!
-## params: the default of weight is refused
-class Params(Weighted):
-    weight: float = hyper(-1.0, "w", ge=0)  #!
 ## builds: draws random numbers before backbone
 def __init__(self, task, params):  #!
     super().__init__(task, params)
@@ -72,9 +64,6 @@ def __init__(self, task, params):  #!
 ## builds: 3D: __init__ raises AssertionError
 def prepare(self):
     assert self.task.dimension == 2  #!
-## builds: serves neither slices nor patches: nobody
-def __init__(self, task, params):  #!
-    raise UsageError("nobody")
 ## stages: stages has shares of 0\.5, 0\.4
 stages = (Stage("a", 0.5), Stage("b", 0.4))
 ## stages: Params must be StagedParams
@@ -82,12 +71,6 @@ stages = (Stage("a", 0.5), Stage("b", 0.5))
 ## stages: asks for 4 . 4 images a step where the suite gives 4
 def batches(self, stage, size):  #!
     return BatchPlan(size, size)
-## stages: parameters that are not the method's
-def parameter_groups(self, stage):  #!
-    return [nn.Parameter(torch.ones(1))]
-## predictor: predictor in training mode answers \[2, 4, 64, 64\]
-def prepare(self):
-    self.net.append(nn.Upsample(scale_factor=2))
 ## predictor: answers .* to images \[2, 2, 32, 32\]; logits are \[2, 3, 32, 32\]
 def prepare(self):
     self.net[-1] = type(self.net[0])(4, 4, 3, padding=1)
@@ -99,9 +82,6 @@ def predictor(self):
 ## loss: the total of the loss is nan in step 0
 def change(self, images):
     return images / 0
-## loss: ce of the loss is a float, not a scalar on the device
-def training_loss(self, batch, stage, progress):  #!
-    return Loss(super().training_loss(batch, stage, progress).total, {"ce": 0.5})
 ## loss: stage train trains head.weight and 1 more, which no loss gives a gradient
 def prepare(self):
     self.head = nn.Linear(2, 2)
@@ -112,15 +92,9 @@ def predictor(self):
 def prepare(self):
     self.other = type(self.net)(*(type(self.net[0])(self.task.channels, self.task.n_classes, 1),))
     self.other.requires_grad_(False)
-## loss: training_loss raises KeyError: 'x'
-def change(self, images):
-    return images * {}["x"]  #!
 ## host copies: training_loss waits for a value of the device
 def change(self, images):
     return images * images.mean().item()  #!
-## host copies: training_loss waits for a value of the device
-def change(self, images):
-    return images[images.flatten(1).sum(1) > -1e9]  #!
 ## host copies: training_loss makes a tensor on the host
 def change(self, images):
     return images + torch.zeros(images.shape)  #!
@@ -129,9 +103,6 @@ def change(self, images):
     if images.device.type == "cpu":
         images.mean().item()  #!
     return images
-## host copies: training_loss raises RuntimeError: The size of tensor
-def change(self, images):
-    return images * images[:, :, 1:]  #!
 ## batch: a step writes into its batch \(mul_\)
 def change(self, images):
     images[:, :, 0].mul_(0)  #!
@@ -175,8 +146,6 @@ def change(self, images):
     return images + 0.1
 ## augmentation: declared is mixed, none of 16 compared images was
 augmentation = ("mixed",)
-## augmentation: augmentation declares 'blur'; there are: 'mixed', 'altered'
-augmentation = ("blur",)
 ## capture: stage train, recorded once and replayed, trains otherwise
 def after_step(self, stage, progress):
     self.steps += 1  #!
@@ -202,10 +171,6 @@ def change(self, images):
     busy.start()
     busy.join()
     return images
-## budget: diagnostics changes parameters or buffers outside the clock
-def diagnostics(self):  #!
-    self.bank += 1
-    return {}
 ## cost: scale = 3.0 changes the work of a step of train by .*; declare cost=True
 class Params(Weighted):
     scale: float = hyper(1.0, "of the work", gt=0, search=(1.0, 3.0))  #!

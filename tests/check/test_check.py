@@ -79,28 +79,18 @@ def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder):
     assert tried(file, "capture") == Outcome("capture", "does not apply", "not declared capturable")
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("def f(:\n", "cannot be imported: SyntaxError: .*invalid"),
-        ("import os\nraise SystemExit('bye')\n", "cannot be imported: SystemExit: bye"),
-    ],
-)
-def test_a_file_that_cannot_be_loaded_fails_the_first_line(text, why, folder):
+def test_a_file_that_cannot_be_loaded_fails_the_first_line(folder):
     file = folder / "faulty.py"
-    file.write_text(text, encoding="utf-8")
+    file.write_text("def f(:\n", encoding="utf-8")
     outcome = next(iter(check(str(file))))
-    assert (outcome.line, outcome.state) == ("definition", "failed")
-    assert re.search(why, outcome.text), outcome
-    assert outcome.place == f"{file}:{2 if 'SystemExit' in text else 1}"
+    assert (outcome.line, outcome.state, outcome.place) == ("definition", "failed", f"{file}:1")
+    assert re.search("cannot be imported: SyntaxError: .*invalid", outcome.text), outcome
 
 
 @pytest.mark.parametrize(
     ("target", "why"),
     [
         ("ua-mt", "no method, module or file 'ua-mt'; did you mean 'ua_mt'"),
-        ("absent.py", "absent.py: there is no such file"),
-        ("harness.api.method", "no class of its own is derived from Method"),
         ("{file}", "several methods, Sound, Faulty; choose one with FILE:CLASS"),
         ("{file}:Fault", "no method class 'Fault'; did you mean 'Faulty'"),
     ],

@@ -60,11 +60,6 @@ def class_metrics(prediction, truth, spacing, tolerance=TOLERANCE):
     return case_metrics(prediction.astype(np.uint8), truth.astype(np.uint8), ["own"], spacing, tolerance)["own"]
 
 
-def assert_values(metrics, **expected):
-    for name, value in expected.items():
-        assert getattr(metrics, name) == pytest.approx(value, abs=1e-12), name
-
-
 # By hand
 
 

@@ -5,9 +5,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from harness.api.errors import ClosedSplitError, DataError, RecordError, UsageError
+from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import TEST
-from harness.data.own.prepare import Choices, prepare_scans
 from harness.data.permit import ScoringPermit
 from harness.data.prepare import resolve
 from harness.leaderboard.render import markdown
@@ -19,7 +18,6 @@ from harness.records.suite_folder import SuiteFolder
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset
 from tests.cli.ground import repack
-from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
 from tests.synthetic import RunSpec, board_of, write_records
 
 FEW = RunSpec(
@@ -186,7 +184,6 @@ BAD = {
     "other voxels": (lambda folder, truth: write(folder, truth, (3.0, 1.5, 10.0)), "voxels of 10 x 1.5 x 3 mm where"),
     "out of range": (_broken(lambda values: values * np.uint8(85)), "holds 85, 170, 255; write the number"),
     "two files for a case": (_twice, "is of the same case; remove one"),
-    "axes in another order": (_broken(np.transpose), "its axes are in another order; bring it back"),
 }
 
 
@@ -197,29 +194,6 @@ def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw, truth, tm
     with pytest.raises(DataError, match=message):
         score(tmp_path / "theirs", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-
-
-def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    raw = write_folder(tmp_path / "raw", {"Tr": [f"p{number:02}" for number in range(10)]})
-    manifest = prepare_scans(raw, "own", Choices()).manifest
-    for case in manifest.of("test"):
-        label = voxels_of(case.id)[1]
-        write_nifti(tmp_path / "theirs" / f"{case.id}.nii.gz", label[::-1], SPACING, flips="x")
-    rows = score_predictions(tmp_path / "theirs", dataset="own", name="theirs", runs=tmp_path / "runs")
-    assert (rows["dice"] == 1).all()
-    write_nifti(tmp_path / "theirs" / f"{case.id}.nii.gz", label, None)
-    with pytest.raises(DataError, match="header says no directions"):
-        score_predictions(tmp_path / "theirs", dataset="own", name="theirs", runs=tmp_path / "runs")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "name", "message"),
-    [("phantom", " ", "--name"), ("phantom", "a" * 41, "41"), ("fantom", "a", "phantom")],
-)
-def test_names_are_checked_first(dataset, name, message, tmp_path):
-    with pytest.raises(UsageError, match=message):
-        score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["uses.jsonl", "2/cases.parquet"])

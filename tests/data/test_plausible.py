@@ -26,7 +26,6 @@ REFUSED = {
     "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
     "axes H W Z": (both(lambda array: array.transpose(1, 2, 0)), "axes look turned"),
     "0 to 255": (image_alone(lambda image: image * 255), "grey values from 0 to 255; scale them to 0..1"),
-    "one voxel far out": (image_alone(lambda image: np.where(image == 1, 40, image)), "grey values from 0 to 40"),
 }
 
 WARNED = {
@@ -35,8 +34,6 @@ WARNED = {
         label_alone(lambda label: np.where(np.arange(label.size).reshape(label.shape) == 200, 3, 0)),
         "far more or far less",
     ),
-    "the label as image": (lambda image, label: ((label / 3).astype(np.float32), label), "hardly any grey levels"),
-    "turned in plane": (both(lambda array: array.transpose(0, 2, 1)), "another shape than the other volume"),
 }
 
 

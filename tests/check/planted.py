@@ -48,15 +48,9 @@ class Sound(Method):
 FAULTS = r"""
 ## definition: predictor is not defined
 predictor = Method.predictor
-## params: default 9.0 is not in its search space
-class Params(Weighted):
-    weight: float = hyper(9.0, "w", search=(0.5, 2.0))  #!
 ## params: width changes the cost of a step
 class Params(Weighted):
     width: int = hyper(4, "w", search=(2, 8))  #!
-## params: depth has no description
-class Params(Weighted):
-    depth: int = 3  #!
 ## builds: draws random numbers before backbone
 def __init__(self, task, params):  #!
     super().__init__(task, params)
@@ -71,9 +65,6 @@ stages = (Stage("a", 0.5), Stage("b", 0.5))
 ## stages: asks for 4 . 4 images a step where the suite gives 4
 def batches(self, stage, size):  #!
     return BatchPlan(size, size)
-## predictor: answers .* to images \[2, 2, 32, 32\]; logits are \[2, 3, 32, 32\]
-def prepare(self):
-    self.net[-1] = type(self.net[0])(4, 4, 3, padding=1)
 ## predictor: predictor in evaluation mode answers twice in two ways
 @property  #!
 def predictor(self):
@@ -95,14 +86,6 @@ def prepare(self):
 ## host copies: training_loss waits for a value of the device
 def change(self, images):
     return images * images.mean().item()  #!
-## host copies: training_loss makes a tensor on the host
-def change(self, images):
-    return images + torch.zeros(images.shape)  #!
-## host copies: a step reads a value of the device
-def change(self, images):
-    if images.device.type == "cpu":
-        images.mean().item()  #!
-    return images
 ## batch: a step writes into its batch \(mul_\)
 def change(self, images):
     images[:, :, 0].mul_(0)  #!
@@ -112,9 +95,6 @@ count = 0
 def change(self, images):
     self.count += 1  #!
     return images * self.count
-## state: its checkpoint cannot be gone on from
-def get_extra_state(self):
-    return pathlib.Path("x")
 ## randomness: draws from Python's or numpy's generator
 def change(self, images):
     return images * np.random.rand()  #!
@@ -131,10 +111,6 @@ def prepare(self):
 ## side effects: changes torch's cudnn flags
 def change(self, images):
     torch.backends.cudnn.benchmark = True  #!
-    return images
-## side effects: changes the environment variables
-def change(self, images):
-    os.environ["CHECKED"] = "x"  #!
     return images
 ## side effects: two instances in one process disturb each other
 shared = torch.ones(1)
@@ -171,6 +147,10 @@ def change(self, images):
     busy.start()
     busy.join()
     return images
+## budget: diagnostics changes parameters or buffers outside the clock
+def diagnostics(self):  #!
+    self.bank += 1
+    return {}
 ## cost: scale = 3.0 changes the work of a step of train by .*; declare cost=True
 class Params(Weighted):
     scale: float = hyper(1.0, "of the work", gt=0, search=(1.0, 3.0))  #!

@@ -14,8 +14,6 @@ from harness.data.cache import Cache
 from harness.evaluation.evaluate import load_volumes, mean_dice
 from harness.train.build import build_method, training_cases, unlabelled_patients
 from harness.train.checkpoint import read_checkpoint
-from harness.train.run import RunSettings, train_run
-from harness.train.stop import StopFlag
 from tests.support import cases_of, environment_of
 from tests.train.tiny import StopAfter, interrupt, lines_of, run_of, train
 
@@ -295,25 +293,6 @@ def test_any_flipped_bit_of_a_checkpoint_is_found_or_changes_nothing(tiny):
         else:  # names, times and padding of the file
             assert str(read) == str(expected)
     assert damaged > 75
-
-
-def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(tiny, monkeypatch):
-    folder, session = tiny.folder(STAGED), tiny.session()
-    selection = session.store.selection()
-
-    def edit(*_line):
-        session.store.write_selection(selection.model_copy(update={"entries": []}))
-
-    monkeypatch.setattr("harness.train.measure.log.info", edit)
-    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
-    with pytest.raises(InterruptedRunError, match="does not name this run any more"):
-        train_run(folder, session.cache, session.store.selection_path, settings)
-    assert not folder.done
-    assert not (folder.path / "final.json").exists()
-    assert "violation" not in {line.kind for line in folder.ledger.lines()}
-    session.store.write_selection(selection)
-    assert train(tiny, STAGED).status == "ok", "asked for again, it goes on to its test"
-    assert folder.ledger.spent().useful_steps == STEPS
 
 
 def test_the_test_split_is_closed_until_the_weights_are_final(tiny, monkeypatch):

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from methods.action_parts.arithmetic import class_masks, draw_members
-from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast, anatomical_loss, draw_anatomical
+from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_loss, draw_anatomical
 from tests.methods.references import DenseFeatures, anatomical
 
 SETTINGS = AnatomicalParams(queries=5, keys=7, hard_below=0.9)
@@ -60,20 +60,6 @@ def test_loss_equals_the_loops(classes, easy, per_query):
     assert found.item() == pytest.approx(expected.item(), rel=1e-10, abs=1e-15)
     mine, theirs = (torch.autograd.grad(loss, scene.table)[0] for loss in (found, expected))
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-14)
-
-
-def test_whole_term_equals_the_loops_and_counts_its_queries():
-    scene = Scene([0, 1, 3], easy=3)
-    torch.manual_seed(5)
-    result = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
-    torch.manual_seed(5)
-    draw = scene.draw(temperature=0.4)
-    expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.4)
-    assert result.total.item() == pytest.approx(expected.item(), rel=1e-10)
-    assert result.terms["anatomical_queries"].item() == 2 * 5  # classes 0 and 1; class 3 has no hard pixel
-    scene = Scene([1])
-    result = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
-    assert result.terms["anatomical_queries"] == 0
 
 
 def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.api import Batch, BatchPlan, OptimiserSettings, largest_components
-from methods.bcp import BCP, part_losses
+from methods.bcp import BCP
 from tests.methods.test_losses import derived_cross_entropy, dice_of, softmax
 from tests.methods.tiny import Recorder, batch_for, blobs, build, progress_at, step_loss
 
@@ -22,17 +22,6 @@ def mask_of(mixed, shown):
 def unlike(count):
     """Images without any value in common."""
     return torch.arange(count * 32 * 32, dtype=torch.float32).view(count, 1, 32, 32) / (count * 32 * 32)
-
-
-def test_losses_of_parts_equal_those_of_the_pixels_taken_out():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 4, 6, 7, generator=generator, dtype=torch.float64)
-    labels = torch.randint(4, (3, 6, 7), generator=generator)
-    mask = torch.rand(6, 7, generator=generator) < 0.4
-    dice, ce = part_losses(logits, labels, mask)
-    for number, part in enumerate((mask, ~mask)):
-        expected = derived(logits.numpy(), labels.numpy(), part.numpy())
-        assert (dice[number].item(), ce[number].item()) == pytest.approx(expected, rel=1e-10)
 
 
 def test_first_stage_equals_an_independent_derivation():

@@ -46,7 +46,6 @@ def test_shares_by_hand():
     ("wrong", "words"),
     [
         ({"share_labelled": 0.5}, "share_labelled and share_self_training must add up to 1, not to 1.25"),
-        ({"share_labelled": 1.0, "share_self_training": 0.0}, "share_self_training must be above 0"),
         ({"rate_labelled": 0.0}, "rate_labelled"),
     ],
 )

@@ -36,12 +36,12 @@ def truth(cache):
         return {case.id: file[case.id]["label"][()] for case in cache.manifest.of("test")}
 
 
-def write(folder, labels, spacing=(1.5, 1.5, 10.0), ending=""):
+def write(folder, labels, spacing=(1.5, 1.5, 10.0)):
     """As NIfTI, [X, Y, Z] on disk."""
     folder.mkdir(exist_ok=True)
     for case, values in labels.items():
         image = nibabel.Nifti1Image(values.transpose().astype(np.float32), np.diag([*spacing, 1.0]))
-        nibabel.save(image, folder / f"{case}{ending}.nii.gz")
+        nibabel.save(image, folder / f"{case}.nii.gz")
     return folder
 
 
@@ -51,23 +51,6 @@ def shifted(labels):
 
 def score(folder, runs, name="theirs"):
     return score_predictions(folder, dataset="phantom", name=name, runs=runs)
-
-
-def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache, truth, tmp_path):
-    moved = shifted(truth)
-    rows = score(write(tmp_path / "moved", moved, ending="_pred"), tmp_path / "runs").set_index(["case", "class_name"])
-    assert len(rows) == len(truth) * len(cache.manifest.classes[1:])
-    for case, values in truth.items():
-        for label, name in enumerate(cache.manifest.classes[1:], start=1):
-            ours, theirs = moved[case] == label, values == label
-            dice = 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
-            assert rows.loc[(case, name), "dice"] == pytest.approx(dice, abs=1e-7)
-    (tmp_path / "arrays").mkdir()
-    for case, values in truth.items():
-        np.save(tmp_path / "arrays" / f"{case}.npy", values)
-    exact = score(tmp_path / "arrays", tmp_path / "runs")
-    assert (exact["dice"] == 1).all()
-    assert (exact["hd95_mm"] == 0).all()
 
 
 def test_each_use_has_a_number_in_which_final_runs_count(truth, tmp_path):

@@ -74,20 +74,6 @@ def test_every_part_keeps_its_own_training_flag():
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
-def test_channels_last_and_bfloat16_reach_the_network():
-    network, seen = small_network().float(), []
-    images = images_of(3).float().repeat(1, 2, 1, 1)
-    network[0] = nn.Conv2d(2, 6, 3, padding=1)
-
-    def validation(_, arguments, logits):
-        seen.append((arguments[0].is_contiguous(memory_format=torch.channels_last), logits.dtype))
-
-    network.register_forward_hook(validation)
-    predict_labels(network, images, (3, 20, 20))
-    predict_labels(network, images, (3, 20, 20), precision="bfloat16", channels_last=True)
-    assert seen == [(False, torch.float32), (True, torch.bfloat16)]
-
-
 def test_cuda_gives_the_labels_of_the_cpu():
     require("cuda", torch.cuda.is_available(), "torch finds no CUDA device")
     network, images, native = small_network(), images_of(5), (5, 47, 61)

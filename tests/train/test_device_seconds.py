@@ -1,6 +1,5 @@
 import pytest
 
-from harness.api import UsageError
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.train.tiny import interrupt, train
@@ -81,9 +80,3 @@ def test_a_stage_without_a_step_is_replayed_as_such(make_tiny):
     assert result.stage_steps["c"] > 1
     folder = tiny.folder("tiny_short/2/0/0")
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
-
-
-def test_nothing_to_replay(make_tiny):
-    tiny = make_tiny({"tiny_staged": {}})
-    with pytest.raises(UsageError, match="no history"):
-        replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())

@@ -8,32 +8,15 @@ from harness.check.recording import RecordedStep
 from harness.records.schema import Engine
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
-from harness.suite.registry import load_method, method_sources
 from harness.train import graph, trainer
 from harness.train import run as training
 from harness.train.checkpoint import generator_states
 from harness.train.environment import prepare_device
-from harness.train.graph import CapturedStep
 from methods.mc_net import MCNet
 from tests.bench.device.common import Asked, started, take_steps
-from tests.methods.tiny import TASK
-from tests.support import require
 from tests.train.tiny import interrupt, train, write_suite
 
 CPU = torch.device("cpu")
-STEPS = 4
-KINDS = {name: load_method(name) for name in sorted(method_sources())}
-STAGES = [
-    f"{name}/{stage.name}"
-    for name, kind in KINDS.items()
-    if kind.capturable and kind.labels == "subset"  # the fully supervised reference takes the supervised step
-    for stage in kind.build(TASK, kind.Params()).stages
-]
-
-
-def compiled(name, size, device=CPU):
-    asked = Asked(device, size, batch=4, steps=STEPS, names=(), precisions=())
-    return started(name, asked, device, "float32", compiled=True)
 
 
 def everything(state):
@@ -44,25 +27,10 @@ def everything(state):
     return {**method, **{f"momentum {k}": value for k, value in enumerate(momenta)}, **generators}
 
 
-def trained(name, size, device, kind):
-    """Losses, and all that a checkpoint holds."""
-    entry = compiled(name, size, device)
-    return take_steps(entry, STEPS, kind), everything(entry[0])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STAGES)
-def test_on_cuda_a_graph_trains_as_the_host_does(name, monkeypatch):
-    require("cuda", torch.cuda.is_available(), "no CUDA device: a graph can only be captured where there is one")
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    host, replayed = (trained(name, (64, 64), torch.device("cuda", 0), kind) for kind in (None, CapturedStep))
-    # gathers add up their gradients in any order on CUDA
-    torch.testing.assert_close(replayed, host, rtol=1e-3, atol=1e-4)
-
-
 def test_capturing_leaves_no_trace():
-    state, stage = compiled("action/anatomical", (16, 16))
-    take_steps((state, stage), STEPS, None)
+    asked = Asked(CPU, (16, 16), batch=4, steps=4, names=(), precisions=())
+    state, stage = started("action/anatomical", asked, CPU, "float32", compiled=True)
+    take_steps((state, stage), 4, None)
     before = everything(state)
     streams = state.sampler.state_dict()
     RecordedStep(state, stage, state.method.batches(stage, 4))

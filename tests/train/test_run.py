@@ -11,8 +11,6 @@ import torch
 
 from harness.api.errors import InterruptedRunError, RecordError
 from harness.data.cache import Cache
-from harness.evaluation.evaluate import load_volumes, mean_dice
-from harness.train.build import build_method, training_cases, unlabelled_patients
 from harness.train.checkpoint import read_checkpoint
 from tests.support import cases_of, environment_of
 from tests.train.tiny import StopAfter, interrupt, lines_of, run_of, train
@@ -25,9 +23,8 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def whole(make_tiny):
-    tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
-    train(tiny, "tiny_ceiling/all/0/0")
     return tiny
 
 
@@ -125,25 +122,6 @@ def test_validations_stand_at_equal_fractions(reference):
     best = max(reference.validations, key=lambda validation: (validation.mean_dice, -validation.validation))
     assert reference.best_validation == best.validation, "the first of the best"
     assert all(validation.diagnostics.keys() == {"noise", "bank"} for validation in reference.validations)
-
-
-def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole, reference):
-    run, folder = run_of(whole, STAGED), whole.folder(STAGED)
-    session = whole.session()
-    cases = training_cases(run, session.cache)
-    assert unlabelled_patients(run, cases) == set(cases.patients[2:]), "a few patients"
-    method = build_method(run, torch.device("cpu"))
-    method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
-    volumes = load_volumes(cases, torch.device("cpu"), cases.patients[2:])
-    expected = mean_dice(method.pseudo_label_network, volumes, method.task, run.engine)
-    assert reference.validations[-1].unlabelled_dice == pytest.approx(expected, abs=1e-7)
-    measured = [validation.unlabelled_dice is not None for validation in reference.validations]
-    assert measured == [False, False, True, True], "every third, and the last"
-    assert expected != mean_dice(method.predictor, volumes, method.task, run.engine), "the teacher is another network"
-    ceiling = result_of(whole.folder("tiny_ceiling/all/0/0"))
-    assert all(validation.unlabelled_dice is None for validation in ceiling.validations), (
-        "a ceiling has no unlabelled image"
-    )
 
 
 def test_cases_are_the_test_patients_for_both_selections(whole):

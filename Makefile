@@ -78,7 +78,7 @@ format: venv ## let ruff sort imports and format
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
 
-bench: venv ## measure what the design promises (steps a second, statistics); AGAINST=REF: steps beside a commit's
+bench: venv ## measure what the design promises (seconds per step); AGAINST=REF: steps beside a commit's
 	@$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST) $(BENCH_ARGS))
 
 same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=REF, else main)

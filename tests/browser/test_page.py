@@ -4,7 +4,7 @@ from harness.leaderboard import numbers
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
 from harness.report.page import write_page
-from tests.browser.chromium import DESKTOP, PHONE, complaints, show
+from tests.browser.chromium import complaints
 from tests.report.trials import searched
 from tests.synthetic import RunSpec, board_of, write_records
 
@@ -54,10 +54,6 @@ def press(driver, *keys):
     from selenium.webdriver import ActionChains
 
     ActionChains(driver).send_keys(*keys).perform()
-
-
-def overflow(driver):
-    return driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 def table_rows(board, labelled, checkpoint="last"):
@@ -147,18 +143,3 @@ def test_the_matrix_reads_without_colour(page, board):
             beyond = "▲" if sign * pair["difference"] > 0 else "▼"
             assert text[1] == {"not significant": "≈", "undetermined": "?"}.get(pair["verdict"], beyond)
             assert f"{names[0]} {MINUS} {names[1]}" in label
-
-
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_nothing_overflows(browser, page_file, size):
-    show(browser, page_file, size)
-    assert overflow(browser) == 0
-    for details in browser.find_elements("css selector", "details"):
-        browser.execute_script("arguments[0].open = true", details)
-    choose(browser, "view-class", "RV")
-    assert overflow(browser) == 0
-    assert complaints(browser) == []
-    too_wide = browser.execute_script("""
-        return [...document.querySelectorAll("main *")].filter((one) => !one.closest(".scroll, pre, svg, nav")
-            && one.getBoundingClientRect().right > innerWidth + 0.5).map((one) => one.outerHTML.slice(0, 80))""")
-    assert too_wide == []

@@ -124,14 +124,3 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 def remount(folder: Path, options: str):
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True, capture_output=True)
-
-
-def fill(folder: Path) -> Path:
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-    return ballast

@@ -7,9 +7,7 @@ from tests.cli.ground import linked_copy, refuse, snapshot, write_scan, write_su
 from tests.support import call_cli, flip_bit
 
 TRUNCATED = "data/patient028_frame01.h5"
-MIS_SHAPED = "data/slices/patient099_frame02_slice_1.h5"
 TWIN = "data/slices/patient098_frame01_slice_1.h5"
-MISLABELLED = "data/patient011_frame02.h5"
 
 
 def truncate(root):
@@ -17,16 +15,6 @@ def truncate(root):
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
-
-
-def mis_shape(root):
-    write_scan(root / MIS_SHAPED, np.zeros((16, 16), np.float32), np.zeros((16, 15), np.uint8))
-
-
-def mislabel(root):
-    image, label = np.random.default_rng(1).random((1, 16, 16), dtype=np.float32), np.zeros((1, 16, 16), np.uint8)
-    label[0, 3, 4] = 7
-    write_scan(root / MISLABELLED, image, label)
 
 
 def misplace(root):
@@ -44,8 +32,6 @@ def train_on_a_test_scan(root):
 
 FLAWS = {
     "truncated": (truncate, (TRUNCATED, "truncated")),
-    "mis-shaped": (mis_shape, (MIS_SHAPED, "image (16, 16) and label (16, 15) differ in shape")),
-    "mislabelled": (mislabel, (MISLABELLED, "label value 7 is outside 0..3")),
     "one scan in two splits": (
         train_on_a_test_scan,
         ("data/patient011_frame01.h5 (test)", "patient098_frame01", "one scan in two splits"),
@@ -59,7 +45,7 @@ def test_a_run_names_all_flaws_at_once_and_leaves_no_trace(scans_16, tmp_path):
     for damage, _ in FLAWS.values():
         damage(root)
     suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"))
-    named = ("acdc: 5 problems, nothing was prepared", *(text for _, names in FLAWS.values() for text in names))
+    named = ("acdc: 3 problems, nothing was prepared", *(text for _, names in FLAWS.values() for text in names))
     env = {"HARNESS_CACHE": str(tmp_path / "cache")}
     command = ("run", "--suite", suite, "--data", root, "--executor", "inline")
     refuse(*command, code=65, named=named, unchanged=tmp_path, env=env)

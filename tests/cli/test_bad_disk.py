@@ -1,5 +1,5 @@
 from harness.records.suite_folder import SuiteFolder
-from tests.cli.ground import fill, refuse, remount, small_disk, write_suite
+from tests.cli.ground import refuse, remount, small_disk, write_suite
 from tests.support import call_cli
 
 RUN = ("run", "--executor", "inline", "--no-track", "--suite")
@@ -11,16 +11,6 @@ def test_a_directory_of_another_program(tmp_path):
     (tmp_path / "runs" / "tiny" / "thesis.tex").write_text("ours")
     suite = write_suite(tmp_path)
     refuse(*RUN, suite, code=74, named=("runs/tiny", "another program"), unchanged=tmp_path)
-
-
-def test_a_disk_that_is_full_from_the_start(tmp_path):
-    suite = write_suite(tmp_path)
-    with small_disk(tmp_path / "disk", "size=1m") as disk:
-        fill(disk)
-        done = call_cli(*RUN, suite, "--runs", disk, cwd=tmp_path, code=74)
-        assert f"cannot write {disk}" in done.stderr
-        assert "No space left on device" in done.stderr
-        assert [path for path in disk.rglob("*") if path.is_file()] == [disk / "ballast"]
 
 
 def test_a_disk_that_fills_up_in_the_middle(tmp_path):

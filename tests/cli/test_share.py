@@ -81,19 +81,6 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store, archive
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_weights_travel_where_that_is_asked_for(store, tmp_path):
-    for folder in store.folders():
-        folder.weights.write_bytes(folder.id.encode())
-        write_checksums(folder)
-    small, whole, there = tmp_path / "small.tar.gz", tmp_path / "whole.tar.gz", tmp_path / "elsewhere"
-    for file, more in ((small, ()), (whole, ("--weights",))):
-        call_cli("export", store.root, "--to", file, *more)
-    imported = SuiteFolder(import_records(small, there)[0])
-    assert not [folder for folder in imported.folders() if folder.weights.exists()]
-    assert import_records(whole, there)[1] == len(list(store.folders()))
-    assert all(folder.content("weights.pt") == folder.id.encode() for folder in imported.folders())
-
-
 def test_equal_records_give_equal_bytes(store, archive, tmp_path):
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():

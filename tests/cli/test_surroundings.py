@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
-from harness.cli import main
 from harness.data.local import local_home
 from harness.execution.process import parent_and_allowance
 from harness.records.manifest import cache_home
@@ -59,10 +58,3 @@ def test_nobody_who_reads_on_is_no_error(arguments, tmp_path):
     )
     os.close(writer)
     assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (0, False, False)
-
-
-def test_an_exit_for_another_reason_is_no_success(monkeypatch):
-    monkeypatch.setattr("harness.cli.cli.main", lambda *_args, **_options: sys.exit(3))
-    with pytest.raises(SystemExit) as left:
-        main(["list"])
-    assert left.value.code == 3

@@ -138,13 +138,3 @@ def test_clean_keeps_what_can_go_on(tmp_path):
     kept = {folder.run.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
-
-
-def test_doctor_says_what_works(tmp_path):
-    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
-    states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
-    core = ("python", "packages", "device", "plug-ins", "disk")
-    assert {name: states[name] for name in core} == dict.fromkeys(core, "ok")
-    absent = ("data", "mlflow", "slurm")
-    assert {name: states[name] for name in absent} == dict.fromkeys(absent, "absent")
-    assert snapshot(tmp_path) == {}

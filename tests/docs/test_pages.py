@@ -109,7 +109,7 @@ def test_every_command_of_a_page_parses(page):
 @pytest.mark.parametrize(
     "line",
     ["harness runn --suite demo", "harness run --suit demo", "harness run", "harness plan --suite demoo",
-     "harness status runs/a runs/b", "harness run --suite demo --executor moon", "make nothing",
+     "harness status runs/a runs/b", "make nothing",
      "python -m tests.nothing", "python examples/nothing.py"],
 )  # fmt: skip
 def test_a_wrong_command_is_seen(line):

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 
@@ -6,12 +7,12 @@ import pytest
 import torch
 
 from harness.api.errors import InterruptedRunError, UsageError
+from harness.audit import audit
 from harness.cli.tables import plan_table
 from harness.execution import calibration as finding_calibrations
 from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import make_dry_run
 from harness.execution.forecast import Forecast
-from harness.execution.session import open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
@@ -144,6 +145,23 @@ def test_supervised_steps_beside_a_run_leave_no_trace(make_suite, trained, monke
     assert [validation.pace for validation in without.validations] == [None] * 4
 
 
+def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(make_suite, monkeypatch):
+    """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
+    monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
+    tiny = make_suite("supervised", "tiny_floor", budget={"reference_steps": 22}, seeds=[0, 1, 2])
+    train(tiny, "supervised/2/0/0")
+    for seed in range(3):
+        train(tiny, f"tiny_floor/2/0/{seed}")
+    records = SuiteRecords.open(tiny.store)
+    (finding,) = [finding for finding in audit(records).findings if finding.number == 35]
+    assert finding.status == "not held", finding.evidence
+    assert any(re.match(r"tiny_floor@2, stage c: -[0-9.]+% in 36 supervised steps", line) for line in finding.evidence)
+    runs = build_leaderboard(records).inputs.comparisons[0].runs
+    statuses = runs.query("status != 'missing'").groupby("entry")["status"].unique()
+    assert statuses["tiny_floor"].tolist() == ["unfit"]
+    assert statuses["supervised"].tolist() == ["ok"]
+
+
 def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_suite, machine):
     tiny = make_suite("tiny_staged")
     tiny.session()
@@ -185,21 +203,6 @@ def test_what_was_measured_before_a_signal_is_kept(make_suite, machine):
     (path,) = calibrations(tiny)
     measured = Calibration.model_validate_json(_opened(path))
     assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
-
-
-def test_a_rung_is_taken_over_with_its_calibration(make_suite, machine):
-    ladder = make_suite("tiny_staged", budget={"ladder": [400, 800]})
-    train(ladder, f"{STAGED}/400")
-    machine.factor, machine.asked = 1.04, []
-    plain = make_suite("tiny_staged", "tiny_floor", name="plain")
-    session = open_session(load_suite(str(plain.suite)), None, plain.runs, source=ladder.store)
-    assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES, "the other entry joins"
-    (taken,) = reuse(session, ladder.store)
-    assert taken.id == ladder.folder(f"{STAGED}/400").id
-    assert [run.method for run in session.pending()] == ["tiny_floor"]
-    assert [path.name for path in calibrations(plain)] == [path.name for path in calibrations(ladder)]
-    (comparison,) = build_leaderboard(SuiteRecords.open(plain.store)).inputs.comparisons
-    assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
 
 
 @pytest.mark.slow
@@ -280,17 +283,6 @@ def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monk
     refused = make_suite("tiny_staged", "tiny_floor", calibration="tiny")
     with pytest.raises(UsageError, match="leave `calibration: tiny` out of the suite"):
         refused.session()
-
-
-def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_suite):
-    """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
-    tiny = make_suite("tiny_staged")
-    tiny.session()
-    other = make_suite("tiny_staged", calibration="costs.json")
-    (other.root / "costs.json").write_bytes(calibrations(tiny)[0].read_bytes())
-    expected = other.session().plan.runs
-    (copy,) = (other.store / "suites").glob("*.yaml")
-    assert open_session(load_suite(str(copy)), None, other.runs, measure=False).plan.runs == expected
 
 
 def test_a_process_measures_every_stage_in_pairs(make_suite):

@@ -18,20 +18,6 @@ def statuses(comparison):
     return {status: int((runs["status"] == status).sum()) for status in set(runs["status"])}
 
 
-def test_every_selected_run_is_a_row(tmp_path):
-    spec = RunSpec(failed={("ua_mt", 3, 0, 1)}, missing={("mc_net", 7, 0, 0)})
-    (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", spec))).comparisons
-    assert len(comparison.runs) == len(spec.planned_runs) == 21
-    assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}
-    failed = comparison.runs[comparison.runs["status"] == "failed"].iloc[0]
-    assert (failed["entry"], failed["failure_kind"], failed["failure_reason"]) == (
-        "ua_mt", "nan", "loss became NaN at step 17",
-    )  # fmt: skip
-    assert comparison.cases["run"].nunique() == 19
-    assert len(comparison.cases) == 19 * 2 * 20 * 2 * 3
-    assert set(comparison.runs.loc[comparison.runs["reference"], "entry"]) == {"supervised_full"}
-
-
 @pytest.mark.parametrize(
     ("place", "change", "title"),
     [

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from tests.support import cases_of, selected_of
+from tests.support import cases_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
 
@@ -109,26 +109,6 @@ def test_equal_methods_share_a_rank_and_a_better_one_does_not(tmp_path):
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
     pairs = board.paired.query("checkpoint == 'last' and labelled == 7 and metric == 'dice'")
     assert pairs["verdict"].value_counts().to_dict() == {"significant": 2, "not significant": 1}
-
-
-def test_a_smaller_distance_is_an_improvement(plain):
-    pairs = board_of(plain).paired.query("labelled == 3 and checkpoint == 'last' and entry_a == 'supervised_full'")
-    probability = pairs.groupby("metric")["probability_of_improvement"].min()
-    assert probability["dice"] > 0.9
-    assert probability["hd95_voxel"] > 0.9
-
-
-def test_curves_are_mean_and_range_over_runs(plain):
-    store = plain
-    curve = board_of(store).curves.query("labelled == 7 and entry == 'ua_mt'")
-    runs = [folder for folder in selected_of(store) if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
-    validations = [[validation.mean_dice for validation in folder.require_result().validations] for folder in runs]
-    by_validation = list(zip(*validations, strict=True))
-    assert curve["validation"].tolist() == [0, 1, 2, 3, 4]
-    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(dice) / 3 for dice in by_validation])
-    assert curve["validation_dice_min"].tolist() == [min(dice) for dice in by_validation]
-    assert curve["validation_dice_max"].tolist() == [max(dice) for dice in by_validation]
-    assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
 
 
 def test_spread_over_runs_and_subsets_by_hand(tmp_path):

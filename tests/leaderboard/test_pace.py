@@ -1,5 +1,6 @@
 from operator import methodcaller
 
+from harness.audit import audit
 from harness.leaderboard.inputs import read_input
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.leaderboard.render import markdown
@@ -44,6 +45,11 @@ def statuses(inputs):
     }
 
 
+def rule_35(records):
+    (finding,) = [finding for finding in audit(records).findings if finding.number == 35]
+    return finding
+
+
 ALL_OK = {("supervised", "ok"), ("ua_mt", "ok")}
 
 
@@ -60,11 +66,23 @@ def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path):
 
 
 def test_more_than_10_per_cent_are_in_no_number(tmp_path):
-    inputs = read_input(records_with(tmp_path, {500: 0.85, 2000: 0.85}))
+    records = records_with(tmp_path, {500: 0.85, 2000: 0.85})
+    assert rule_35(records).status == "not held"
+    inputs = read_input(records)
     assert inputs.marked == {}
     assert statuses(inputs) == {("supervised", "ok"), ("ua_mt", "unfit")}
     reasons = inputs.comparisons[0].runs.query("entry == 'ua_mt'")["failure_reason"]
     assert set(reasons) == {"a step of stage train costs -15% against its calibration"}
+
+
+def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(tmp_path):
+    records = records_with(tmp_path, {500: 1.0, 2000: 1.0})
+    assert rule_35(records).status == "held"
+    dearer = COST.stages[0].model_copy(update={"pairs": ((0.3, 1.5 * RATIO),) * 2})
+    records.store.write_calibration(Calibration(header=HEADER, entries=(EntryCost.of(COST.key, [dearer]),)))
+    finding = rule_35(SuiteRecords(records.store))
+    assert finding.status == "not held"
+    assert "calibrations/ lacks the costs that run.json names: removed, or edited by hand" in finding.evidence[0]
 
 
 def test_rungs_are_judged_together(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError
-from harness.reconcile.reconcile import parse, read_allocations, read_dead_node_seconds, read_tres
+from harness.reconcile.reconcile import parse, read_dead_node_seconds, read_tres
 from tests.slurm.submissions import path_with, stand_in
 
 GOLDEN = Path(__file__).with_name("sacct.txt")
@@ -53,16 +53,6 @@ def test_tres(tres, expected):
 def test_other_output_is_refused(line):
     with pytest.raises(RecordError, match="sacct"):
         parse([line.split("|")])
-
-
-def test_one_call_asks_for_all_jobs(tmp_path, monkeypatch):
-    stand_in(tmp_path, "sacct", f'echo "$@" >>{tmp_path}/asked\ncat {GOLDEN}')
-    monkeypatch.setenv("PATH", path_with(tmp_path))
-    found = read_allocations(["10", "4"], datetime(2026, 11, 24, 10, 0, 1, tzinfo=UTC).timestamp())
-    assert [one.start for one in found] == sorted(one.start for one in found)
-    (asked,) = (tmp_path / "asked").read_text().splitlines()
-    assert asked.startswith("-X -D -P --noheader --format JobIDRaw,JobID,State,")
-    assert asked.endswith("--jobs 10,4 --starttime 2026-11-24T10:00:00")
 
 
 def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path, monkeypatch):

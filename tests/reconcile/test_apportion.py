@@ -111,13 +111,6 @@ def test_where_a_node_died_slurm_may_not_notice_for_a_while():
     assert not failed.violation
 
 
-def test_more_runs_at_once_than_devices_is_a_violation():
-    found = account_for(MINUTE, [interval(0, 60, "a"), interval(0, 60, "b")], 0.0)
-    assert found.seconds == Seconds(useful=120, unexplained=-60)
-    assert found.violation
-    assert not account_for(changed(state="RUNNING"), [interval(0, 60, "a"), interval(0, 60, "b")], 0.0).violation
-
-
 def test_a_run_without_any_run_is_a_start_and_then_idle():
     long = account_for(changed(elapsed_seconds=1000), [], 0.0)
     assert long.seconds == Seconds(start_up=300, idle=700)
@@ -194,16 +187,3 @@ def test_the_parts_are_the_allocation_whatever_the_ledgers_say(intervals, device
     if intervals:
         assert math.isclose(sum(one.allocated for one in entries), devices * elapsed, abs_tol=1e-6)
         assert sum(one.attempts for one in entries) == len(intervals)
-
-
-@given(groups=st.lists(lives_of(), min_size=1, max_size=4))
-def test_entries_share_all_allocations_out(groups):
-    accounts = [
-        account_for(changed(job=str(k), name=f"{k // 2}_{k}"), intervals, 0.0) for k, intervals in enumerate(groups)
-    ]
-    entries = account_by_entry(accounts)
-    if any(groups):
-        assert math.isclose(sum(one.allocated for one in entries), 60 * len(groups), abs_tol=1e-6)
-        for name in Seconds.model_fields:
-            whole = sum(getattr(one.seconds, name) for one in accounts)
-            assert math.isclose(sum(getattr(one.seconds, name) for one in entries), whole, abs_tol=1e-6)

@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 
 import pytest
 
@@ -10,7 +9,7 @@ from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import call_cli
-from tests.synthetic import board_of, write_checksums, write_records
+from tests.synthetic import board_of
 
 pytestmark = pytest.mark.slow
 
@@ -113,21 +112,3 @@ def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran):
     assert set(rows["allocation_status"]) == {"reconciled", "not reconciled (1 of 2 runs are)"}
     assert verdict(ran).status == "not applicable"
     assert "runs/" + run[:10] in verdict(ran).evidence[0]
-
-
-def test_outside_of_slurm_there_is_no_allocation(tmp_path):
-    ran = Accounted(write_records(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
-    done = reconcile(ran)
-    assert "4 attempts: no allocation: ran outside of Slurm" in done.stderr
-    assert set(board_of(ran.store).results["allocation_status"]) == {"no allocation"}
-    assert verdict(ran).status == "not applicable"
-
-
-def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran):
-    folder = next(iter(ran.store.folders()))
-    path = folder.path / "ledger.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[1:]))
-    write_checksums(folder)
-    done = reconcile(ran, code=65)
-    assert f"{folder.id}/ledger.jsonl: attempt 0 does not say where it ran" in done.stderr

@@ -1,6 +1,4 @@
-import base64
 import logging
-import re
 
 import pytest
 
@@ -43,14 +41,6 @@ def test_a_damaged_figure_is_left_out_with_a_warning(records, caplog):
         assert copy_figures(records) == Gallery((), ())
     assert f"{stored}: not a figure of a run" in caplog.text
     assert not path.exists()
-
-
-def test_the_page_shows_the_figures_of_any_method(records):
-    html = write_page(records, board_of(records.store)).read_text()
-    shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
-    assert f"<figcaption>{shown}</figcaption>" in html
-    (source,) = re.findall(r'<img src="data:image/png;base64,([^"]*)"', html)
-    assert base64.b64decode(source) == picture("centres of somebody_elses/3/0/0")
 
 
 def test_a_caption_stays_text(records):

@@ -8,21 +8,9 @@ from harness.data.permit import TestPermit
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import FinalWeights
-from harness.report.panels import worst_cases, worst_panels
+from harness.report.panels import worst_panels
 from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
-
-
-def test_every_method_s_worst_case_comes_first():
-    dice = {
-        "a": {"x": 0.5, "y": 0.1, "z": 0.9},
-        "b": {"x": 0.3, "y": 0.2, "z": 0.8},
-        "c": {"x": 0.9, "y": 0.9, "z": 0.7},
-    }
-    # the worst: a in y (0.1), b in y (0.2), c in z (0.7); then b in x (0.3)
-    assert worst_cases(dice) == [("y", "a"), ("z", "c"), ("x", "b")]
-    assert worst_cases(dice, most=2) == [("y", "a"), ("z", "c")]
-    assert worst_cases({}) == []
 
 
 @pytest.fixture
@@ -46,18 +34,6 @@ def store(tmp_path, phantoms):
 def predictions(phantoms, store, folder, shift):
     cases = phantoms.test_cases(permit_of(store, folder))
     return {case.id: np.roll(case.label, shift * 3, axis=2) for case in cases}
-
-
-def test_the_slice_is_that_with_the_most_errors(store, phantoms):
-    board = board_of(store)
-    folders = {folder.run.method: folder for folder in selected_of(store)}
-    (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
-    cases = {case.id: case for case in phantoms.test_cases(permit_of(store, selected_of(store)[0]))}
-    for panel in group["panels"]:
-        predicted = folders[panel["worst"]].predictions([panel["case"]])[panel["case"]]
-        wrong = (predicted != cases[panel["case"]].label).sum(axis=(1, 2))
-        assert wrong[panel["slice"] - 1] == wrong.max()
-        assert panel["slices"] == len(wrong)
 
 
 def permit_of(store, folder):

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,34 +79,6 @@ def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(amount, tria
         assert store.spent >= total - TOLERANCE * total - 1e-9
 
 
-@given(
-    amount=st.integers(4, 12),
-    trials=st.integers(2, 5),
-    points=POINTS,
-    events=st.lists(st.sampled_from(["turn"] * 6 + ["save", "child dies"]), max_size=120),
-)
-def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(amount, trials, points, events):
-    """One worker. Only the last trial's own loss can come on top, and not even that where it may spend but a rest."""
-    store = FakeStore(Budget(steps=amount), [1.0])
-    driver = Driver(store, amount * trials, 1, points)
-    for event in events:
-        if not driver.fill():
-            break
-        running = [run for run in driver.running.values() if not run.done]
-        if running and event == "save":
-            running[0].save()
-        elif running and event == "child dies":
-            told = running[0].allowance + running[0].spent().lost_steps
-            running[0].die()
-            running[0].start(told)
-        driver.turn()
-    driver.finish()
-    last = store.by_id(driver.order[-1])
-    own = last.spent().lost_steps if math.isinf(last.allowance) else 0
-    assert store.spent <= amount * trials + own
-    assert store.spent >= amount * trials or driver.adaptive._barren == MOST_BARREN
-
-
 def test_lost_steps_are_charged_by_hand():
     """3 x 10 steps. The first trial is killed after 8, of which 5 are saved; it goes on to 10: 13 are spent. The second
     takes 10, and 7 are left for the third."""
@@ -126,19 +96,6 @@ def test_lost_steps_are_charged_by_hand():
     assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
     assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "ended_early"]
     assert store.spent == 30
-
-
-def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on():
-    """A process that holds its run and still loads its data has not written yet that 8 of 20 steps are lost."""
-    store, driver = in_steps(20, 1, [1])
-    driver.fill()
-    for _ in range(8):
-        driver.turn()
-    driver.crash()
-    again = driver.again()
-    first = proposed(again, "a")
-    store.by_id(first.planned.run.id).owned = True
-    assert proposed(again, "b").allowance == 2.0
 
 
 def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone():

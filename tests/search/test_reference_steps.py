@@ -4,7 +4,6 @@ from harness.api.errors import UsageError
 from harness.audit import audit
 from harness.execution.run import ExecuteSettings, execute
 from harness.leaderboard.leaderboard import build_leaderboard
-from harness.leaderboard.render import terminal_text
 from harness.records.budget import Budget
 from harness.records.calibration import Calibration, EntryCost, StageCost, engine_cost
 from harness.records.reader import SuiteRecords
@@ -18,7 +17,7 @@ from harness.train.stop import StopFlag
 from tests.records.test_calibration import HEADER
 from tests.search.simulation import Driver, FakeStore
 from tests.search.suites import RATE, plan_of, refusal, trials_of
-from tests.search.tiny_search import edit, make_search, search_inline
+from tests.search.tiny_search import make_search, search_inline
 
 COSTS = {"labelled": 1.5, "self_training": 2.5}
 """Supervised steps that a step of BCP's stages costs here."""
@@ -109,22 +108,6 @@ def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_
     assert [each.varied["point"] for each in store.refused] == [1, 3]
     assert driver.sampler.refused == ["1", "3"]
     assert driver.sampler.told.keys() == {"0", "2", "4"}
-
-
-def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny):
-    search = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE}
-    tiny = make_search(make_tiny, {"supervised": {}}, search, budget=FINALS)
-    edit(tiny, **METHODS)
-    store = calibrated(tiny, COSTS)
-    session = tiny.session()
-    trials = store.trials()
-    assert trials is not None
-    assert trials.infeasible == list(session.plan.infeasible) != []
-    assert len(trials.trials) == 12
-    store.write_selection(session.plan.with_choices({}).selection([]))
-    text = terminal_text(build_leaderboard(SuiteRecords.open(tiny.store)))
-    count = len(trials.infeasible)
-    assert f"not charged: proposals with a stage of too few steps ({count} of bcp)." in text.replace("\n", " ")
 
 
 TINY = {"first": 1.0, "second": 1.0, "third": 1.2, "c": 1.5}

@@ -2,16 +2,13 @@ from dataclasses import asdict
 
 import pytest
 
-from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
 from harness.execution.outcome import Outcome
 from harness.execution.ray import Cluster
 from harness.execution.run import Display
 from harness.search.proposals import Listed
-from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search
-from tests.train.tiny import StopAfter
 
 Told = tuple[str, float | None, bool]
 
@@ -48,29 +45,6 @@ def searcher(session):
     stop, proposals = StopFlag(), Recording(session)
     search = ProposedSearch(session, proposals, Cluster(ray, 1, 0), stop, 1000.0, Display(session, 1))
     return search, proposals, stop
-
-
-def half_trained(session):
-    """8 of 12 steps and the first validation, then interrupted."""
-    folder = session.folder(session.plan.trials[0].run)
-    with pytest.raises(InterruptedRunError):
-        train_run(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
-    return folder
-
-
-def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(session, searcher):
-    """Without one the search would never be over."""
-    search, _, _ = searcher
-    folder = half_trained(session)
-    search.suggest("a")
-    search.on_trial_complete("a", {"validation": 1, "dice": 0.5})
-    assert folder.result() is None
-    search.end_retired()
-    result = folder.require_result()
-    assert (result.status, result.spent.useful_steps, len(result.validations)) == ("ended_early", 8, 1)
-    assert [outcome.status for outcome in search.outcomes.values()] == ["ok"]
-    search.end_retired()
-    assert folder.result() == result
 
 
 def report_of(status, **more):

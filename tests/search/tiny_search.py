@@ -3,8 +3,6 @@
 import logging
 from typing import Any
 
-import yaml
-
 from harness.execution.run import ExecuteSettings
 from harness.records.suite_folder import SuiteFolder
 from harness.search.run import run_search
@@ -24,12 +22,6 @@ SEARCH: dict[str, Any] = {
 def make_search(make_tiny, methods, search=None, **more):
     fields = {name: value for name, value in {**SEARCH, **(search or {})}.items() if value is not None}
     return make_tiny(methods, **{"budget": {"steps": 16}, "search": fields, **more})
-
-
-def edit(tiny, **changes):
-    content = {**yaml.safe_load(tiny.suite.read_text()), **changes}
-    kept = {name: value for name, value in content.items() if value is not None}
-    tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False))
 
 
 def search_inline(tiny, stop=None):

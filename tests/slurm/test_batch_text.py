@@ -47,9 +47,7 @@ def generalised(text, tmp_path):
     return "\n".join(line.rstrip() for line in text.replace(str(tmp_path.resolve()), "ROOT").splitlines()) + "\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("gpu", "array"), ("gpu", "calibrate"), ("gpu", "finish"), ("container", "array")]
-)
+@pytest.mark.parametrize(("name", "kind"), [("gpu", "array"), ("gpu", "finish"), ("container", "array")])
 def test_the_text_is_the_golden_one_and_a_shell_can_read_it(name, kind, tmp_path):
     """The others' golden text is how they differ from the array's. The short cluster file's is run below."""
     place = batch_of(tmp_path, name, submission(*ARRAY) if kind == "array" else submission(name=f"tiny-{kind}-1"))

@@ -101,11 +101,3 @@ def test_without_what_it_should_have_measured_nothing_is_submitted(ground):
     with pytest.raises(UsageError, match=r"runs/tiny: is not calibrated yet"):
         run_dependent_job(record(submissions("finish")[0]))
     assert len(sent()) == 2
-
-
-@pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
-def test_what_needs_known_runs_is_refused_before(options, ground):
-    SuiteFolder.create(Path("runs/other"))
-    with pytest.raises(UsageError, match="a job calibrates it first, so its runs are not known yet; give --reuse"):
-        submit(**options)
-    assert not Path("sent").exists()

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from harness.stats.bootstrap import subset_interval
-from tests.bench.statistics_bench import error, subset_coverage
+from tests.stats.simulation import error, subset_coverage
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

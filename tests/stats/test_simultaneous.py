@@ -17,7 +17,7 @@ from harness.stats.families import (
     read_family,
     signed_rank,
 )
-from tests.bench.statistics_bench import equal_normal, error, told_apart
+from tests.stats.simulation import equal_dice_like, equal_normal, equal_uneven, error, told_apart
 
 SAMPLE = np.array([[0.91, 0.30], [0.85, 0.42], [0.88, 0.11], [0.62, 0.35], [0.93, 0.59], [0.79, 0.23]])
 
@@ -99,18 +99,24 @@ def test_what_no_outcome_could_show_is_undetermined():
     assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [SIGNIFICANT]
 
 
+SIMULATIONS, METHODS = 150, 5
+MOST_TOLD_APART = 0.05 + 2 * error(0.05, SIMULATIONS)
+
+
 @pytest.mark.slow
-def test_equal_methods_rarely_differ_significantly():
-    simulations, methods = 150, 5
-    limit = 0.05 + 2 * error(0.05, simulations)
-    assert told_apart(equal_normal, methods, simulations) <= limit
+@pytest.mark.parametrize("draw", [equal_normal, equal_dice_like, equal_uneven])
+def test_equal_methods_rarely_differ_significantly(draw):
+    assert told_apart(draw, METHODS, SIMULATIONS) <= MOST_TOLD_APART
+
+
+def test_one_interval_per_pair_would_tell_equal_methods_apart():
     generator = np.random.default_rng(2)
     plain = 0
-    for _ in range(simulations):
-        scores = equal_normal(generator, methods)
-        single = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(methods), 2)], axis=1))
+    for _ in range(SIMULATIONS):
+        scores = equal_normal(generator, METHODS)
+        single = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(METHODS), 2)], axis=1))
         plain += bool(((single.low > 0) | (single.high < 0)).any())
-    assert plain / simulations > limit, "one interval per pair would not do"
+    assert plain / SIMULATIONS > MOST_TOLD_APART
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,6 +1,3 @@
-import pytest
-
-from harness.api.errors import UsageError
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 
@@ -46,8 +43,3 @@ def test_one_rung_limits_what_runs_and_not_what_is_selected(tmp_path):
     assert {run.budget.reference_steps for run in plan.runs} == {2000}
     assert len(plan.selection_entries()) == 8
     assert {entry.planned_run.entry for entry in plan.selection_entries() if entry.baseline} == {"supervised"}
-
-
-def test_another_rung_is_refused_with_the_list(tmp_path):
-    with pytest.raises(UsageError, match=r"yaml:7: budget: there is no rung 600; its rungs are 500, 2000"):
-        plan_of(load(tmp_path, "{ladder: [500, 2000]}")).at_rung(600)

@@ -7,7 +7,6 @@ from harness.tracking.content import run_content
 from harness.tracking.parents import entry_content
 from harness.tracking.series import Span, case_metrics, history_points
 from harness.tracking.tracked import TrackedSuite
-from tests.support import cases_of
 from tests.synthetic import RunSpec
 from tests.tracking.view import SEARCHED, small_suite
 
@@ -20,10 +19,6 @@ def suite_of(store):
 
 def finished(store):
     return suite_of(store).runs
-
-
-def of_method(store, method):
-    return suite_of(store).entries[method]
 
 
 def values(content):
@@ -69,24 +64,6 @@ def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite():
     assert [(p.value, p.step, p.at_ms) for p in points if p.name == "train/loss"] == [(1.0, 0, 1000), (0.5, 3, 2000)]
     assert [p.step for p in points if p.name == "train/term/dice"] == [2, 3]
     assert [p.at_ms for p in points if p.name == "train/progress"] == [1000, 1250, 1500, 2000]
-
-
-def test_a_final_run_in_mlflow(tmp_path):
-    run = next(run for run in of_method(small_suite(tmp_path), "supervised") if run.asked.seed == 0)
-    content = run_content(run)
-    assert content.status == "FINISHED"
-    assert (content.params["engine.optimiser.learning_rate"], content.params["consistency"]) == ("0.01", "0.1")
-    assert (content.params["labelled"], content.params["preprocessing.size"]) == ("3", "[96, 96]")
-    assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
-    assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
-    frame = cases_of(run.record.folder)
-    for selection in ("last", "best_val"):
-        rows = frame[frame["checkpoint"] == selection]
-        assert values(content)[f"test/{selection}/jaccard"] == pytest.approx((rows["dice"] / (2 - rows["dice"])).mean())
-    assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
-    validations = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
-    assert validations == [(validation.step, validation.mean_dice) for validation in run.result.validations]
-    assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice
 
 
 def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path):

@@ -61,9 +61,7 @@ def test_where_tracking_goes(tmp_path, monkeypatch):
     [
         ("postgresql+psycopg2://ann:p4ss@db:5432/x", "postgresql+psycopg2://***@db:5432/x"),
         ("https://t0ken@host/path", "https://***@host/path"),
-        ("http://[::1]:5000/a", "http://[::1]:5000/a"),
         ("http://ann:to/p4ss@host:1/", "http://***@host:1/"),
-        ("http://ann:a@p4ss?p=4ss@host/x", "http://***@host/x"),
         ("http://ann:to#p4ss@host/x", "http://***@host/x"),
         ("http://host:1/?token=p4ss&user=me@p4ss", "http://host:1/?token=***&user=***"),
         ("http://host/#p4ss", "http://host/#***"),

@@ -1,28 +1,16 @@
-"""The leaderboard's statistics on simulated experiments whose truth is known.
+"""Simulated experiments whose truth is known, for the statistics of a leaderboard."""
 
-    python -m tests.bench.statistics_bench [--simulations 1000]
-
-Share of experiments at n = 20 in which equal methods are told apart (goal: at most 5 %), coverage of the interval over
-labelled subsets (goal: 95 %); each goal plus two Monte Carlo errors. Exit code 1 if one is missed. That the primary
-interval covers is tested in tests/stats/test_bootstrap.py.
-"""
-
-import argparse
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
 from harness.stats.bootstrap import Floats, intervals, subset_interval
-from harness.stats.families import LEVEL, read_family
+from harness.stats.families import read_family
 from harness.stats.rliable import wins
 
 PATIENTS = 20
-METHODS = (4, 6, 8)
-DESIGNS = ((3, 1), (3, 3), (5, 2))
-"""Labelled subsets, and seeds on each."""
-
 PATIENT, SUBSET, SEED, REST = 0.13, 0.08, 0.03, 0.05
 """Standard deviations of the mean Dice as on ACDC at 96 x 96, with subsets that differ much."""
 
@@ -51,9 +39,6 @@ def equal_uneven(generator: np.random.Generator, methods: int) -> Floats:
     return 0.8 + generator.normal(0.0, 0.1, (PATIENTS, 1)) - np.where(np.arange(methods) % 2, 0.04, 0.015) * losses
 
 
-EQUAL_METHODS: Mapping[str, Draw] = {"normal": equal_normal, "like Dice": equal_dice_like, "uneven": equal_uneven}
-
-
 def told_apart(draw: Draw, methods: int, simulations: int) -> float:
     generator = np.random.default_rng(2)
     return sum(_any_apart(draw(generator, methods)) for _ in range(simulations)) / simulations
@@ -80,32 +65,3 @@ def subset_coverage(subsets: int, seeds: int, simulations: int) -> tuple[float, 
         over_subsets = subset_interval(values.mean(axis=0).reshape(subsets, seeds).mean(axis=1))
         held += [low <= 0.0 <= high for low, high in (over_subsets, (primary.low[0], primary.high[0]))]
     return float(held[0] / simulations), float(held[1] / simulations)
-
-
-def measure(simulations: int) -> Iterator[tuple[str, float, str, bool]]:
-    """What is measured, its share, its goal in % and whether it is met."""
-    margin = 2.0 * error(0.95, simulations)
-    for name, draw in EQUAL_METHODS.items():
-        for methods in METHODS:
-            share = told_apart(draw, methods, simulations)
-            met = share <= LEVEL + 2.0 * error(LEVEL, simulations)
-            yield f"{methods} equal methods told apart, {name}", share, "at most 5", met
-    for subsets, seeds in DESIGNS:
-        share, _ = subset_coverage(subsets, seeds, simulations)
-        yield f"interval over {subsets} subsets of {seeds} seeds covers", share, "95", abs(share - 0.95) <= margin
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="statistics_bench", description="Coverage and family-wise error, simulated.")
-    parser.add_argument("--simulations", type=int, default=1000, help="experiments per line (default: 1000)")
-    simulations: int = parser.parse_args().simulations
-    print(f"statistics at n = {PATIENTS}: {simulations} simulated experiments a line")
-    missed = 0
-    for name, share, goal, met in measure(simulations):
-        print(f"{name:<70}{100.0 * share:>7.1f} %   {goal}{'' if met else '   MISSED'}", flush=True)
-        missed += not met
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

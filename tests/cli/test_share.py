@@ -81,15 +81,6 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store, archive
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_equal_records_give_equal_bytes(store, archive, tmp_path):
-    again = write_records(tmp_path / "other" / "synthetic", SPEC)
-    for folder in again.folders():
-        folder.write_predictions(LABELS)
-        write_checksums(folder)
-    export_records(SuiteRecords(again), tmp_path / "again.tar.gz")
-    assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
-
-
 def test_halves_of_a_suite_come_together(tmp_path):
     whole = write_records(tmp_path / "whole" / "synthetic", SMALL)
     for seed in (0, 1):

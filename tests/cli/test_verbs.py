@@ -43,13 +43,6 @@ def test_plan_counts_what_is_done_and_writes_nothing(finished, session_cache, re
     assert "wall time to go: none, everything is done" in done.stderr
 
 
-def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path):
-    done = call_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
-    lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
-    assert "train 500" in lines["supervised"]
-    assert 20 < int(lines["unimatch"].split(" train ")[1].split()[0]) < 250, "a step of it costs more than two of those"
-
-
 def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     spec = RunSpec(
         failed={("ua_mt", 3, 0, 1)},

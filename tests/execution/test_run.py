@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from harness.api import errors
-from harness.api.errors import DataError, UsageError
+from harness.api.errors import UsageError
 from harness.data.cache import Cache
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import make_order, run_process, stop_on_this_host
-from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
+from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.records.processes import forked
@@ -198,9 +198,3 @@ def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny):
     for name in ("", "tiny_short/3/0/0", "zzz"):
         with pytest.raises(UsageError, match="tiny_ceiling/all/0/0"):
             session.find(name)
-
-
-def test_refused_runs_raise_their_own_kind_of_error():
-    with pytest.raises(DataError, match="sha256"):
-        raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
-    raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])

@@ -73,12 +73,6 @@ def test_intervals_are_those_of_all_pairs_on_all_rungs(board):
         assert row["ahead"] == (reading.significant and reading.difference > 0)
 
 
-def test_few_seeds_say_nothing(tmp_path):
-    frame = frame_of(tmp_path, seeds=2)
-    assert verdicts(frame) == {"fades": (None, NOT_DETERMINED)}
-    assert frame["difference"].isna().all()
-
-
 def test_a_rung_without_runs_is_passed_over(tmp_path):
     assert verdicts(frame_of(tmp_path / "all")) == {"fades": (None, NOT_WITHIN)}
     frame = frame_of(tmp_path / "less", unrun={2000})

@@ -111,14 +111,6 @@ def test_where_a_node_died_slurm_may_not_notice_for_a_while():
     assert not failed.violation
 
 
-def test_a_run_without_any_run_is_a_start_and_then_idle():
-    long = account_for(changed(elapsed_seconds=1000), [], 0.0)
-    assert long.seconds == Seconds(start_up=300, idle=700)
-    again = account_for(changed(start=2000), [interval(2000, 2060)], 0.0)
-    (entry,) = account_by_entry([long, again])
-    assert (entry.entry, entry.attempts, entry.allocated) == ("ua_mt", 1, 1060)
-
-
 def test_an_attempt_belongs_to_the_run_in_which_it_began():
     runs = group_by_job([changed(start=100), MINUTE, changed(job="8", name="8")])
     assert [one.start for one in runs["7"]] == [START, START + 100]

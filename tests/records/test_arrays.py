@@ -32,16 +32,6 @@ def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["arrays.npz"]
 
 
-def test_label_maps_come_back_all_or_those_that_are_asked_for(tmp_path):
-    folder = RunFolder(tmp_path)
-    labels = {"a": np.arange(24, dtype=np.uint8).reshape(2, 3, 4), "b": np.ones((2, 5, 6), np.uint8)}
-    before = folder.has_predictions
-    folder.write_predictions(labels)
-    assert (before, folder.has_predictions) == (False, True)
-    np.testing.assert_equal(folder.predictions(), labels)
-    np.testing.assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
-
-
 def test_scans_and_weights_are_too_large(tmp_path):
     with pytest.raises(ValueError, match="more than a record holds"):
         RunFolder(tmp_path).write_arrays({"scan": np.zeros((10, 256, 256), np.float32)})

@@ -105,14 +105,3 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw, message, 
         read_record(path, Note)
     assert message in str(caught.value)
     assert path.read_bytes() == raw
-
-
-def test_what_may_not_be_read_is_one_line_with_the_file(tmp_path):
-    with pytest.raises(RecordError, match=r"note\.json is missing"):
-        read_record(tmp_path / "note.json", Note)
-    (tmp_path / "note.json").mkdir()
-    with pytest.raises(RecordError, match=r"note\.json: a folder"):
-        read_record(tmp_path / "note.json", Note)
-    (tmp_path / "link.json").symlink_to("link.json")
-    with pytest.raises(DiskError, match=r"cannot read .*link\.json"):
-        read_record(tmp_path / "link.json", Note)

@@ -48,11 +48,6 @@ def test_an_attempt_that_ended_before_it_began_changes_nothing():
     assert summarise(lines) == summarise(lines[:2])
 
 
-def test_a_violation_is_a_remark_and_spends_nothing():
-    lines = [line("start"), line("heartbeat", 0, (5, 9))]
-    assert summarise([*lines, line("violation", note="test split")]) == summarise(lines)
-
-
 def test_wall_seconds_add_up_over_attempts():
     lines = [
         line("heartbeat", 0, (1, 1), wall_seconds={"train": 1.0, "data": 2.0}),

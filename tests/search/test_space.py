@@ -72,10 +72,3 @@ def test_parameters_placed_at_a_point_stand_there(method, data):
     same = {name for name in untouched if not (name.endswith("_temperature") or name.startswith("share_"))}
     assert placed.model_dump(include=same) == params.model_dump(include=same)
     assert type(params).model_validate(params.with_values({})) == params
-
-
-@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
-def test_the_default_of_a_method_stands_within_its_space(method):
-    """TPE learns from point 0 only where the space holds it."""
-    params = load_method(method).Params()
-    assert all(dimension.holds(params.current_value(name)) for name, dimension in params.space().items())

@@ -55,12 +55,10 @@ def report_of(status, **more):
 @pytest.mark.parametrize(
     ("result", "error", "stopped", "status", "failed"),
     [
-        (report_of("ok"), False, False, "ok", False),
         (report_of("failed"), False, False, "failed", True),
         (report_of("killed"), False, False, "failed", True),  # it has its record now
         (report_of("interrupted"), False, True, "interrupted", False),
         ({"validation": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
-        ({"validation": 1, "dice": 0.5}, False, True, "interrupted", False),
         (None, False, True, "interrupted", False),  # never started
         (None, True, False, "interrupted", True),
     ],

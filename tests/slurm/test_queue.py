@@ -9,7 +9,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.nodes import End
-from harness.slurm.queue import QueueState, Task, ask_queue, ask_running_jobs, free_leases, map_runs_to_tasks
+from harness.slurm.queue import QueueState, Task, ask_queue, ask_running_jobs, free_leases
 from harness.slurm.record import Submissions
 from harness.slurm.view import SuiteWatch, with_task
 from tests.search.suites import plan_of, store_of
@@ -79,13 +79,6 @@ def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands, tmp_path):
     assert QueueState.of(runs[:6], [array, FINISH], ask_queue([array, FINISH])).followed
     held = QueueState.of(runs[:6], [array], queue, {runs[1].id})
     assert held.queued == (runs[0], runs[1], runs[2], runs[3])
-
-
-def test_a_run_that_was_submitted_again_is_where_it_is_active(commands):
-    first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-tasks-2", job="60")
-    queue = ask_queue([first, again])
-    for order in ([first, again], [again, first]):
-        assert map_runs_to_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,6 @@ def test_refused_at_once(changes, code, said, tiny):
     assert not tiny.store.exists()
 
 
-def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny, tmp_path):
-    stand_in(tmp_path / "commands", "squeue", "echo RUNNING")
-    waits = python_that(tmp_path / "waits", "trap 'exit 75' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
-    changes = {"SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "n1", "PATH": path_with(tmp_path / "commands")}
-    done = run_sweep(tiny, {**changes, "VENV": str(waits), "EARLY_SECONDS": "60"})
-    assert done.returncode == 64
-    assert "ask for a longer --time, or a shorter --signal" in done.stderr
-
-
 @pytest.mark.slurm
 def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(slurm, tiny, tmp_path):
     codes = {64: "FAILED 64", 70: "FAILED 70", 137: "FAILED 137", 0: "COMPLETED 0"}

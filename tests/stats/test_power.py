@@ -8,12 +8,6 @@ from harness.stats.families import read_family
 from harness.stats.power import patients_needed, smallest_difference, spread_of
 
 
-@pytest.mark.parametrize(("patients", "difference"), [(34, 0.5), (15, 0.8)])
-def test_two_methods_take_little_more_than_a_paired_t_test(patients, difference):
-    """Cohen (1988), tables of the t-test, which is the best for normal differences: 80 % power, two-sided 5 %."""
-    assert 0.98 < smallest_difference(1.0, patients, 2) / difference < 1.1
-
-
 @pytest.mark.parametrize(("methods", "z"), [(2, 1.960 + 0.842), (15, 3.494 + 0.842)])
 def test_patients_needed_by_tables_of_the_normal_distribution(methods, z):
     assert patients_needed(1.0, 0.5, methods) == float(f"{4 * z**2:.2g}")

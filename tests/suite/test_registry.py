@@ -98,14 +98,6 @@ def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number,
     assert "ua_mt" in {kind.name for kind in methods}
 
 
-def test_a_typo_is_refused_with_the_nearest_name():
-    with pytest.raises(UsageError, match=r"unknown method 'ua-mt'; did you mean 'ua_mt'\?"):
-        load_method("ua-mt")
-    for inside in ("methods.ua_mt", "parts", "nets", "__init__", ""):
-        with pytest.raises(UsageError, match="unknown method"):
-            load_method(inside)
-
-
 def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site):
     from harness.data.locate import cache_name
 

@@ -7,7 +7,6 @@ from torch.nn import functional
 
 from harness.evaluation.predict import at_native, keep_largest, nearest_indices, predict_slices
 from harness.records.schema import Engine
-from tests.support import require
 
 SIZE = 32
 
@@ -72,15 +71,6 @@ def test_every_part_keeps_its_own_training_flag():
     np.testing.assert_array_equal(predict_labels(network, images_of(3), (3, 40, 41)), expected)
     assert {name: module.training for name, module in network.named_modules()} == before
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-
-
-def test_cuda_gives_the_labels_of_the_cpu():
-    require("cuda", torch.cuda.is_available(), "torch finds no CUDA device")
-    network, images, native = small_network(), images_of(5), (5, 47, 61)
-    expected = reference(network, images, native)
-    before = torch.cuda.get_rng_state()
-    np.testing.assert_array_equal(predict_labels(network.cuda(), images.cuda(), native), expected)
-    assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
 def test_each_class_keeps_its_own_largest_component():

@@ -35,7 +35,6 @@ def test_steps_are_equal_pieces():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ({"family": "constant", "tau": 0}, "greater than 0"),
         ({"family": "cosine", "low": 0.5, "high": 0.1}, "low 0.5 is above high 0.1"),
         ({"family": "cosin", "low": 0.1, "high": 1.0}, "'constant', 'linear', 'cosine', 'half_cosine', 'step'"),
     ],

@@ -207,17 +207,6 @@ class Short(Method):
         return self.net
 
 
-class HandOver(Short):
-    name = "tiny_hand_over"
-    stages = (Stage("a", 0.5), Stage("b", 0.5))
-
-    def start_stage(self, stage):
-        if stage.name == "b":
-            with torch.no_grad():
-                for weight in self.net.parameters():
-                    weight.neg_()
-
-
 class Faulty(Short):
     """Trains two steps and then has a fault."""
 
@@ -252,13 +241,6 @@ class Leaving(Faulty):
 
     def fault(self, loss):
         sys.exit("no more")
-
-
-class OutOfMemory(Faulty):
-    name = "tiny_oom"
-
-    def fault(self, loss):
-        raise MemoryError("no 10 TB here")
 
 
 class TorchOutOfMemory(Faulty):

@@ -16,7 +16,6 @@ FAULTS = [
     ("tiny_nan", "nan", "step 2 "),
     ("tiny_error", "error", "ValueError: wrong shape in Faulty.training_loss (tiny_plugin.py:"),
     ("tiny_exit", "error", "SystemExit: no more in Faulty.training_loss (tiny_plugin.py:"),
-    ("tiny_oom", "oom", "MemoryError: no 10 TB here"),
     ("tiny_torch_oom", "oom", "allocate"),
     ("tiny_peek", "data", "ClosedSplitError"),
 ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from harness.train.environment import gpu_part, gres, read_process_info
+from harness.train.environment import gpu_part, read_process_info
 from tests.support import LIMIT_SECONDS
 
 CPU = torch.device("cpu")
@@ -25,17 +25,6 @@ def test_a_task_of_an_array():
     assert (process.job, process.array_job, process.array_index, process.node) == ("11", "10", 3, "node1")
     assert (process.gres, process.restarts, process.gpu_uuid) == ("gpu:1", 0, None)
     assert read_process_info(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, None),
-        ({"SLURM_GPUS_ON_NODE": "1", "SLURM_GPUS": "h100:4"}, "gpu:h100:1"),
-    ],
-)
-def test_gres(variables, expected):
-    assert gres(variables) == expected
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_other_settings_end_well_and_are_other_runs(preprocessing, engine, make_
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
+def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny):
+    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
+    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
+        tiny.session()
+
+
 def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(make_tiny, monkeypatch):
     """The V-Net's maps come to two voxels along the first axis: refused while it warms up, before a step counts."""
     monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)

@@ -51,11 +51,10 @@ def steps(x, y, z):
 
 MM, ONES = steps(0.625, 0.625, 1.25), steps(1, 1, 1)
 IN = '"{0}" "{0}" "{0}"'.format
-BARE = {"space": None, "space_origin": None, "space_directions": None}
 NRRD: dict[str, tuple[Any, Any]] = {
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
     "micrometres": ({"space_directions": steps(625, 625, 1250), "space_units": IN("µm")}, (0.625, 0.625, 1.25)),
-    "spacings": ({**BARE, "spacings": "2 3 4"}, (2, 3, 4)),
+    "spacings": ({"space": None, "space_origin": None, "space_directions": None, "spacings": "2 3 4"}, (2, 3, 4)),
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
     "directions against spacings": ({"space_directions": MM, "spacings": "1 1 1"}, "contradicts itself"),
@@ -69,7 +68,6 @@ def test_an_nrrd_header_gives_millimetres_or_says_why_not(name, tmp_path):
 
 
 RAS = {"space": "right-anterior-superior"}
-ANOTHER_KIND = "cannot be compared"
 GRIDS: dict[str, tuple[Any, Any, str, str]] = {
     "the same in microns": (PLAIN, PLAIN.but(pixdim=(1500, 1500, 10000), units=3), "", ""),
     "mirrored along x": (PLAIN, SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x", ""),
@@ -78,7 +76,7 @@ GRIDS: dict[str, tuple[Any, Any, str, str]] = {
     "label without directions": (PLAIN, PLAIN.but(qform=0), "", "only one of image and label says its directions"),
     "RAS, signs turned": ({}, {**RAS, "space_directions": steps(-0.625, -0.625, 1.25)}, "", ""),
     "RAS, the same numbers": ({}, RAS, "mirrored along x and y", ""),
-    "no space": ({}, {"space": None}, "", ANOTHER_KIND),
+    "no space": ({}, {"space": None}, "", "cannot be compared"),
 }
 
 

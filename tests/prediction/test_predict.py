@@ -8,7 +8,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional
 
 from benchmarks.acdc import ACDC
@@ -25,6 +24,7 @@ from harness.train.weights import load_predictor
 from tests.data import small_acdc, small_la
 from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
+from tests.train.tiny import write_suite
 
 pytestmark = pytest.mark.slow
 
@@ -54,18 +54,10 @@ def bright(voxels, patient, frame):
 
 
 def train(root, data, dataset, seeds, **preprocessing):
-    suite = {
-        "name": "small",
-        "dataset": dataset,
-        "preprocessing": preprocessing,
-        "labelled": [2],
-        "seeds": seeds,
-        "methods": {"supervised": None},
-        "budget": {"steps": 25},
-        "engine": {"batch_size": 4, "validations": 1, "warmup_steps": 0, "optimiser": {"learning_rate": 0.1}},
-    }
-    (root / "small.yaml").write_text(yaml.safe_dump(suite))
-    session = open_session(load_suite(root / "small.yaml"), data, root / "runs")
+    engine = {"validations": 1, "warmup_steps": 0, "optimiser": {"learning_rate": 0.1}}
+    changes = {"dataset": dataset, "preprocessing": preprocessing, "seeds": seeds, "budget": {"steps": 25}}
+    suite = write_suite(root, {"supervised": {}}, engine=engine, **changes)
+    session = open_session(load_suite(suite), data, root / "runs")
     for seed in seeds:
         folder = session.folder(session.find(f"supervised/2/0/{seed}"))
         assert train_run(folder, session.cache, session.store.selection_path, RunSettings()).status == "ok"
@@ -205,7 +197,7 @@ def test_runs_whose_preparation_cannot_be_repeated_are_refused(trained, dataset,
     from harness.suite.registry import load_dataset
 
     monkeypatch.setattr("harness.train.weights.load_dataset", lambda _: load_dataset(dataset))
-    records = SuiteRecords.open(Path(shutil.copytree(trained.records, tmp_path / "small")))
+    records = SuiteRecords.open(Path(shutil.copytree(trained.records, tmp_path / "tiny")))
     folder = records.find("supervised/2/0/0").folder
     torch.save(torch.load(folder.weights, weights_only=True) | {"layout": layout}, folder.weights)
     write_checksums(folder)

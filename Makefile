@@ -2,7 +2,7 @@
 #   PYTHON=...       the interpreter that .venv is made from (3.11 or 3.12; found by itself)
 #   PIP_ARGS=...     passed to every pip install; PIP_ARGS=-vv shows what pip does
 #   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/leaderboard -x"
-#   WORKERS=2        pytest processes
+#   WORKERS=3        pytest processes; on two cores, since tests wait for services a good part of their time
 #   AGAINST=REF      the commit that `make same` and `make bench` compare with
 #   BENCH_ARGS=...   passed to the comparison of `make bench`, e.g. BENCH_ARGS="--only ua_mt/train"
 
@@ -14,7 +14,7 @@ SHELL := bash
 BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := -m pip --disable-pip-version-check install -qq --no-build-isolation
-WORKERS ?= 2
+WORKERS ?= 3
 # One thread a process: OpenMP's spinning threads cost far more than they bring on a busy machine.
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 

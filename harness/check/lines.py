@@ -67,7 +67,7 @@ def check(target: str) -> Iterator[Outcome]:
         yield Outcome(LINES[0].name, "failed", str(fault), fault.place)
         yield from (_untried(line, LINES[0].name) for line in LINES[1:])
         return
-    broken, told = "", dict[tuple[str, str], str]()
+    broken, first_of = "", dict[tuple[str, str], str]()
     for line in LINES:
         if broken:
             yield _untried(line, broken)
@@ -76,8 +76,8 @@ def check(target: str) -> Iterator[Outcome]:
         if line.try_on is repeat.side_effects and on_import:
             text = f"its import changes {on_import[0]}"
             outcome = Outcome(line.name, "failed", text, place_in_files(kind, SETTERS))
-        if outcome.state == "failed":  # an error that every step raises is told once
-            first = told.setdefault((outcome.text, outcome.place), line.name)
+        if outcome.state == "failed":  # an error that every step raises is said once
+            first = first_of.setdefault((outcome.text, outcome.place), line.name)
             outcome = outcome if first == line.name else _untried(line, first)
         yield outcome
         broken = line.name if line.needed and outcome.state == "failed" else ""

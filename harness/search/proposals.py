@@ -78,6 +78,12 @@ class Adaptive:
         self._proposed = 0
         self._barren = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether every trial has ended and nothing is left to spend: Tune need not walk through its trials again."""
+        ended = all(self._store.by_id(run).done for run in self._known)
+        return ended and self._left() <= TOLERANCE * self._budget
+
     def next(self, name: str) -> Proposal | str:
         """The next trial, recorded or new, which the driver calls `name`; WAIT until a running one ends, or DONE."""
         if self._waiting:

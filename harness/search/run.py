@@ -11,7 +11,7 @@ from harness.execution.ray import ray_cluster
 from harness.execution.run import ExecuteSettings, execute, lock_suite, make_display, raise_refused
 from harness.execution.session import Session
 from harness.records.suite_folder import Candidate, Selection, SuiteFolder
-from harness.search.proposals import Listed, Proposals, Study, recorded_trials
+from harness.search.proposals import Adaptive, Listed, Proposals, Study, recorded_trials
 from harness.suite.load import Search
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
@@ -84,11 +84,11 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
         entries = session.plan.entries.values()
         # every entry's first study, then every entry's second one, ...
         studies = (Study(session, search, entry, number) for number in range(search.studies) for entry in entries)
-        proposals = map(_begin, studies)
+        proposals = (each for each in map(_begin, studies) if not each.over)
         return _run_on_tune(session, settings, stop, most, proposals, search.validations)
 
 
-def _begin(study: Study) -> Proposals:
+def _begin(study: Study) -> Adaptive:
     """Log the state of a study; its proposals."""
     begun = sum(study.session.folder(trial.run).ledger.spent().attempts > 0 for trial in study.recorded())
     goes_on = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""

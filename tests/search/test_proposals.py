@@ -91,7 +91,9 @@ def test_lost_steps_are_charged_by_hand():
     for _ in range(3):
         driver.turn()
     driver.crash()
+    assert not driver.again().adaptive.over
     driver = driver.again().finish()
+    assert driver.again().adaptive.over
     steps = [store.by_id(run).spent() for run in driver.order]
     assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
     assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "ended_early"]

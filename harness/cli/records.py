@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import click
 
 from harness.api.errors import AuditError, RecordError, UsageError
+from harness.cli.completion import complete_folder
 from harness.cli.options import PATH, data_option, panels_option, records_argument, runs_option, tracking_option
 from harness.cli.tables import print_table, status_table
 from harness.records.reader import SuiteRecords, delete, leftovers
@@ -175,16 +176,24 @@ def track_command(records: SuiteRecords, tracking_uri: str | None) -> None:
 
 
 @click.command("export")
-@records_argument
+@click.argument(
+    "suites",
+    metavar="FOLDER...",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    callback=lambda _context, _parameter, folders: [SuiteRecords.open(folder) for folder in folders],
+    shell_complete=complete_folder,
+)
 @click.option("--to", "file", type=PATH, required=True, metavar="FILE", help="A .tar.gz file; .tar.xz is smaller.")
 @click.option("--no-history", is_flag=True, help="Leave out the losses of every step: tables need none, replay does.")
 @click.option("--no-predictions", is_flag=True, help="Leave out label maps: tables need none, pictures do.")
 @click.option("--no-artifacts", is_flag=True, help="Leave out arrays and figures that methods left for people.")
 @click.option("--weights", is_flag=True, help="Pack each run's last weights too, so that others predict new scans.")
 def export_command(
-    records: SuiteRecords, file: Path, no_history: bool, no_predictions: bool, no_artifacts: bool, weights: bool
+    suites: list[SuiteRecords], file: Path, no_history: bool, no_predictions: bool, no_artifacts: bool, weights: bool
 ) -> None:
-    """Pack the records in FOLDER, without checkpoints, logs and scans, into one file to share.
+    """Pack the records in each FOLDER, without checkpoints, logs and scans, into one file to share.
 
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
     host, its processor and the versions that ran.
@@ -192,7 +201,7 @@ def export_command(
     from harness.records.archive import export_records
 
     count = export_records(
-        records,
+        suites,
         file,
         history=not no_history,
         predictions=not no_predictions,
@@ -213,9 +222,10 @@ def import_command(file: Path, runs: Path) -> None:
     from harness.records.archive import import_records
     from harness.suite.load import load_suite
 
-    root, added, kept = import_records(file, runs, lambda path: load_suite(path).suite.hash)
-    log.info("%s: %d records added, %d were there already", root, added, kept)
-    log.info("next: harness leaderboard %s", shlex.quote(str(root)))
+    imported = import_records(file, runs, lambda path: load_suite(path).suite.hash)
+    for root, added, kept in imported:
+        log.info("%s: %d records added, %d were there already", root, added, kept)
+    log.info("next: harness leaderboard %s", shlex.quote(str(imported[0].root)))
 
 
 @click.command("verify")
@@ -236,9 +246,10 @@ def verify_command(path: Path) -> None:
     flaws: list[str] = []
     if path.is_file():
         with temporary_folder("harness-verify-") as unpacked:
-            suite, records = unpack_archive(path, unpacked)
+            suites = unpack_archive(path, unpacked)
             flaws += find_archive_flaws(path, unpacked)
-        log.info("%s: %s, %d records", path, suite, len(records))
+        for suite, records in suites.items():
+            log.info("%s: %s, %d records", path, suite, len(records))
     else:
         folders = [path] if (path / "suites").is_dir() else sorted(path.glob("*/suites"))
         if not folders:

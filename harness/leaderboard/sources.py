@@ -1,4 +1,4 @@
-"""Records wherever they lie: a suite's folder, an export, a folder that holds one, or an export in a git revision."""
+"""A suite's records wherever they lie: its folder, an export, a folder that holds one, or one in a git revision."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,13 +26,17 @@ def opened(source: str) -> Iterator[SuiteRecords]:
         if path.is_dir() and (path / "suites").is_dir():
             yield SuiteRecords.open(path)
         else:
-            yield unpacked(_archive(source, temporary), temporary)
+            suites = unpacked(_archive(source, temporary), temporary)
+            if len(suites) > 1:
+                names = ", ".join(suite.name for suite in suites)
+                raise UsageError(f"{source}: holds the suites {names}; import it and name one's folder")
+            yield suites[0]
 
 
-def unpacked(archive: Path, folder: Path) -> SuiteRecords:
-    """The records of an export, imported into a folder."""
-    root, *_ = import_records(archive, folder / "runs", lambda path: load_suite(path).suite.hash)
-    return SuiteRecords(SuiteFolder.open(root))
+def unpacked(archive: Path, folder: Path) -> list[SuiteRecords]:
+    """The records of each suite in an export, imported into a folder."""
+    imported = import_records(archive, folder / "runs", lambda path: load_suite(path).suite.hash)
+    return [SuiteRecords(SuiteFolder.open(each.root)) for each in imported]
 
 
 def _archive(source: str, temporary: Path) -> Path:

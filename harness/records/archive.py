@@ -1,4 +1,4 @@
-"""Packs records into one file, and imports it, all or nothing: a reviewer makes the same tables.
+"""Packs records of suites into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
 All records go but checkpoints, leases, logs and tracebacks, of a run that has not ended run.json alone; and what was
 scored on the dataset's test split, as scored/<dataset>/<id of the log>. The same records give the same bytes.
@@ -8,9 +8,11 @@ import gzip
 import io
 import lzma
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.archive_members import SUITE_NAME, unpack_archive
@@ -32,7 +34,7 @@ NAMED_CONFLICTS = 5
 
 
 def export_records(
-    suite: SuiteRecords,
+    suites: Sequence[SuiteRecords],
     file: Path,
     *,
     history: bool = True,
@@ -40,10 +42,10 @@ def export_records(
     artifacts: bool = True,
     weights: bool = False,
 ) -> int:
-    """Write the records of a suite to one .tar.gz, .tgz or .tar.xz file, atomically.
+    """Write the records of suites to one .tar.gz, .tgz or .tar.xz file, atomically.
 
     Args:
-        suite:       the records.
+        suites:      the records. Runs that several suites share take no more room in a .tar.xz.
         file:        the archive.
         history:     include losses and schedules of every step, which replay and audit need: most of the bytes.
         predictions: include label maps of the test cases.
@@ -55,16 +57,23 @@ def export_records(
     """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
-    for flaw in find_flaws(suite, unfinished=False):
-        raise RecordError(f"{flaw}; nothing was exported")
-    if not SUITE_NAME.fullmatch(suite.name):
-        raise UsageError(f"{suite.root}: rename the folder to small letters, digits, - and _, as an import asks for")
     wanted = {"history": history, "predictions": predictions, "weights": weights}
     wanted |= dict.fromkeys(("arrays", "figures"), artifacts)
     left_out = tuple(name for name in LEFT_OUT if not wanted[name])
-    files = {path: suite.root / path for path in _shared_paths(suite) if not _in_run(path).startswith(left_out)}
-    files |= _scored_files(suite)
-    write_atomic(file, lambda temporary: _pack(suite.name, files, temporary, small=file.suffix == ".xz"))
+    names = [suite.name for suite in suites]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name}: several of the suites to export are called so; rename a folder")
+    files: dict[PurePosixPath, Path] = {}
+    for suite in suites:
+        for flaw in find_flaws(suite, unfinished=False):
+            raise RecordError(f"{flaw}; nothing was exported")
+        if not SUITE_NAME.fullmatch(suite.name):
+            raise UsageError(f"{suite.root}: rename the folder to small letters, digits, - and _, as imports ask")
+        own = {path: suite.root / path for path in _shared_paths(suite) if not _in_run(path).startswith(left_out)}
+        own |= _scored_files(suite)
+        files |= {suite.name / path: place for path, place in own.items()}
+    write_atomic(file, lambda temporary: _pack(files, temporary, small=file.suffix == ".xz"))
     return len(files)
 
 
@@ -95,8 +104,8 @@ def _in_run(path: PurePosixPath) -> str:
     return "/".join(path.parts[2:]) if path.parts[0] == "runs" else ""
 
 
-def _pack(suite: str, files: Mapping[PurePosixPath, Path], file: Path, *, small: bool) -> None:
-    """A tar in the order of names, without times and owners, so that equal records give equal bytes."""
+def _pack(files: Mapping[PurePosixPath, Path], file: Path, *, small: bool) -> None:
+    """A tar without times and owners, so that equal records give equal bytes; like beside like, which packs best."""
     with (
         file.open("wb") as target,
         lzma.open(target, "wb", preset=9 | lzma.PRESET_EXTREME)
@@ -104,9 +113,9 @@ def _pack(suite: str, files: Mapping[PurePosixPath, Path], file: Path, *, small:
         else gzip.GzipFile("", "wb", fileobj=target, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path, source in sorted(files.items()):
+        for path, source in sorted(files.items(), key=lambda item: (item[0].name, item[0])):
             content = read_content(source)
-            member = tarfile.TarInfo(f"{suite}/{path}")
+            member = tarfile.TarInfo(str(path))
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
 
@@ -114,7 +123,15 @@ def _pack(suite: str, files: Mapping[PurePosixPath, Path], file: Path, *, small:
 SuiteHash = Callable[[Path], str]
 
 
-def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) -> tuple[Path, int, int]:
+class Imported(NamedTuple):
+    """A suite's folder, how many files an import added, and how many were there already."""
+
+    root: Path
+    added: int
+    kept: int
+
+
+def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) -> list[Imported]:
     """Add the records of an export to RUNS/<suite>/, and scores to RUNS/scored/. Equal files that are there are kept.
 
     Args:
@@ -123,7 +140,7 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
         suite_hash: reads and validates a suite's file as one's own is, and gives its hash. None: they go unread.
 
     Returns:
-        The suite's folder, how many files were added, and how many were there already.
+        One for each suite in the file.
 
     Raises:
         RecordError: the file is no export, damaged, of another schema, or differs from records that are there. Nothing
@@ -131,20 +148,27 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
         DiskError: the directory cannot be written or belongs to another program.
     """
     with temporary_folder("harness-import-") as folder:
-        suite, records = unpack_archive(file, folder)
-        root = runs / suite
-        SuiteFolder.refuse_foreign(root)
+        suites = unpack_archive(file, folder)
+        for suite in suites:
+            SuiteFolder.refuse_foreign(runs / suite)
         for flaw in find_archive_flaws(file, folder, suite_hash):
             raise RecordError(f"{flaw}; nothing was imported")
-        places = {folder / path: _place(root, path) for path in records}
-        _refuse_conflicts(file, folder, places)
-        store = SuiteFolder.create(root)
-        new = [path for path, place in places.items() if not place.exists() or _goes_on(place, path)]
-        _join_calibrations(store, folder.glob("calibrations/*.json"), places)
-        # a run counts as done once its result is there, so results come last
-        for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
-            write_bytes(places[path], read_content(path))
-    return root, len(new), len(records) - len(new)
+        places = {
+            suite: {folder / suite / path: _place(runs / suite, path) for path in records}
+            for suite, records in suites.items()
+        }
+        _refuse_conflicts(file, folder, ChainMap(*places.values()))
+        return [_add(folder / suite, runs / suite, own) for suite, own in places.items()]
+
+
+def _add(unpacked: Path, root: Path, places: Mapping[Path, Path]) -> Imported:
+    store = SuiteFolder.create(root)
+    new = [path for path, place in places.items() if not place.exists() or _goes_on(place, path)]
+    _join_calibrations(store, unpacked.glob("calibrations/*.json"), places)
+    # a run counts as done once its result is there, so results come last
+    for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
+        write_bytes(places[path], read_content(path))
+    return Imported(root, len(new), len(places) - len(new))
 
 
 def _place(root: Path, path: PurePosixPath) -> Path:
@@ -173,9 +197,11 @@ def _join_calibrations(store: SuiteFolder, paths: Iterable[Path], places: Mappin
 
 def find_archive_flaws(file: Path, folder: Path, suite_hash: SuiteHash | None = None) -> Iterator[str]:
     """A line for each flaw among the records of a file that were unpacked in a folder."""
-    flaws = [find_flaws(SuiteRecords(SuiteFolder(folder))), find_packed_flaws(folder)]
+    flaws = []
+    for suite in sorted(folder.iterdir()):
+        flaws += [find_flaws(SuiteRecords(SuiteFolder(suite))), find_packed_flaws(suite)]
     if suite_hash is not None:
-        flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))
+        flaws.append(_suite_flaws(sorted(folder.glob("*/suites/*.yaml")), suite_hash))
     yield from (f"{file}: {flaw.replace(f'{folder}/', '')}" for flaw in chain(*flaws))
 
 
@@ -192,7 +218,7 @@ def _refuse_conflicts(file: Path, folder: Path, places: Mapping[Path, Path]) -> 
     different = [
         place
         for path, place in places.items()
-        if path.relative_to(folder).parts[0] not in FIRST_WRITTEN_WINS
+        if path.relative_to(folder).parts[1] not in FIRST_WRITTEN_WINS
         and place.is_file()
         and _contradicts(place, read_content(path))
     ]

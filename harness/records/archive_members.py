@@ -69,35 +69,35 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-def unpack_archive(file: Path, folder: Path) -> tuple[str, list[PurePosixPath]]:
-    """Write the records of an export into an empty folder, member by member.
+def unpack_archive(file: Path, folder: Path) -> dict[str, list[PurePosixPath]]:
+    """Write the records of an export into an empty folder, member by member, each suite's into a folder of its name.
 
-    The name of the suite, and the path of each record below the folder. Raises `RecordError` where the file is no
-    export, or holds other names, links, devices, sparse files, a name twice, or too many bytes; and `DiskError`.
+    For each suite the path of each record below its folder. Raises `RecordError` where the file is no export, or holds
+    other names, links, devices, sparse files, a name twice, or too many bytes; and `DiskError`.
     """
-    records: dict[PurePosixPath, None] = {}
-    suites: set[str] = set()
+    suites: dict[str, list[PurePosixPath]] = {}
+    names: set[str] = set()
     total = 0
     try:
         with tarfile.open(file, "r:*", tarinfo=_Member) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined] # it would keep them all
                 suite, path = _checked(member)
-                if path in records:
+                if member.name in names:
                     raise _RefusedMemberError(f"{_shown(member.name)} twice")
-                records[path] = None
-                suites.add(suite)
+                names.add(member.name)
+                suites.setdefault(suite, []).append(path)
                 total += member.size
-                if total > LARGEST_TOTAL or len(records) > MOST_MEMBERS:
+                if total > LARGEST_TOTAL or len(names) > MOST_MEMBERS:
                     raise _RefusedMemberError("more than the records of a suite")
-                _write(archive, member, folder / path)
+                _write(archive, member, folder / suite / path)
     except _RefusedMemberError as error:
         raise RecordError(f"{file}: holds {error}; nothing was imported") from None
     except (OSError, EOFError, ValueError, OverflowError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
-    if len(suites) != 1:
-        raise RecordError(f"{file}: holds the records of {len(suites)} suites, not of one; nothing was imported")
-    return suites.pop(), list(records)
+    if not suites:
+        raise RecordError(f"{file}: holds no records; get the file again")
+    return suites
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:

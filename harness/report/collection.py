@@ -21,9 +21,9 @@ HEADERS = ("#", "method", "by", "Dice %", "runs", "patients")
 
 @dataclass(frozen=True)
 class Contribution:
-    """One export.
+    """One suite of an export.
 
-    name:  its path in the folder without the suffix: acdc_mini/alice.
+    name:  the export's path in the folder without the suffix, acdc_mini/alice; of several suites with the suite's name.
     flaw:  why it is not used; empty where it is whole.
     runs:  on record. audit, inputs: None with a flaw.
     """
@@ -99,16 +99,17 @@ def collect(folder: Path) -> Collection:
     if not archives:
         raise UsageError(f"{folder}: no exports here; `harness export RUNS/SUITE --to FILE.tar.xz` writes one")
     with temporary_folder("harness-collect-") as aside:
-        contributions = [_read(folder, file, aside / str(i)) for i, file in enumerate(archives)]
+        contributions = [each for i, file in enumerate(archives) for each in _read(folder, file, aside / str(i))]
         fair = {each.name: each.inputs for each in contributions if each.inputs is not None and not each.broken_rules}
         return Collection(tuple(contributions), rank_together(fair), tuple(differing_twins(fair)))
 
 
-def _read(folder: Path, file: Path, temporary: Path) -> Contribution:
+def _read(folder: Path, file: Path, temporary: Path) -> Iterator[Contribution]:
     name = file.relative_to(folder).as_posix().partition(".t")[0]
     try:
-        records = unpacked(file, temporary)
-        runs = len(records.runs)
-        return Contribution(name, records.name, runs, audit=audit(records), inputs=read_input(records))
+        suites = unpacked(file, temporary)
+        for suite in suites:
+            own = name if len(suites) == 1 else f"{name} ({suite.name})"
+            yield Contribution(own, suite.name, len(suite.runs), audit=audit(suite), inputs=read_input(suite))
     except HarnessError as error:
-        return Contribution(name, flaw=str(error).partition("\n")[0].replace(str(file), file.name))
+        yield Contribution(name, flaw=str(error).partition("\n")[0].replace(str(file), file.name))

@@ -45,7 +45,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def archive(store, tmp_path):
-    export_records(SuiteRecords(store), tmp_path / "records.tar.gz")
+    export_records([SuiteRecords(store)], tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 
 
@@ -71,14 +71,35 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(store, archive
     command = ("export", store.root, "--to", small)
     call_cli(*command, "--no-history", "--no-predictions", "--no-artifacts")
     assert small.stat().st_size < archive.stat().st_size
-    imported = SuiteFolder(import_records(small, there)[0])
+    imported = SuiteFolder(import_records(small, there)[0].root)
     assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
     written = {path.relative_to(store.root) for path in store.root.glob("runs/**/*.*")}
     left_out = {path for path in written if re.search(r"history|predictions|arrays|figures", str(path))}
     assert {path.name for path in left_out} >= {"predictions.npz", "arrays.npz", "centers.png"}
     assert not [path for path in left_out if (imported.root / path).exists()]
-    assert import_records(archive, there)[1] == len(left_out)
+    assert import_records(archive, there)[0].added == len(left_out)
     assert all((imported.root / path).exists() for path in left_out)
+
+
+def test_suites_travel_together(store, tmp_path):
+    other, file, there = write_records(tmp_path / "runs" / "other", SMALL), tmp_path / "both.tar.xz", tmp_path / "there"
+    call_cli("export", store.root, other.root, "--to", file, "--no-history")
+    done = call_cli("verify", file)
+    assert [f"{file}: {name}, " in done.stderr for name in ("synthetic", "other")] == [True, True]
+    edit_record(other.selection_path, lambda raw: raw["entries"].pop())
+    shutil.copytree(other.root, there / "other")
+    differing = ("1 record(s) differ", "other/selection.json")
+    refuse("import", file, "--runs", there, code=65, named=differing, unchanged=tmp_path)
+    shutil.rmtree(there)
+    call_cli("import", file, "--runs", there)
+    for name in ("synthetic", "other"):
+        ours = {run.id for run in SuiteRecords.open(tmp_path / "runs" / name).runs}
+        assert {run.id for run in SuiteRecords.open(there / name).runs} == ours
+    both = ("holds the suites other, synthetic; import it",)
+    refuse("compare", file, store.root, code=64, named=both, unchanged=tmp_path)
+    shutil.copytree(store.root, tmp_path / "again" / "synthetic")
+    again = ("export", store.root, tmp_path / "again" / "synthetic", "--to", tmp_path / "again.tar.gz")
+    refuse(*again, code=64, named=("synthetic: several",), unchanged=tmp_path)
 
 
 def test_halves_of_a_suite_come_together(tmp_path):
@@ -86,7 +107,7 @@ def test_halves_of_a_suite_come_together(tmp_path):
     for seed in (0, 1):
         others = {key(planned_run) for planned_run in SMALL.planned_runs if planned_run.seed != seed}
         half = write_records(tmp_path / f"half{seed}" / "synthetic", replace(SMALL, missing=others))
-        export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
+        export_records([SuiteRecords(half)], tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
     together = snapshot(tmp_path / "there" / "synthetic")
     assert together == snapshot(whole.root)
@@ -123,7 +144,7 @@ SUITES = {
 def test_a_suite_is_validated_like_ones_own(suite, finished, tmp_path):
     make, problem = SUITES[suite]
     archive = tmp_path / "records.tar.gz"
-    export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
+    export_records([SuiteRecords.open(finished.runs / "tiny")], archive)
 
     def change(member, content):
         if not member.name.endswith(".yaml"):

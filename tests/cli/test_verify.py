@@ -59,7 +59,7 @@ def test_there_is_nothing_else_to_damage(whole):
 def test_what_is_whole_has_no_flaw(suite, tmp_path):
     for path in (suite, suite.parent):
         assert call_cli("verify", path).stderr.splitlines()[-1] == "all whole"
-    export_records(SuiteRecords.open(suite), tmp_path / "records.tar.gz")
+    export_records([SuiteRecords.open(suite)], tmp_path / "records.tar.gz")
     call_cli("verify", tmp_path / "records.tar.gz")
     flip_bit(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
     refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)

@@ -121,26 +121,28 @@ def test_scores_and_the_count_of_uses_travel_with_an_export(cache, truth, tmp_pa
     score(labels, here, "first")
     with pytest.raises(DataError, match="mirrored"):
         score(write(tmp_path / "mirrored", {case: values[:, ::-1] for case, values in truth.items()}), here, "second")
-    export_records(mine, tmp_path / "mine.tar.gz")
-    imported = SuiteRecords(SuiteFolder(import_records(tmp_path / "mine.tar.gz", there)[0]))
+    export_records([mine], tmp_path / "mine.tar.gz")
+    imported = SuiteRecords(SuiteFolder(import_records(tmp_path / "mine.tar.gz", there)[0].root))
     score(labels, there, "third")
     board = board_of(imported.store).scored.set_index("name")
     assert board["test_use"].to_dict() == {"first": finals + 1, "third": finals + 3}
     assert board["imported"].to_dict() == {"first": True, "third": False}
     assert (board["test_uses"] == finals + 3).all()
     assert board.loc["first", "dice"] == board_of(mine.store).scored["dice"].item()
-    export_records(imported, tmp_path / "both.tar.gz")
+    export_records([imported], tmp_path / "both.tar.gz")
     for added in (3, 0):
-        assert import_records(tmp_path / "both.tar.gz", here)[1] == added, "the third's log, score and cases alone"
+        assert import_records(tmp_path / "both.tar.gz", here)[0].added == added, (
+            "the third's log, score and cases alone"
+        )
     assert [len(log.uses()) for log in ScoredFolder(here, "phantom").logs()] == [2, 1]
     score(labels, here, "fourth")
-    export_records(mine, tmp_path / "later.tar.gz")
+    export_records([mine], tmp_path / "later.tar.gz")
     import_records(tmp_path / "later.tar.gz", there)
     assert ScoredFolder(there, "phantom").logs()[1].uses()[-1].number == finals + 4
     uses = ScoredFolder(here, "phantom").log.path
     uses.write_bytes(b"".join(uses.read_bytes().splitlines(keepends=True)[1:]))
     with pytest.raises(RecordError, match="lines are missing"):
-        export_records(mine, tmp_path / "cut.tar.gz")
+        export_records([mine], tmp_path / "cut.tar.gz")
 
 
 def _broken(change):
@@ -173,7 +175,7 @@ def test_scores_that_were_changed_on_the_way_are_refused(ending, truth, tmp_path
     suite = SuiteRecords(write_records(tmp_path / "runs" / "mini", FEW))
     for _ in range(2):
         score(write(tmp_path / "theirs", truth), tmp_path / "runs")
-    export_records(suite, tmp_path / "records.tar.gz")
+    export_records([suite], tmp_path / "records.tar.gz")
 
     def change(member, content):
         changed = content.replace(b"theirs", b"thairs", 1) if ending == "uses.jsonl" else content[:-1]

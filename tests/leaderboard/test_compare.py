@@ -88,7 +88,7 @@ def test_records_are_found_wherever_they_lie(tmp_path, monkeypatch):
     store = write_records(tmp_path / "runs" / "mini", replace(SPEC, seeds=1))
     archive = tmp_path / "repository" / "mini" / "records.tar.xz"
     archive.parent.mkdir(parents=True)
-    export_records(SuiteRecords(store), archive)
+    export_records([SuiteRecords(store)], archive)
     monkeypatch.chdir(tmp_path / "repository")
     for command in (
         ("init", "-q"),

@@ -264,10 +264,10 @@ def _named(loaded: LoadedSuite, store: SuiteFolder) -> Calibration | None:
     name = loaded.suite.calibration
     if name is None:
         return None
-    path = loaded.path.parent / name if name.endswith(".json") else SHIPPED / f"{name}.json"
+    path = loaded.path.parent / name if name.endswith(".json") else SHIPPED / f"{name}.json.xz"
     if not is_there(path):
         if loaded.path.parent.resolve() == (store.root / "suites").resolve():
             return None
-        known = [file.stem for file in SHIPPED.glob("*.json")]
+        known = [file.name.removesuffix(".json.xz") for file in SHIPPED.glob("*.json.xz")]
         raise loaded.error(("calibration",), f"{path}: no such calibration; {suggest(name, known)}")
     return read_record(path, Calibration)

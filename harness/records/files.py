@@ -1,12 +1,13 @@
 """Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new."""
 
 import errno
+import lzma
 import os
 import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,11 +129,14 @@ def _unreadable(path: Path, error: OSError) -> DiskError:
 
 
 def read_record(path: Path, kind: type[R]) -> R:
-    """Read and validate a JSON record.
+    """Read and validate a JSON record, which may be packed as .xz.
 
     Raises `RecordError` where it is missing, damaged, foreign, or of another schema, and `DiskError`.
     """
     content = read_content(path, MOST_BYTES)
+    if path.suffix == ".xz":
+        with suppress(lzma.LZMAError):  # then its checksum is not that of its content
+            content = lzma.decompress(content)
     opened = open_record(content)
     if opened is None:
         refuse_other_version(version_in(content), path)

@@ -1,4 +1,5 @@
 import json
+import lzma
 import re
 import shutil
 import signal
@@ -270,6 +271,7 @@ def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monk
     call(tiny, "calibrate", "--to", tmp_path / "tiny.json")
     machine.asked.clear()
     edit_record(tmp_path / "tiny.json", lambda content: content["header"]["fingerprint"].update(device_model="Another"))
+    (tmp_path / "tiny.json.xz").write_bytes(lzma.compress((tmp_path / "tiny.json").read_bytes()))
     monkeypatch.setattr(finding_calibrations, "SHIPPED", tmp_path)
     shipped = make_suite("tiny_staged", calibration="tiny")
     assert steps_of(shipped, STAGED) == STEPS

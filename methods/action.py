@@ -86,7 +86,6 @@ class ActionParams(AnatomicalParams, StrongParams, StagedParams):
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
-        """What happens to the student's images, as a method declares it."""
         return super().augmentation if self.mixing == "none" else ("mixed", *super().augmentation)
 
 
@@ -174,7 +173,6 @@ class ACTION(Method):
             ema_update(self.teacher.get_submodule(name), self.student.get_submodule(name), self.params.ema_decay)
 
     def on_progress(self, stage: Stage, progress: Progress) -> None:
-        """Remember where the stage is."""
         self.stage_progress = progress.stage
 
     def diagnostics(self) -> Mapping[str, float]:
@@ -265,5 +263,4 @@ class ACTION(Method):
         return torch.tensor(self.stage_progress, dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Put it back."""
         self.stage_progress = float(state)

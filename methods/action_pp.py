@@ -126,7 +126,6 @@ class ACTIONPP(ACTION):
             self.allocation.reassign()
 
     def events(self, stage: Stage) -> int:
-        """The reassignments of fine-tuning."""
         return REASSIGNMENTS if stage.name == "anatomical" else 0
 
     def on_progress(self, stage: Stage, progress: Progress) -> None:
@@ -179,11 +178,9 @@ class ACTIONPP(ACTION):
         return {**super().diagnostics(), **dead, **allocation_diagnostics(self.allocation)}
 
     def arrays(self) -> Mapping[str, Tensor]:
-        """What `allocation_arrays` says; nothing without centres."""
         return allocation_arrays(self.allocation, self.queue) if self.params.centers else {}
 
     def figures(
         self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
     ) -> Mapping[str, Figure]:
-        """One of the class centres; nothing without centres."""
         return {"centers": draw_allocation(arrays, self.task.classes)} if arrays else {}

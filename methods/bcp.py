@@ -74,7 +74,6 @@ def part_losses(logits: Tensor, labels: Tensor, mask: Tensor) -> PartLosses:
 
 
 def halves(images: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The first and the last `count` of a stream."""
     return images[:count], images[-count:]
 
 
@@ -100,7 +99,6 @@ class BCP(Method):
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
-        """Images pasted on each other."""
         return ("mixed",)
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
@@ -110,7 +108,6 @@ class BCP(Method):
         return super().batches(stage, batch_size)
 
     def start_stage(self, stage: Stage) -> None:
-        """Teacher := student before self-training."""
         if stage.name == "self_training":
             self.teacher.load_state_dict(self.student.state_dict())
 
@@ -149,7 +146,6 @@ class BCP(Method):
 
     @property
     def pseudo_label_network(self) -> nn.Module:
-        """The teacher."""
         return self.teacher
 
     def _mask(self, images: Tensor) -> Tensor:

@@ -38,7 +38,6 @@ class CPS(Method):
         self.second = backbone(task)
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
-        """The weight w of the cross pseudo supervision."""
         return {"consistency_weight": self.params.weight(progress)}
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
@@ -55,7 +54,6 @@ class CPS(Method):
 
     @property
     def predictor(self) -> nn.Module:
-        """The first network."""
         return self.first
 
     @property

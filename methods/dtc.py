@@ -82,7 +82,6 @@ class DTC(Method):
         self.net = DualTask(task)
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
-        """The weight w."""
         return {"consistency_weight": self.params.weight(progress)}
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:

@@ -100,7 +100,6 @@ class MCNet(Method):
         self.net = SharedEncoder(task, params.decoders)
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
-        """The weight w of L_con."""
         return {"consistency_weight": self.params.weight(progress)}
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:

@@ -69,7 +69,6 @@ class MeanTeacher(Method):
         return Loss(total, {**supervised.terms, "consistency": consistency})
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """Teacher <- moving average of the student."""
         ema_update(self.teacher, self.student, progress["ema_decay"])
 
     @property
@@ -79,5 +78,4 @@ class MeanTeacher(Method):
 
     @property
     def pseudo_label_network(self) -> nn.Module:
-        """The teacher."""
         return self.teacher

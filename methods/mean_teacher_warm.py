@@ -23,5 +23,4 @@ class MeanTeacherWarm(WarmStart, MeanTeacher):
     params: MeanTeacherWarmParams
 
     def hand_over(self) -> None:
-        """Teacher := student."""
         self.teacher.load_state_dict(self.student.state_dict())

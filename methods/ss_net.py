@@ -79,11 +79,9 @@ class SSNet(Method):
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
-        """Adversarial steps."""
         return ("altered",)
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
-        """The weight w."""
         return {"consistency_weight": self.params.weight(progress)}
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
@@ -126,5 +124,4 @@ class SSNet(Method):
 
     @property
     def predictor(self) -> nn.Module:
-        """The network without heads."""
         return self.net

@@ -36,18 +36,14 @@ class Supervised(Method):
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
-        """Jitter and blur, if asked for."""
         return self.params.augmentation
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
-        """All images of a batch are labelled."""
         return BatchPlan(labelled=batch_size, unlabelled=0)
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Supervised loss of the batch; terms: ce, dice."""
         return self.labelled_loss(self.net(self.params.augment(batch.images)), batch.labels)
 
     @property
     def predictor(self) -> nn.Module:
-        """The trained network."""
         return self.net

@@ -103,7 +103,6 @@ class UAMT(Method):
         return Loss(supervised.total + progress["consistency_weight"] * consistency, terms)
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """Teacher <- moving average of the student."""
         ema_update(self.teacher, self.student, progress["ema_decay"])
 
     @property
@@ -113,7 +112,6 @@ class UAMT(Method):
 
     @property
     def pseudo_label_network(self) -> nn.Module:
-        """The teacher."""
         return self.teacher
 
     @torch.no_grad()

@@ -79,7 +79,6 @@ class UniMatch(Method):
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
-        """Strong views, and boxes of other images in them."""
         return ("mixed", "altered")
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
@@ -130,5 +129,4 @@ class UniMatch(Method):
 
     @property
     def predictor(self) -> nn.Module:
-        """The network."""
         return self.net

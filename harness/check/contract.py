@@ -82,7 +82,6 @@ def _build_with(rig: Rig, own: MethodParams, name: str, value: object) -> None:
 
 
 def field_place(kind: type[Method], name: str) -> str:
-    """Where a hyper-parameter is declared."""
     return place_of_text(kind.Params, rf"\s+{re.escape(name.removeprefix('ratio_'))}\b\s*[:=]")
 
 

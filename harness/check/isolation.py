@@ -39,7 +39,6 @@ SETTERS = r"\.set_\w+\(|use_deterministic|backends\.|seterr|chdir|setrecursion|e
 
 
 def changed_settings(before: Mapping[str, str]) -> list[str]:
-    """Names of settings that are others than before."""
     return [name for name, text in settings().items() if before[name] != text]
 
 

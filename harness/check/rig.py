@@ -39,8 +39,6 @@ Trained = tuple[list[Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Step:
-    """A step that was taken: where, on what, and the loss that it gave."""
-
     stage: Stage
     progress: Progress
     batch: Batch
@@ -49,8 +47,6 @@ class Step:
 
 @dataclass(frozen=True)
 class Rig:
-    """A method and the task on which it is tried."""
-
     kind: type[Method]
     task: Task
 
@@ -60,7 +56,6 @@ class Rig:
         return roots_of(self.kind)
 
     def hook(self, name: str) -> str:
-        """Where the method defines a hook."""
         return place_of_hook(self.kind, name)
 
     @property
@@ -96,7 +91,6 @@ class Rig:
 
 
 def rig_of(kind: type[Method], dimension: int) -> Rig:
-    """A method on slices or on patches."""
     return Rig(kind, task_of(load_dataset(DATASETS[dimension]), SIZES[dimension]))
 
 

@@ -23,7 +23,6 @@ class MethodTests:
 
     @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
     def test_keeps(self, line: Line) -> None:
-        """One line of the check."""
         outcome = try_line(line, self.method)
         if outcome.state == "does not apply":
             pytest.skip(outcome.text)

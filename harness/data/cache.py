@@ -52,7 +52,6 @@ class Cache:
 
     @property
     def reference(self) -> DatasetRef:
-        """What a run's record says about its data."""
         return DatasetRef(name=self.manifest.dataset, version=self.manifest.version, checksum=self.manifest.checksum)
 
     def cases(self, split: str) -> Iterable[Case]:

@@ -31,7 +31,6 @@ def draw_turns(count: int, generator: torch.Generator, device: torch.device) -> 
 
 
 def no_turns(count: int, device: torch.device) -> Turns:
-    """Patches as they lie in their volumes."""
     no = torch.zeros(count, dtype=torch.bool, device=device)
     return Turns(no, no, no)
 

@@ -51,7 +51,6 @@ class Preprocessed:
 
     @property
     def channels(self) -> int:
-        """Of each image."""
         return len(self.images) // max(1, len(self.labels))
 
     @property

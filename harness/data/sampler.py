@@ -57,7 +57,6 @@ class Sampler(ABC):
         self._unlabelled = Stream("unlabelled", data.unlabelled, self._generator)
 
     def next(self, plan: BatchPlan) -> Batch:
-        """One step's images."""
         images, labels = self._annotated(self._labelled.next(plan.labelled))
         if plan.unlabelled == 0:
             return Batch(images, labels)
@@ -72,7 +71,6 @@ class Sampler(ABC):
         """So many augmented views of the images with these numbers, each with a geometry of its own."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator and both streams."""
         return {
             "generator": self._generator.get_state(),
             "labelled": self._labelled.state_dict(),
@@ -80,7 +78,6 @@ class Sampler(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on bitwise."""
         self._generator.set_state(state["generator"].cpu())
         self._labelled.load_state_dict(state["labelled"])
         self._unlabelled.load_state_dict(state["unlabelled"])

@@ -49,11 +49,9 @@ class Slices(TrainingSet):
 
     @property
     def example(self) -> Tensor:
-        """The first slice."""
         return self.images[:1]
 
     def sampler(self, seed: int, augmentation: Augmentation) -> SliceSampler:
-        """A new sampler of these slices."""
         return SliceSampler(self, seed, augmentation)
 
 

@@ -35,6 +35,5 @@ class Stream:
         return {"order": self._order[self._used :].clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on in the middle of a pass."""
         self._order = state["order"].to(self._indices.device)
         self._used = 0

@@ -94,7 +94,6 @@ def _standard(grid: Vectors, axes: Sequence[int]) -> Vectors:
 
 
 def turned(box: NDArray[Any], turn: Turn) -> NDArray[Any]:
-    """A box with its axes put in another way."""
     order, (x, y, z) = turn
     return box.transpose(order)[::x, ::y, ::z]
 

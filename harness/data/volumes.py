@@ -59,7 +59,6 @@ class Volumes(TrainingSet):
 
     @property
     def channels(self) -> int:
-        """Of each image."""
         return len(self.images) // len(self.labels)
 
     @property
@@ -75,7 +74,6 @@ class Volumes(TrainingSet):
         return self.offsets[index, None] * self.channels + channel * self.shapes[index].prod(dim=1, keepdim=True)
 
     def sampler(self, seed: int, augmentation: Augmentation) -> VolumeSampler:
-        """A new sampler of these volumes."""
         return VolumeSampler(self, seed, augmentation)
 
 

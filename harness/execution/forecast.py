@@ -23,14 +23,11 @@ class DiskUse:
 
     @property
     def total(self) -> float:
-        """All of it."""
         return self.checkpoint + self.rest
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of the runs of one plan, whose records lie in `store`."""
-
     plan: Plan
     store: SuiteFolder
     _disk: dict[str, DiskUse] = field(default_factory=dict)

@@ -74,7 +74,6 @@ class ForkServer:
         return self._process.pid
 
     def start(self, order: Order) -> RunProcess:
-        """Start a run."""
         return RunProcess(order, self._fork)
 
     def _fork(self, order: Order, log: BinaryIO) -> Started:
@@ -100,11 +99,9 @@ class ForkedProcess:
 
     @property
     def end(self) -> int:
-        """Can be read once it has ended."""
         return self._pipe.fileno()
 
     def wait(self, timeout: float | None = None) -> int:
-        """As of `Started`."""
         if not wait([self.end], timeout):
             raise subprocess.TimeoutExpired("fork-server", timeout or 0.0)
         with self._pipe:

@@ -104,7 +104,6 @@ def _end(lines: Sequence[LedgerLine], note: str) -> LedgerLine:
 
 
 def outcome_of(result: Result) -> Outcome:
-    """The outcome of a run whose result is on record."""
     if result.failure is None:
         return Outcome(result.run, "ok")
     message = f"{result.failure.kind}: {result.failure.reason}"

@@ -60,7 +60,6 @@ class Order:
 
     @property
     def folder(self) -> RunFolder:
-        """The run's records."""
         return SuiteFolder(Path(self.suite).parent.parent).by_id(self.run)
 
     def arguments(self) -> list[str]:
@@ -128,8 +127,6 @@ class Started(Protocol):
 
 
 class CommandProcess(subprocess.Popen[bytes]):
-    """A command of its own."""
-
     end: None = None
 
 
@@ -165,7 +162,6 @@ class RunProcess:
 
     @property
     def end(self) -> int | None:
-        """As of `Started`."""
         return self._child.end if self._outcome is None else None
 
     def wait(self, seconds: float | None = None) -> Outcome | None:
@@ -196,7 +192,6 @@ class RunProcess:
 
 
 def run_process(order: Order) -> Outcome:
-    """Start the child, wait for its end, and return how it ended."""
     outcome = RunProcess(order).wait()
     assert outcome is not None, "without a time limit a wait ends with the process"
     return outcome
@@ -225,7 +220,6 @@ class RestartingRun:
 
     @property
     def end(self) -> int | None:
-        """That of the process that runs now."""
         return self._child.end
 
     def wait(self, seconds: float) -> Outcome | None:

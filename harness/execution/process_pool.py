@@ -83,7 +83,6 @@ def default_workers() -> int:
 
 
 def visible_gpus() -> int:
-    """CUDA devices that this process may use."""
     import torch
 
     return torch.cuda.device_count()

@@ -270,5 +270,4 @@ class RayPool(ProcessPool):
         return RayTask(self.cluster.ray, self._task.remote(order), order.run, self.stop)
 
     def forward_stop(self, running: Sequence[RunFolder]) -> None:
-        """Ask the runs of all nodes for a checkpoint and their end."""
         self._forward(running)

@@ -156,7 +156,6 @@ class Display:
             log.info("running: %s", "; ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        """Log how a run ended."""
         self._ended += 1
         log.info("[%s/%s] %s", self._ended, self._total, describe_ending(self._session, run, outcome))
 
@@ -181,7 +180,6 @@ def make_display(session: Session, total: int) -> Iterator[Display]:
 
 
 def describe_ending(session: Session, run: Run, outcome: Outcome) -> str:
-    """Say in one line how a run ended."""
     name, result = session.name_of(run), session.folder(run).result() if outcome.status == "ok" else None
     if result is None:
         head = f"{name}: {outcome.status}"  # a child process prints this head too

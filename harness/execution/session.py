@@ -33,14 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Session:
-    """The plan of a suite, its prepared data and its records."""
-
     plan: Plan
     cache: Cache
     store: SuiteFolder
 
     def folder(self, run: Run) -> RunFolder:
-        """The run's records."""
         return self.store.by_id(run.id)
 
     @cached_property
@@ -68,12 +65,10 @@ class Session:
         return list(dict.fromkeys([*(trial.run for trial in proposed), *(run.id for run in self.plan.runs)]))
 
     def recorded_trials(self) -> list[Trial]:
-        """The trials of the current search on record."""
         trials = self.store.trials()
         return [] if trials is None else trials.trials
 
     def recorded_infeasible(self) -> list[Infeasible]:
-        """The infeasible proposals of the current search on record."""
         trials = self.store.trials()
         return [] if trials is None else trials.infeasible
 

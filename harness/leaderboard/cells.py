@@ -46,7 +46,6 @@ class CellScores:
 
     @property
     def entry(self) -> str:
-        """Its name in the suite."""
         return self.key.cell.rpartition("@")[0]
 
     @property
@@ -55,7 +54,6 @@ class CellScores:
         return self.key.cell.rpartition("@")[2]
 
     def equals(self, other: CellScores) -> bool:
-        """Whether the runs are the same and have the same scores."""
         return self.runs == other.runs and np.array_equal(self.values, other.values, equal_nan=True)
 
 

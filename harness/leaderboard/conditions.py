@@ -38,7 +38,6 @@ class Conditions:
 
     @classmethod
     def of(cls, settings: Settings, environment: Environment) -> Conditions:
-        """Conditions under which runs of these settings ran in `environment`."""
         return cls(
             **environment.model_dump(exclude={"schema_version", "shown", "cuda", "device_model"}),
             device_model="any" if settings.budget.reference_steps is not None else environment.device_model,

@@ -38,7 +38,6 @@ class Grid:
 
     @property
     def ranked(self) -> int:
-        """Number of rows that are no references."""
         return len(self.rows) - self.references
 
 
@@ -49,7 +48,6 @@ def title(metric: str) -> str:
 
 
 def formatter(metric: str) -> Callable[[float], str]:
-    """How a value of this metric is printed."""
     return numbers.percent if metric in FRACTIONS else numbers.distance
 
 

@@ -65,7 +65,6 @@ class Comparison:
 
     @cached_property
     def summaries(self) -> dict[Key, Summary]:
-        """The keys of `scores` -> mean, interval and spread."""
         return summarise(self.scores)
 
     @cached_property
@@ -108,7 +107,6 @@ class Comparison:
         return pd.DataFrame(rows, columns=["table", "labelled", "block", "entry", "cell"])
 
     def ranked_cells(self, labelled: int) -> list[str]:
-        """Cells of the ranked methods in the table of a labelled count."""
         listing = self.listing
         return list(listing.loc[(listing["block"] == "ranked") & (listing["labelled"] == labelled), "cell"])
 
@@ -122,13 +120,11 @@ class Comparison:
 
 
 def rows_of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFrame:
-    """The rows that a frame has of one table."""
     same = frame["labelled"].isna() if labelled is None else frame["labelled"] == labelled
     return frame[(frame["table"] == table) & same]
 
 
 def labelled_counts(comparisons: Iterable[Comparison]) -> list[int]:
-    """Labelled counts of which any of these comparisons has a table."""
     return sorted({count for each in comparisons for count in each.labelled_counts if count is not None})
 
 

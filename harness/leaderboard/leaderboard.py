@@ -55,12 +55,10 @@ class Leaderboard:
 
     @property
     def suite(self) -> str:
-        """The suite's name."""
         return self.inputs.suite
 
     @property
     def folder(self) -> Path:
-        """The records that it was computed from."""
         return self.inputs.comparisons[0].records.root
 
     @property

@@ -39,8 +39,6 @@ NARROW = 6
 
 @dataclass(frozen=True)
 class Block:
-    """A table, its title, and lines below it."""
-
     title: str
     grid: Grid
     below: tuple[str, ...] = ()
@@ -88,7 +86,6 @@ def rung_blocks(board: Leaderboard, *, intervals: bool) -> Iterator[Block]:
 
 
 def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
-    """A table per ladder and labelled count."""
     for count, leads in leads_by_count(board.break_even):
         baselines = " and ".join(leads["baseline"].unique())
         title = f"{count}: break-even of the last checkpoint in reference steps, against {baselines}"
@@ -151,7 +148,6 @@ def _terminal_cell(cell: Cell) -> Text:
 
 
 def terminal_text(board: Leaderboard, width: int = 100) -> str:
-    """What `show` prints, without colours."""
     return plain_text(show, board, width)
 
 
@@ -164,7 +160,6 @@ def plain_text(printer: Callable[[Leaderboard, Console], None], board: Leaderboa
 
 
 def markdown(board: Leaderboard) -> str:
-    """The whole leaderboard as markdown."""
     parts: list[str] = []
     for comparison in board.inputs.comparisons:
         parts.append(f"# {in_markdown(heading(board.inputs, comparison))}")

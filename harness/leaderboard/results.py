@@ -99,7 +99,6 @@ def _ended(row: Row) -> bool:
 
 
 def spoilt(row: Row) -> bool:
-    """Whether a run failed, or left records that do not fit."""
     return bool(row["n_failed"] or row["n_unfit"])
 
 

@@ -54,7 +54,6 @@ def show_summary(board: Leaderboard, console: Console) -> None:
 
 
 def summary_text(board: Leaderboard) -> str:
-    """What `show_summary` prints, without colours."""
     return plain_text(show_summary, board, WIDTH)
 
 

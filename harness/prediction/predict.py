@@ -89,7 +89,6 @@ class Ensemble:
 
     @property
     def dataset(self) -> Dataset:
-        """What all members learnt from."""
         return self.source.dataset
 
     def predict(self, files: ScanFiles, destination: Path) -> PredictedScan:

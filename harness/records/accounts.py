@@ -40,21 +40,17 @@ class Seconds(Strict):
 
     @property
     def ledger(self) -> float:
-        """What the ledgers account for."""
         return self.training + self.evaluation + self.checkpoint + self.start_up
 
     @property
     def training(self) -> float:
-        """Whether they count or not."""
         return self.useful + self.lost
 
     def scaled(self, factor: float) -> Seconds:
-        """Each part times a factor."""
         return Seconds(**{name: factor * value for name, value in self.model_dump().items()})
 
     @staticmethod
     def summed(parts: Iterable[Seconds]) -> Seconds:
-        """Part by part."""
         every = [part.model_dump() for part in parts]
         return Seconds(**{name: sum(part[name] for part in every) for name in Seconds.model_fields})
 
@@ -117,7 +113,6 @@ class AllocationAccount(Allocation):
 
     @property
     def violation(self) -> bool:
-        """Whether ledgers and scheduler disagree by more than is tolerated."""
         return not self.open and abs(self.seconds.unexplained) > self.tolerated_seconds
 
 
@@ -132,18 +127,14 @@ class EntryAccount(Strict):
 
     @property
     def ledger_ratio(self) -> float:
-        """What the ledgers account for, over what was allocated."""
         return self.seconds.ledger / self.allocated if self.allocated else 0.0
 
     @property
     def training_share(self) -> float:
-        """Share of the allocation inside training steps."""
         return self.seconds.training / self.allocated if self.allocated else 0.0
 
 
 class UnreconciledAttempt(Strict):
-    """An attempt without an allocation, and the reason."""
-
     run: str
     attempt: int
     entry: str
@@ -164,7 +155,6 @@ class Reconciliation(Strict):
 
     @property
     def violations(self) -> list[AllocationAccount]:
-        """Allocations in which ledgers and scheduler disagree."""
         return [allocation for allocation in self.allocations if allocation.violation]
 
     @property

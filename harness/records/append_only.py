@@ -23,8 +23,6 @@ L = TypeVar("L", bound=Strict)
 
 
 class AppendOnly(Generic[L]):
-    """Lines of one kind."""
-
     def __init__(self, path: Path, kind: type[L]) -> None:
         self.path = path
         self.kind = kind

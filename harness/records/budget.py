@@ -44,14 +44,12 @@ class Budget(Strict):
 
     @property
     def currency(self) -> Currency:
-        """The currency that binds."""
         if self.steps is not None:
             return "steps"
         return "device_seconds" if self.reference_steps is None else "reference_steps"
 
     @property
     def amount(self) -> float:
-        """The budget in its currency."""
         return float(self.steps or self.reference_steps or self.device_seconds or 0.0)
 
     @property

@@ -57,7 +57,6 @@ class CalibrationHeader(Strict):
 
     @property
     def hash(self) -> str:
-        """sha256 of the canonical JSON."""
         return digest(self.model_dump(mode="json"))
 
     @property
@@ -153,8 +152,6 @@ class EntryCost(Strict):
 
 
 class Calibration(Strict):
-    """One file: a header, and the cost of each entry."""
-
     header: CalibrationHeader
     entries: tuple[EntryCost, ...]
 

@@ -128,7 +128,6 @@ class Cases:
 
 
 def no_cases() -> Block:
-    """Of no run."""
     values = {name: np.empty((0, 0), bool if name in MARKS else float) for name in (*METRICS, *MARKS)}
     return Block(TESTED.empty_table(), np.empty(0, np.int64), values)
 

@@ -17,7 +17,6 @@ TEXT_SEAL = re.compile(rb"# sha256 of the lines above: ([0-9a-f]{64})\n\Z")
 
 
 def sha256(content: bytes) -> str:
-    """The sha256 of a file's content, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 

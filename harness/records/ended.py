@@ -90,7 +90,6 @@ class Validated(Strict):
 
     @classmethod
     def by(cls, validations: Sequence[Validation]) -> Validated:
-        """What these validations are of."""
         return cls(
             dice=tuple(sorted({name for validation in validations for name in validation.dice})),
             patients=tuple(sorted({name for validation in validations for name in validation.patients})),

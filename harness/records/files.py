@@ -67,12 +67,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Atomic text file."""
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Atomic file of bytes."""
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 

@@ -60,11 +60,9 @@ class Ledger(AppendOnly[LedgerLine]):
         super().__init__(path, LedgerLine)
 
     def spent(self) -> Spent:
-        """The sum over attempts."""
         return summarise(self.lines())
 
     def forget_repeated(self) -> None:
-        """Leave out what later lines repeat."""
         kept = without_repeated(self.lines())
         write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
 

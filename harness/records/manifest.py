@@ -121,7 +121,6 @@ class Manifest(Strict):
 
     @property
     def own_checksum(self) -> str:
-        """The checksum that this content has."""
         hashes = (case.sha256 for case in self.cases)
         return data_checksum(self.dataset, self.version, self.classes, self.splits, hashes)
 
@@ -160,7 +159,6 @@ def data_checksum(
 
 
 def cache_home() -> Path:
-    """Where caches are kept: $HARNESS_CACHE, or ~/.cache/harness."""
     return path_of("HARNESS_CACHE") or Path.home() / ".cache" / "harness"
 
 

@@ -30,7 +30,6 @@ class Owner(Strict):
 
     @classmethod
     def this(cls) -> Owner:
-        """The calling process."""
         job = current_job()
         return cls(
             host=socket.gethostname(),
@@ -71,17 +70,14 @@ UNWRITTEN = Owner(host="", pid=2**31 - 1, start_ticks=0)
 
 
 def current_job() -> str | None:
-    """Slurm's id of the job that this process runs in."""
     return os.environ.get("SLURM_JOB_ID")
 
 
 def current_cluster() -> str | None:
-    """Name of the cluster whose job this process runs in."""
     return os.environ.get("SLURM_CLUSTER_NAME") or None
 
 
 def current_restarts() -> int:
-    """How often Slurm requeued that job."""
     return whole_number_of("SLURM_RESTART_COUNT") or 0
 
 

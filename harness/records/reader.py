@@ -42,7 +42,6 @@ class RunRecord:
 
     @property
     def run(self) -> Run:
-        """The settings of the run."""
         return self.folder.run
 
     @property
@@ -57,22 +56,18 @@ class RunRecord:
 
     @property
     def ok(self) -> bool:
-        """Whether it has numbers."""
         return self.result is not None and self.result.status == "ok"
 
     @cached_property
     def ledger(self) -> tuple[LedgerLine, ...]:
-        """Lines of its ledger."""
         return tuple(self.folder.ledger_lines())
 
     @property
     def spent(self) -> Spent:
-        """What it spent, summed over attempts."""
         return summarise(self.ledger) if self.result is None else self.result.spent
 
     @property
     def validations(self) -> list[Validation]:
-        """Validations so far."""
         return self.folder.validations() if self.result is None else self.result.validations
 
     @cached_property
@@ -85,7 +80,6 @@ class RunRecord:
 
     @cached_property
     def tested(self) -> bool:
-        """Whether it left test scores."""
         return is_there(self.folder.path / "cases.parquet")
 
     @property

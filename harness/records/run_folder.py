@@ -74,7 +74,6 @@ class RunFolder:
 
     @cached_property
     def run(self) -> Run:
-        """The settings of the run."""
         run = read_record(self.path / "run.json", Run)
         if run.id != self.id:
             raise RecordError(f"{self.path / 'run.json'}: its content has the id {run.id[:10]}, not the folder's")
@@ -82,7 +81,6 @@ class RunFolder:
 
     @property
     def done(self) -> bool:
-        """Whether result.json exists."""
         return is_there(self.path / "result.json")
 
     def remove_temporary_files(self) -> None:
@@ -101,7 +99,6 @@ class RunFolder:
         return self.path / name
 
     def create(self, run: Run) -> None:
-        """Write run.json unless it is there."""
         if not is_there(self.path / "run.json"):
             write_record(self.path / "run.json", run)
 
@@ -110,7 +107,6 @@ class RunFolder:
         return self.require_result() if self.done else None
 
     def require_result(self) -> Result:
-        """How it ended, for a run that has."""
         result = read_record(self.path / "result.json", Result)
         if result.run != self.id:
             raise RecordError(f"{self.path / 'result.json'}: is of run {result.run[:10]}, not of the folder's")
@@ -159,7 +155,6 @@ class RunFolder:
         write_bytes(self.to_write("validations.jsonl"), b"".join(lines))
 
     def validations(self) -> list[Validation]:
-        """The validations so far."""
         result = self.result()
         if result is not None:
             return result.validations
@@ -192,7 +187,6 @@ class RunFolder:
 
     @property
     def has_predictions(self) -> bool:
-        """Whether its predicted label maps are on record."""
         return is_there(self._predictions)
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:

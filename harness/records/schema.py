@@ -121,8 +121,6 @@ class Engine(Strict):
 
 
 class DatasetRef(Strict):
-    """Which data, to the pixel."""
-
     name: str
     version: int
     checksum: str
@@ -166,11 +164,9 @@ class Run(Strict):
 
     @property
     def label(self) -> str:
-        """Short text for people."""
         return self.label_in(self.method)
 
     def label_in(self, entry: str) -> str:
-        """The same with the name of an entry of the suite."""
         return f"{entry} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
 
 
@@ -191,7 +187,6 @@ class Environment(Strict):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over the compared fields."""
         return digest(without_none(self.model_dump(mode="json", exclude={"shown", "schema_version"})))
 
 
@@ -222,8 +217,6 @@ FourDigits = Annotated[float, AfterValidator(lambda value: float(f"{value:.4g}")
 
 
 class Failure(Strict):
-    """Why a run has no numbers."""
-
     kind: Literal["oom", "nan", "error", "killed", "timeout", "data"]
     reason: str
 

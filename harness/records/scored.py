@@ -52,7 +52,6 @@ class Use(Strict):
 
     @property
     def number(self) -> int:
-        """Its place among all uses."""
         return self.final_runs + self.imported + self.scoring
 
 

@@ -56,13 +56,11 @@ class SuiteStatus:
 
     @property
     def counts(self) -> dict[State, int]:
-        """Number of runs in each state."""
         counted = Counter(status.state for _, status in self.runs)
         return {state: counted[state] for state in STATES}
 
     @property
     def summary(self) -> str:
-        """One line for people."""
         if self.before:
             return f"{self.suite}: {self.before}"
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)

@@ -109,8 +109,6 @@ def _refuse_first_layout(root: Path) -> None:
 
 
 class SuiteFolder:
-    """Reads and writes the records of one suite."""
-
     def __init__(self, root: Path) -> None:
         self.root = root
         self.selection_path = root / "selection.json"
@@ -176,7 +174,6 @@ class SuiteFolder:
         yield from (self.by_id(name) for name in names if name not in without and is_there(runs / name / "run.json"))
 
     def keep_suite(self, text: str, suite_hash: str) -> None:
-        """Keep this version of the suite file beside the records."""
         path = self.root / "suites" / f"{suite_hash}.yaml"
         if not is_there(path):
             write_text(path, seal_text(text))
@@ -201,7 +198,6 @@ class SuiteFolder:
         return read_record(self.selection_path, Selection)
 
     def write_trials(self, trials: Trials) -> None:
-        """Record every trial of the search."""
         if self.trials() != trials:
             write_record(self.trials_path, trials)
 

@@ -76,7 +76,6 @@ class Gain:
 
     @property
     def gain(self) -> str:
-        """The difference."""
         return f"{float(self.best) - float(self.last):+.2f}"
 
 

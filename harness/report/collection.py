@@ -37,7 +37,6 @@ class Contribution:
 
     @property
     def broken_rules(self) -> list[str]:
-        """Number and title of the rules that it does not hold."""
         return [f"{rule.number}. {rule.title}" for rule in self.audit.violations] if self.audit else []
 
 

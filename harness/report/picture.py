@@ -31,7 +31,6 @@ class Box:
 
     @property
     def part(self) -> tuple[slice, slice]:
-        """Its rows and columns as an index."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 

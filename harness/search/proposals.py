@@ -178,7 +178,6 @@ class Study:
         return [each for each in every if (each.trial.entry, each.trial.study) == (self.entry.name, self.number)]
 
     def infeasible(self) -> list[Infeasible]:
-        """Its infeasible proposals so far."""
         every = self.session.recorded_infeasible()
         return [each for each in every if (each.entry, each.study) == (self.entry.name, self.number)]
 
@@ -216,7 +215,6 @@ class Study:
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:
-    """All trials of trials.json with their runs."""
     return [PlannedTrial(trial, session.store.by_id(trial.run).run) for trial in session.recorded_trials()]
 
 

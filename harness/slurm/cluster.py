@@ -173,7 +173,6 @@ class Cluster(Strict):
 
     @property
     def excluded(self) -> list[str]:
-        """Nodes that its own lines leave out."""
         return [line.partition("=")[2] for line in self.lines if line.startswith("--exclude=")]
 
     @property
@@ -189,8 +188,6 @@ class Cluster(Strict):
 
 @dataclass(frozen=True)
 class LoadedCluster(MarkedText):
-    """A cluster file with its text."""
-
     cluster: Cluster
 
 

@@ -68,7 +68,6 @@ class Task:
 
     @property
     def waiting(self) -> bool:
-        """Whether it waits to run."""
         return self.state in WAITING
 
 

@@ -79,23 +79,18 @@ class Submissions:
         return iter(sorted(submissions, key=lambda submission: (submission.at, submission.name)))
 
     def write(self, submission: Submission) -> None:
-        """Write its record, or an updated one."""
         write_record(self.path(submission), submission)
 
     def path(self, submission: Submission) -> Path:
-        """Its record."""
         return self.folder / f"{submission.name}.json"
 
     def script(self, submission: Submission) -> Path:
-        """Its batch file."""
         return self.folder / f"{submission.name}.sh"
 
     def suite_path(self, submission: Submission) -> Path:
-        """The version of the suite that it runs."""
         return self.root / "suites" / f"{submission.suite}.yaml"
 
     def cluster_path(self, submission: Submission) -> Path:
-        """The version of the cluster file that it was made from."""
         return self.folder / "clusters" / f"{submission.cluster}.yaml"
 
     @property

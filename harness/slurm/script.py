@@ -59,7 +59,6 @@ class Batch:
     cluster: Cluster
 
     def array_text(self) -> str:
-        """The file of an array of tasks."""
         array = {"array_parallelism": self.cluster.max_parallel, "map_count": len(self.submission.tasks)}
         return self._requeued_text(self.cluster, array, '"$SLURM_ARRAY_TASK_ID"', ARRAY_TASK, "%A_%a.log")
 
@@ -86,7 +85,6 @@ class Batch:
         return self._text(command, options | more, signal=f"B:USR1@{cluster.warning_seconds}", log=log)
 
     def dependent_text(self) -> str:
-        """The file of the dependent job."""
         finish = self.cluster.finish
         assert finish is not None, "the cluster file turns it off"
         options = {

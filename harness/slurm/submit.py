@@ -57,7 +57,6 @@ class Drafter:
 
     @property
     def submissions(self) -> Submissions:
-        """The records of what was submitted."""
         return Submissions(self.records.root)
 
     def arrays(self, runs: Sequence[Run]) -> list[Draft]:
@@ -70,7 +69,6 @@ class Drafter:
         return [self._draft("tasks", number, ids[part], tasks[part]) for number, part in enumerate(parts)]
 
     def calibration_job(self) -> Draft:
-        """Draft the job that measures what the plan's steps cost."""
         return self._draft("calibrate", 0)
 
     def dependent_job(self, unsent: int = 0) -> Draft | None:
@@ -178,7 +176,6 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str], *options: str) -
 
 
 def describe_dependent_job(drafter: Drafter) -> str:
-    """Say what the dependent job does."""
     if drafter.plan.uncalibrated:
         return "it plans and submits the runs"
     if drafter.plan.loaded.suite.search is None or drafter.plan.finals:

@@ -40,7 +40,6 @@ class SuiteBudget(Strict):
 
     @property
     def currency(self) -> Currency:
-        """The currency that binds."""
         return self.at(None if self.ladder is None else self.ladder[0]).currency
 
     @property

@@ -34,7 +34,6 @@ class Configuration:
 
 
 def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
-    """The task that a dataset poses at a training size."""
     return Task(dataset.name, dataset.dimension, dataset.channels, dataset.classes, size)
 
 
@@ -100,7 +99,6 @@ def priced(run: Run, usual: Engine, task: Task, calibration: Calibration) -> Run
 
 
 def stage_plans(method: type[Method], params: MethodParams, task: Task) -> list[StagePlan]:
-    """The stages of a method with these hyper-parameters."""
     return list(_stage_plans(method.name, canonical_json(params.model_dump(mode="json")), task))
 
 

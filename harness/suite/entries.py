@@ -55,7 +55,6 @@ class Entry:
         return self.method.Params.model_validate(self.params.with_values(own))
 
     def engine_at(self, point: Point) -> Engine:
-        """Engine settings at a point."""
         values = self.engine.model_dump(mode="json")
         for name, value in point.items():
             if name.startswith(ENGINE):

@@ -214,8 +214,6 @@ class MarkedText:
 
 @dataclass(frozen=True)
 class LoadedSuite(MarkedText):
-    """A suite with its text."""
-
     suite: Suite
 
     @property

@@ -145,7 +145,6 @@ class Plan:
 
     @property
     def budget(self) -> SuiteBudget:
-        """What each final may spend, on each rung of a ladder."""
         return self.loaded.suite.budget
 
     def chosen_for(self, planned_run: PlannedRun) -> tuple[str, int]:
@@ -204,7 +203,6 @@ class Plan:
         )
 
     def selection_entries(self) -> list[SelectionEntry]:
-        """What the selection says of every planned run."""
         return [
             SelectionEntry(
                 planned_run=planned.planned_run,

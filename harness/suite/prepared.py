@@ -20,7 +20,6 @@ class PreparedDataset(Dataset):
     checksum: ClassVar[str | None] = None
 
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
-        """Raise `DataError`: there are none."""
         raise DataError(f"{self.name}: is read from its cache; prepare it with `harness data prepare --from DIR`")
 
 
@@ -32,7 +31,6 @@ def describe(
     unlabelled: tuple[str, ...],
     checksum: str | None = None,
 ) -> PreparedDataset:
-    """The dataset of this name."""
     members: dict[str, Any] = {
         "name": name,
         "dimension": preparation.dimension,
@@ -53,7 +51,6 @@ def prepared_home() -> Path:
 
 
 def prepared_names() -> list[str]:
-    """Their names."""
     return sorted(path.parent.name for path in prepared_home().glob(f"*/{MANIFEST}"))
 
 

@@ -34,8 +34,6 @@ COARSEST = 0.01
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial and its run."""
-
     trial: Trial
     run: Run
 

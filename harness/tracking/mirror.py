@@ -59,7 +59,6 @@ class TrackReport:
 
     @property
     def summary(self) -> str:
-        """One line for people."""
         return (
             f"tracked {self.added + self.replaced + self.kept} runs in experiment {self.experiment} at {self.uri} "
             f"({self.added} new, {self.replaced} replaced, {self.kept} unchanged, {self.wall_seconds:.1f} s)"

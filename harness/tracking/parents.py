@@ -48,7 +48,6 @@ def suite_content(suite: TrackedSuite) -> RunContent:
 
 
 def suite_fingerprint(suite: TrackedSuite) -> str:
-    """Fingerprint of all that the run of a suite is made of."""
     files = [
         [artifact.folder, artifact.path.name, hashlib.sha256(read_content(artifact.path)).hexdigest()]
         for artifact in artifacts(suite.records)
@@ -120,7 +119,6 @@ def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
 
 
 def entry_fingerprint(suite: TrackedSuite, entry: str) -> str:
-    """Fingerprint of all that the MLflow run of an entry is made of."""
     return fingerprint(suite.entries[entry], sorted(suite.planned.get(entry, ())))
 
 

@@ -35,8 +35,6 @@ CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
 
 @dataclass(frozen=True)
 class Point:
-    """One value of one metric."""
-
     name: str
     value: float
     step: int
@@ -100,7 +98,6 @@ def thin(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
-    """What the run spent and what it is made of."""
     spent = result.spent
     values: dict[str, float | None] = {
         "spent/device_seconds": spent.useful_device_seconds,
@@ -117,7 +114,6 @@ def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
 
 
 def at_end(values: Mapping[str, float], step: int, span: Span) -> Iterator[Point]:
-    """Values that belong to the end of a run."""
     return (Point(name, float(value), step, span.end_ms) for name, value in values.items())
 
 

@@ -72,11 +72,9 @@ class Service:
 
     @property
     def shown(self) -> str:
-        """The URI without what may be a secret."""
         return redact_uri(self.uri)
 
     def error(self, reason: str) -> ServiceError:
-        """What to raise when it cannot be used."""
         if not self.suite:
             return ServiceError(f"tracking to {self.shown} does not work: {reason}")
         return ServiceError(

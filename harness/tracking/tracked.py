@@ -46,7 +46,6 @@ class TrackedRun:
 
     @property
     def asked(self) -> Run:
-        """What determines the run's numbers."""
         return self.record.run
 
     @property
@@ -61,12 +60,10 @@ class TrackedRun:
 
     @property
     def is_search(self) -> bool:
-        """Whether it is a trial of a search; a final otherwise."""
         return self.asked.role == "search"
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that its mirrored run is made of."""
         return digest([LAYOUT, self.rung, self.result.model_dump(mode="json")])
 
     @cached_property
@@ -77,7 +74,6 @@ class TrackedRun:
 
     @property
     def opened_test(self) -> bool:
-        """Whether it opened the test split."""
         return self.record.ok and not self.is_search
 
     @property
@@ -127,7 +123,6 @@ class TrackedSuite:
 
     @property
     def leaderboard(self) -> Path:
-        """Where the leaderboard lies once it is written."""
         return self.records.store.leaderboard / "leaderboard.csv"
 
     @cached_property
@@ -137,18 +132,15 @@ class TrackedSuite:
         return {name: list(runs) for name, runs in groupby(sorted(self.runs, key=entry), key=entry)}
 
     def selected_finals(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
-        """Those finals among the runs that the current selection names."""
         return [run for run in runs if not run.is_search and run.record.id in self.chosen]
 
 
 def counts(finals: Sequence[TrackedRun]) -> dict[str, float]:
-    """How many have numbers and how many failed."""
     ok = sum(run.record.ok for run in finals)
     return {"n_ok": float(ok), "n_failed": float(len(finals) - ok)}
 
 
 def whole_span(runs: Sequence[TrackedRun]) -> Span:
-    """From the start of the first run to the end of the last."""
     return Span(min(run.span.start_ms for run in runs), max(run.span.end_ms for run in runs))
 
 

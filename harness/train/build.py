@@ -63,7 +63,6 @@ def build_state(run: Run, data: TrainingSet, device: torch.device, series: Serie
 def state_of(
     run: Run, method: Method, data: TrainingSet, device: torch.device, series: Series | None = None
 ) -> TrainingState:
-    """The same of a method that is built already."""
     shares = [stage.share for stage in method.stages]
     meter = Meter(run.budget, shares) if series is None else ReplayMeter(run.budget, shares, series)
     sampler = data.sampler(derive_seed(run.seed, "sampling"), run.engine.augmentation)
@@ -92,7 +91,6 @@ def method_of(run: Run, kind: type[Method], task: Task, device: torch.device) ->
 
 
 def task_of_run(run: Run) -> Task:
-    """The task of a run's dataset at the run's size."""
     return task_of(load_dataset(run.dataset.name), run.preprocessing.size)
 
 

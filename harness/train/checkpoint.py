@@ -48,7 +48,6 @@ class TrainingState:
 
     @property
     def stage(self) -> Stage:
-        """The stage that trains now."""
         return self.method.stages[self.meter.stage]
 
     @property
@@ -57,7 +56,6 @@ class TrainingState:
         return self.validations[-1].validation if self.validations else 0
 
     def count_step(self, plan: BatchPlan) -> None:
-        """A step was taken on so many images."""
         self.meter.count_step()
         self.images_seen += plan.labelled + plan.unlabelled
         self.labelled_images_seen += plan.labelled
@@ -134,7 +132,6 @@ def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_generator_states(device: torch.device, states: dict[str, torch.Tensor]) -> None:
-    """Put them back."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -63,11 +63,9 @@ class CudaClock(StepClock):
 
     @property
     def pending(self) -> int:
-        """Steps whose events were not read yet."""
         return len(self._steps)
 
     def start(self) -> None:
-        """Record an event on the device's stream."""
         self._begin = self._event()
 
     def stop(self) -> list[float]:
@@ -86,7 +84,6 @@ class CudaClock(StepClock):
 
 
 def clock_of(device: torch.device) -> StepClock:
-    """The clock that charges a device."""
     return CudaClock(device) if device.type == "cuda" else StepClock()
 
 

@@ -143,12 +143,10 @@ def first_warnings(warnings: Sequence[str]) -> list[str]:
 
 
 def device_model(device: torch.device) -> str:
-    """Model name of the GPU or of the processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
 def cpu_model() -> str:
-    """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

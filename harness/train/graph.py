@@ -119,5 +119,4 @@ def _next_batch_shape(sampler: Sampler, plan: BatchPlan) -> Batch:
 
 
 def tensors_of(batch: Batch) -> tuple[Tensor, ...]:
-    """All of a batch."""
     return batch.images, batch.labels, *batch.unlabelled

@@ -68,12 +68,10 @@ class Meter:
         return Progress(_clip(self._run_progress(spent, _clip(within))), _clip(within), self.stage_steps[self.stage])
 
     def count_step(self) -> None:
-        """A step was issued."""
         self.steps += 1
         self.stage_steps[self.stage] += 1
 
     def charge(self, seconds: float) -> None:
-        """A step's seconds became known."""
         self.seconds += seconds
         self.stage_seconds[self.stage] += seconds
         self.longest_step_seconds = max(self.longest_step_seconds, seconds)
@@ -106,11 +104,9 @@ class Meter:
         return self.seconds + pending * mean
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a checkpoint needs."""
         return {name: copy.copy(getattr(self, name)) for name in SAVED}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
         for name in SAVED:
             setattr(self, name, copy.copy(state[name]))
 

@@ -37,7 +37,6 @@ class MethodMonitor:
 
     @property
     def requested(self) -> bool:
-        """Whether the next step is watched."""
         return self._entry is not None
 
     @contextmanager
@@ -83,15 +82,12 @@ class MethodMonitor:
         self._counts["validations_that_trained"] += state_sha256(method) != before
 
     def record(self, sampled: Augmentation, declared: tuple[Alteration, ...]) -> Observed:
-        """What was seen."""
         return Observed.model_validate({"sampled": sampled, "declared": declared, **self._counts})
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts."""
         return dict(self._counts)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
         self._counts = defaultdict(int, state)
 
 
@@ -134,7 +130,6 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def state_sha256(method: nn.Module) -> str:
-    """sha256 over all parameters and buffers."""
     return tensors_sha256(dict(chain(method.named_parameters(), method.named_buffers())))
 
 

@@ -37,7 +37,6 @@ class StopFlag:
         self.reason = self.reason or reason
 
     def is_set(self) -> bool:
-        """Whether a stop was requested."""
         return bool(self.reason)
 
     def wait(self, seconds: float) -> bool:

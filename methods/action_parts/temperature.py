@@ -41,13 +41,10 @@ class TemperatureSchedule(MethodParams):
 
 
 class Constant(TemperatureSchedule):
-    """The same tau throughout."""
-
     family: Literal["constant"] = "constant"
     tau: float = hyper(..., "the temperature", gt=0, search=(0.03, 2.0), scale="log")
 
     def value(self, progress: float) -> float:
-        """Give tau, whatever the progress."""
         return self.tau
 
 
@@ -59,7 +56,6 @@ class Linear(TemperatureSchedule):
     end: float = hyper(..., "tau at progress 1", gt=0, search=(0.03, 2.0), scale="log")
 
     def value(self, progress: float) -> float:
-        """(1 - p) start + p end."""
         return (1.0 - progress) * self.start + progress * self.end
 
 
@@ -90,7 +86,6 @@ class HalfCosine(TemperatureSchedule):
     end: float = hyper(..., "tau at progress 1", gt=0, search=(0.03, 2.0), scale="log")
 
     def value(self, progress: float) -> float:
-        """End + 0.5 (1 + cos(pi p)) (start - end)."""
         return self.end + 0.5 * (1.0 + math.cos(math.pi * progress)) * (self.start - self.end)
 
 

@@ -34,7 +34,6 @@ class RawCases:
 
     @property
     def annotated(self) -> list[RawCase]:
-        """Training cases that have labels."""
         return [case for case in self.cases if case.part == "Tr" and case.label]
 
     @property

@@ -21,7 +21,6 @@ NO_HISTORY = f"{NOT_RECORDED}history.parquet; imported records may come without 
 
 @rule(8, needs="runs")
 def one_budget(suite: AuditedSuite) -> Verdict:
-    """The budget in run.json is the same for every run, fully supervised references included."""
     return one_value(suite.runs, "budget of a run", _budget)
 
 
@@ -33,7 +32,6 @@ def _budget(run: SelectedRun) -> str:
 
 @rule(9)
 def all_stages(suite: AuditedSuite) -> Verdict:
-    """Seconds and steps by stage in result.json add up to what the run spent in all."""
     if other := [run for run in suite.finished if not _adds_up(run)]:
         return not_held(other, "stages do not add up to what result.json says was spent")
     methods = group_by_entry(suite.finished).items()
@@ -53,7 +51,6 @@ def _close(seconds: float, expected: float) -> bool:
 
 @rule(10)
 def no_overspending(suite: AuditedSuite) -> Verdict:
-    """What result.json says was spent is at most one longest step above or below the budget."""
     if missed := [run for run in suite.finished if abs(excess(run)) > slack(run)]:
         lines = (
             f"{spent(run):,.3f} of {run.asked.budget}, {abs(excess(run)):,.3f} "
@@ -91,7 +88,6 @@ def slack(run: EndedRun) -> float:
 
 @rule(13)
 def counted_once(suite: AuditedSuite) -> Verdict:
-    """Summed anew, ledger.jsonl gives what result.json says was useful and lost."""
     if other := [run for run in suite.finished if not _agrees(run)]:
         return not_held(other, "ledger.jsonl and result.json disagree on what was spent")
     lost = sum(run.result.spent.lost_device_seconds for run in suite.finished)
@@ -112,7 +108,6 @@ def _agrees(run: EndedRun) -> bool:
 
 @rule(11)
 def outside_the_clock(suite: AuditedSuite) -> Verdict:
-    """Parameters and buffers are hashed before and after each validation and must not differ."""
     return combine(_validations(suite.finished), _threads(suite.finished))
 
 
@@ -143,7 +138,6 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
 
 @rule(12, needs="runs")
 def free_for_all(suite: AuditedSuite) -> Verdict:
-    """Validations and warm-up steps asked for in run.json are the same for every run."""
     asked = one_value(
         suite.runs,
         "validations and warm-up steps",
@@ -161,7 +155,6 @@ def free_for_all(suite: AuditedSuite) -> Verdict:
 
 @rule(14)
 def schedules(suite: AuditedSuite) -> Verdict:
-    """The learning rates in history.parquet are a function of stage progress: the engine's schedule."""
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     if not traces:
         return not_applicable(NO_HISTORY)
@@ -179,7 +172,6 @@ def schedules(suite: AuditedSuite) -> Verdict:
 
 @rule(15)
 def exposure(suite: AuditedSuite) -> Verdict:
-    """Images seen in result.json are at most steps times the batch size of run.json."""
     allowed = {run: run.result.spent.useful_steps * run.asked.engine.batch_size for run in suite.finished}
     if larger := [run for run in suite.finished if run.result.images_seen > allowed[run]]:
         lines = (
@@ -198,7 +190,6 @@ def _seen(runs: Sequence[EndedRun]) -> str:
 
 @rule(35)
 def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
-    """Steps of each cell's stages cost what their calibration says, in supervised steps taken beside its runs."""
     asked = [run for run in suite.finished if run.asked.calibration is not None]
     if not asked:
         return not_applicable("no budget of reference steps, so no steps were resolved by their cost")

@@ -18,7 +18,6 @@ ENOUGH = 3
 
 @rule(1, needs="cases")
 def splits(suite: AuditedSuite) -> Verdict:
-    """The patients in each run's cases.parquet are those of the published test list, and nobody else."""
     data = suite.finished[0].asked.dataset
     published = published_splits(data)
     if published is None:
@@ -50,7 +49,6 @@ def _strangers(run: EndedRun, published: Sequence[str]) -> set[str]:
 
 @rule(2, needs="runs")
 def one_dataset(suite: AuditedSuite) -> Verdict:
-    """Data, checksum, size and resize rule in run.json are the same for every run."""
     places = ((run, run.environment) for run in suite.runs)
     other = [run for run, place in places if place and place.data_checksum != run.asked.dataset.checksum]
     return combine(
@@ -72,7 +70,6 @@ def _version(data: DatasetRef) -> str:
 
 @rule(3, needs="selection")
 def same_grid(suite: AuditedSuite) -> Verdict:
-    """selection.json plans the same labelled counts, subsets and seeds for every ranked method."""
     planned: dict[str, set[str]] = {}
     for run in suite.ranked:
         planned.setdefault(run.entry, set()).add(str(run).partition("/")[2])
@@ -91,7 +88,6 @@ def same_grid(suite: AuditedSuite) -> Verdict:
 
 @rule(4, needs="selection")
 def several_subsets(suite: AuditedSuite) -> Verdict:
-    """selection.json gives the number of subsets and seeds of the ranked methods."""
     subsets, seeds = {run.subset for run in suite.ranked}, {run.seed for run in suite.ranked}
     text = f"{counted(len(subsets), 'labelled subset')} ({_some(sorted(subsets))}) x {counted(len(seeds), 'seed')}"
     if min(len(subsets), len(seeds)) >= ENOUGH:

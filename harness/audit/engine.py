@@ -14,7 +14,6 @@ ENOUGH_IMAGES = 16
 
 @rule(19, needs="runs")
 def one_augmentation(suite: AuditedSuite) -> Verdict:
-    """The engine's augmentation in run.json is the same for every run, but for declared labelled-only baselines."""
     asked = _same_but_baselines(suite, "the engine's augmentation", lambda run: run.asked.engine.augmentation)
     if not suite.finished:
         return asked
@@ -33,7 +32,6 @@ def _same_but_baselines(suite: AuditedSuite, what: str, value: Callable[[Selecte
 
 @rule(20)
 def declared_augmentation(suite: AuditedSuite) -> Verdict:
-    """Images that reach the tested network are compared with the engine's batch, bit by bit."""
     problems = [(run, problem) for run in suite.finished for problem in image_problems(run.observed)]
     if problems:
         guilty, lines = zip(*problems, strict=True)
@@ -67,7 +65,6 @@ def _seen(observations: Sequence[Observed]) -> str:
 
 @rule(21, needs="runs")
 def one_engine(suite: AuditedSuite) -> Verdict:
-    """The engine settings in run.json are the suite's (selection.json) or one other set for a whole method."""
     studies = {entry.run: entry.trial.study for entry in suite.selection.entries if entry.trial is not None}
     several = len(set(studies.values())) > 1
 
@@ -89,7 +86,6 @@ def one_engine(suite: AuditedSuite) -> Verdict:
 
 @rule(22)
 def one_network(suite: AuditedSuite) -> Verdict:
-    """The tested network has the same number of parameters in every result.json."""
     size = one_value(
         suite.finished,
         "parameters of the tested network",
@@ -105,7 +101,6 @@ def one_network(suite: AuditedSuite) -> Verdict:
 
 @rule(23, needs="selection")
 def one_loss(suite: AuditedSuite) -> Verdict:
-    """The engine's loss in run.json is the same for every run, but for declared labelled-only baselines."""
     unseen = not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
     if len({run.asked.engine.loss for run in suite.runs}) <= 1:
         return unseen
@@ -114,7 +109,6 @@ def one_loss(suite: AuditedSuite) -> Verdict:
 
 @rule(24, needs="selection")
 def alike_test(suite: AuditedSuite) -> Verdict:
-    """The stride of windows and the switch `largest_component` in run.json are the same for every run."""
     student = not_applicable(f"{UNSEEN}whether it is the student that is tested; read the method's `predictor`")
     return combine(one_value(suite.runs, "the test", _test), student) if suite.runs else student
 

@@ -27,7 +27,6 @@ Rates = dict[EndedRun, float]
 
 @rule(16, needs="environments")
 def one_device(suite: AuditedSuite) -> Verdict:
-    """Device model and type, torch and CUDA in the environment of every ended run are the same, devices whole."""
     moved = [run for run in suite.runs if went_on_elsewhere(run)]
     shown = {run: run.environment.shown for run in suite.runs if run.environment is not None}
     parts = {run: part for run, facts in shown.items() if (part := facts.get("gpu_part"))}
@@ -64,13 +63,11 @@ def went_on_elsewhere(run: SelectedRun) -> bool:
 
 @rule(17, needs="environments")
 def one_precision(suite: AuditedSuite) -> Verdict:
-    """Precision and threads in the environment of every ended run are the same."""
     return _one_environment(suite, "arithmetic", lambda place: f"{place.precision}, {counted(place.threads, 'thread')}")
 
 
 @rule(18)
 def repeatable(suite: AuditedSuite) -> Verdict:
-    """history.parquet and result.json hold the progress of each step and the hash of the weights."""
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     short = [
         run for run, trace in traces.items() if trace.steps != run.result.spent.useful_steps or not trace.replayable

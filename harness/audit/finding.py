@@ -31,7 +31,6 @@ class Verdict:
 
 
 def held(*evidence: str) -> Verdict:
-    """The rule holds."""
     return Verdict("held", evidence)
 
 
@@ -95,12 +94,10 @@ class Audit(Strict):
 
     @property
     def violations(self) -> tuple[Finding, ...]:
-        """Rules that are not held."""
         return tuple(finding for finding in self.findings if finding.status == "not held")
 
     @property
     def summary(self) -> str:
-        """One line for people."""
         statuses = [finding.status for finding in self.findings]
         counts = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES)
         return f"{self.suite}: {self.finished} of {self.runs} runs finished; {len(self.findings)} rules: {counts}"

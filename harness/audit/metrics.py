@@ -21,7 +21,6 @@ MILLIMETRES = ["nsd_mm", "hd95_mm", "asd_mm", "assd_mm"]
 
 @rule(25, needs="cases")
 def whole_volumes(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet every volume and class has the same number of true voxels in all runs."""
     cases = suite.cases
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
     if other := suite.named(cases["run"][cases["voxels_true"] != usual]):
@@ -47,7 +46,6 @@ def _source(suite: AuditedSuite) -> str:
 
 @rule(26, needs="cases")
 def empty_masks(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet one empty mask has Dice and surface Dice 0 and three equal distances above 0."""
     cases = suite.cases
     if wrong := suite.named(cases["run"][~_pays(cases)]):
         return not_held(wrong, "rows of cases.parquet with an empty mask score otherwise")
@@ -69,7 +67,6 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
 
 @rule(27)
 def per_case_records(suite: AuditedSuite) -> Verdict:
-    """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap."""
     if absent := [run for run in suite.finished if run.cases is None]:
         return not_held(absent, "cases.parquet is missing")
     reasons = unfit_reasons(suite.blocks, [Validated.by(run.result.validations) for run in suite.finished])

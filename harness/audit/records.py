@@ -48,11 +48,9 @@ class AuditedRun:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended with a failure."""
         return self.result is not None and self.result.status == "failed"
 
     def in_currency(self, steps: float, seconds: float) -> float:
-        """What steps and seconds come to, in the currency of the run's budget."""
         return self.asked.budget.spent(int(steps), seconds)
 
 
@@ -73,7 +71,6 @@ class SelectedRun(AuditedRun):
 
     @property
     def entry(self) -> str:
-        """Of the suite."""
         return self.planned_run.entry
 
     @property
@@ -84,8 +81,6 @@ class SelectedRun(AuditedRun):
 
 @dataclass(frozen=True, eq=False)
 class EndedRun(SelectedRun):
-    """A selected run that has a result."""
-
     result: Result
 
     @property
@@ -134,17 +129,14 @@ class AuditedSuite:
 
     @cached_property
     def ended(self) -> tuple[EndedRun, ...]:
-        """Selected runs with a result."""
         return tuple(EndedRun(**vars(run)) for run in self.runs if run.result is not None)
 
     @cached_property
     def finished(self) -> tuple[EndedRun, ...]:
-        """Selected runs with numbers."""
         return tuple(run for run in self.ended if run.result.status == "ok")
 
     @cached_property
     def failed(self) -> tuple[EndedRun, ...]:
-        """Selected runs that ended without numbers."""
         return tuple(run for run in self.ended if run.result.status != "ok")
 
     @cached_property
@@ -166,7 +158,6 @@ class AuditedSuite:
 
     @property
     def ranked(self) -> list[PlannedRun]:
-        """Planned runs of the methods that are compared, without references."""
         return [entry.planned_run for entry in self.selection.entries if entry.ranked]
 
     def named(self, ids: Iterable[str]) -> list[SelectedRun]:
@@ -197,7 +188,6 @@ class AuditedSuite:
 
     @property
     def progress(self) -> str:
-        """How many of the planned runs have numbers."""
         return f"{len(self.finished)} of {self.planned} runs have finished"
 
 

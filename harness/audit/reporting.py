@@ -19,7 +19,6 @@ TABLE = "leaderboard/leaderboard.csv"
 
 @rule(28)
 def trained_here(suite: AuditedSuite) -> Verdict:
-    """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has."""
     if idle := [run for run in suite.finished if not any(line.steps for line in run.ledger)]:
         return not_held(idle, "no step in ledger.jsonl")
     by_weights = group_runs(suite.finished, lambda run: str(run.result.weights_sha256))
@@ -54,7 +53,6 @@ def _same_training(runs: Sequence[EndedRun], annotated: int | None) -> bool:
 
 @rule(29, needs="selection")
 def baseline_and_reference(suite: AuditedSuite) -> Verdict:
-    """selection.json holds an unranked method with all labels, the fully supervised reference."""
     ranked = dict.fromkeys(run.entry for run in suite.ranked)
     if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
@@ -74,7 +72,6 @@ def baseline_and_reference(suite: AuditedSuite) -> Verdict:
 
 @rule(30, needs="selection")
 def failures_shown(suite: AuditedSuite) -> Verdict:
-    """Every failed run has a kind and a reason (result.json), and leaderboard.csv, once written, counts it."""
     if unexplained := [run for run in suite.failed if run.result.failure is None]:
         return not_held(unexplained, "failed without a reason in result.json")
     without_failures = _tables_without_failures(suite)
@@ -115,7 +112,6 @@ def _failed_before(run: EndedRun) -> bool:
 
 @rule(31, needs="runs")
 def one_version(suite: AuditedSuite) -> Verdict:
-    """The protocol's version in run.json is the same for every run, and so is each method's."""
     protocol = one_value(suite.runs, "protocol version", lambda run: str(run.asked.protocol_version))
     methods = [
         one_value(runs, f"version of {method}", lambda run: str(run.asked.method_version))
@@ -126,7 +122,6 @@ def one_version(suite: AuditedSuite) -> Verdict:
 
 @rule(32, needs="selection")
 def intervals_shown(suite: AuditedSuite) -> Verdict:
-    """leaderboard/leaderboard.csv, where it was written, has patients and an interval beside each mean Dice."""
     table = _table(suite)
     if table.empty:
         return not_applicable(f"{TABLE} was not written yet")
@@ -137,13 +132,11 @@ def intervals_shown(suite: AuditedSuite) -> Verdict:
 
 @rule(33, needs="selection")
 def own_code(_suite: AuditedSuite) -> Verdict:
-    """Not visible in records: it is a rule about source code. MedPy (GPL-3.0) is used by tests alone."""
     return not_applicable(f"{UNSEEN}it is about source code; see LICENSE and the docstring of each method")
 
 
 @rule(34, needs="selection")
 def accounts_agree(suite: AuditedSuite) -> Verdict:
-    """reconciliation.json, which `harness reconcile` writes, splits every allocation into what ledgers account for."""
     on_slurm = [run for run in suite.runs if _slurm_attempts(run)]
     if not on_slurm:
         return not_applicable("no run ran in an allocation of Slurm")

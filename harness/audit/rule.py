@@ -27,7 +27,7 @@ class Rule:
 
     family: the page's section.
     needs:  what there must be for the rule to apply.
-    check:  its docstring begins to say how the rule is checked, the page says all of it.
+    check:  as the page says.
     """
 
     number: int
@@ -38,7 +38,6 @@ class Rule:
     check: Check
 
     def judge(self, suite: AuditedSuite) -> Verdict:
-        """Check the rule."""
         ready = {
             "selection": True,
             "runs": bool(suite.runs),
@@ -69,7 +68,6 @@ def rule(number: int, needs: Needs = "finished") -> Callable[[Check], Rule]:
 
 
 def nothing_finished(suite: AuditedSuite) -> Verdict:
-    """The verdict of a check on finished runs where there are none."""
     return not_applicable(f"no run has finished yet: {suite.progress}")
 
 
@@ -95,7 +93,6 @@ def group_runs(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R
 
 
 def group_by_entry(runs: Iterable[R]) -> dict[str, list[R]]:
-    """Runs by entry, the most frequent entry first."""
     return group_runs(runs, lambda run: run.entry)
 
 

@@ -13,7 +13,6 @@ TUNING_TOLERANCE = 0.01
 
 @rule(5, needs="selection")
 def one_test(suite: AuditedSuite) -> Verdict:
-    """No ledger.jsonl holds a line `violation`, and final.json names the same weights as result.json."""
     params = {entry.run: entry.params for entry in suite.selection.entries}
     other = [run for run in suite.runs if params.get(run.id) != run.asked.params]
     return combine(
@@ -55,7 +54,6 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
 
 @rule(6, needs="cases")
 def last_checkpoint(suite: AuditedSuite) -> Verdict:
-    """cases.parquet of every run holds `last`, the primary column, and `best_val`."""
     columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["checkpoint"]}
     validated = {run.id for run in suite.finished if best_validation(run) is not None}
     if other := suite.named(
@@ -83,7 +81,6 @@ def best_validation(run: EndedRun) -> int | None:
 
 @rule(7, needs="selection")
 def equal_tuning(suite: AuditedSuite) -> Verdict:
-    """What the trials of trials.json spent adds up to the same for every entry, within one step a run and 1 %."""
     if suite.search is None:
         return not_applicable("no search ran: there is no trials.json; parameters are those of the suite")
     searched = [run for runs in suite.trials.values() for run in runs]

@@ -138,7 +138,6 @@ class ACTION(Method):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Those with a share above 0."""
         return self.params.stages()
 
     @property

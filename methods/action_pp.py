@@ -173,7 +173,6 @@ class ACTIONPP(ACTION):
         return seen
 
     def diagnostics(self) -> Mapping[str, float]:
-        """ACTION's, and what `allocation_diagnostics` says of the centres."""
         dead = {"dead_slots": float(self.dead)}
         return {**super().diagnostics(), **dead, **allocation_diagnostics(self.allocation)}
 

@@ -9,8 +9,6 @@ from methods.action_pp import ACTIONPP, ActionPPParams
 
 
 class ActionPPWarmParams(ActionPPParams, WarmStartParams):
-    """ACTION++'s, with other shares."""
-
     share_global: float = share(0.0, "stage i")
     share_local: float = share(0.0, "stage ii")
 

@@ -94,7 +94,6 @@ class BCP(Method):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Those with a share above 0."""
         return self.params.stages()
 
     @property

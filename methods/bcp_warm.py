@@ -10,8 +10,6 @@ from methods.bcp import BCP, BCPParams
 
 
 class BCPWarmParams(BCPParams, WarmStartParams):
-    """BCP's, with other shares."""
-
     share_warm_up: float = share(0.25, "supervised training")
     share_labelled: float = share(0.0, "the paper's first stage")
 

@@ -11,8 +11,6 @@ from methods.mc_net import MCNet, MCNetParams
 
 
 class MCNetWarmParams(MCNetParams, WarmStartParams):
-    """MC-Net's, and the shares of its two stages."""
-
     share_train: float = share(2 / 3, "MC-Net")
     rate_train: float = rate("MC-Net")
 
@@ -25,5 +23,4 @@ class MCNetWarm(WarmStart, MCNet):
     params: MCNetWarmParams
 
     def warm_up_network(self) -> nn.Module:
-        """Encoder and all decoders."""
         return self.net

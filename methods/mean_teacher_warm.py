@@ -9,8 +9,6 @@ from methods.mean_teacher import MeanTeacher, MeanTeacherParams
 
 
 class MeanTeacherWarmParams(MeanTeacherParams, WarmStartParams):
-    """Mean teacher's, and the shares of its two stages."""
-
     share_train: float = share(2 / 3, "mean teacher")
     rate_train: float = rate("mean teacher")
 

@@ -9,8 +9,6 @@ from methods.unimatch import UniMatch, UniMatchParams
 
 
 class UniMatchWarmParams(UniMatchParams, WarmStartParams):
-    """UniMatch's, and the shares of its two stages."""
-
     share_train: float = share(2 / 3, "UniMatch")
     rate_train: float = rate("UniMatch")
 

@@ -124,7 +124,6 @@ def steps(state: TrainingState, around: Around = nullcontext, *, started: bool =
 
 
 def take_step(state: TrainingState, around: Around = nullcontext) -> Step:
-    """A step as the engine takes it."""
     stage, progress = state.stage, state.meter.progress()
     set_learning_rate(state.optimiser, state.run.engine, stage, progress)
     progress = progress.with_schedules(state.method.schedules(stage, progress))

@@ -24,8 +24,6 @@ class Sighting(NamedTuple):
 
 
 class ReadWatch(TorchDispatchMode):
-    """Collects operations that read values."""
-
     def __init__(self, roots: Roots = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seen: list[Sighting] = []

@@ -56,8 +56,6 @@ class Slices(TrainingSet):
 
 
 class SliceSampler(Sampler):
-    """An index and a batched augmentation."""
-
     def __init__(self, data: Slices, seed: int, augmentation: Augmentation) -> None:
         super().__init__(data, seed, augmentation)
         self._slices = data

@@ -30,7 +30,6 @@ class RunStatus:
     share:           spent share of its budget, in [0, 1].
     validation_dice: of the last validation of a finished run, mean over classes.
     note:            who runs it, or why it failed.
-    run:             its id.
     """
 
     state: State

@@ -56,7 +56,6 @@ class Submission(Strict):
         return [run for task in self.tasks for run in task]
 
     def task_of(self, index: int) -> str:
-        """An array task as Slurm names it."""
         return f"{self.job}_{index}"
 
 

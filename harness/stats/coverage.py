@@ -19,7 +19,6 @@ class Coverage(NamedTuple):
     means:         of all intervals of a method's mean, those that hold it.
     differences:   tables of which every simultaneous interval holds the difference of its pair.
     false_verdict: of tables of equal means, those that call any pair significant.
-    draws:         number of tables.
     """
 
     means: float

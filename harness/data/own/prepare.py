@@ -36,7 +36,6 @@ NNUNET_FOLDER = re.compile(r"Dataset\d{3}_(.+)")
 class Choices:
     """What a user says of a folder; None leaves it to the data.
 
-    dimension:  2 or 3.
     spacing_mm: of files whose geometry nobody set, along their axes.
     resample:   whether volumes are brought to the median voxel size.
     patient:    regular expression that finds the patient in a case's id.

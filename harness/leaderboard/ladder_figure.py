@@ -69,7 +69,11 @@ def draw_ladder(
             _panel(axis, own, styles, baselines)
             axis.set_title(f"{inputs.suite}, {count} labelled patients", fontsize=10.5, loc="left", color="#222222")
         axes[0].set_ylabel("test Dice (%), mean over classes", fontsize=9.5)
-        figure.savefig(path, format=form, dpi=96, metadata={"Date": None, "Creator": None} if form == "svg" else None)
+        options: dict[str, dict[str, Any]] = {
+            "svg": {"metadata": {"Date": None, "Creator": None}},
+            "webp": {"pil_kwargs": {"quality": 40, "method": 6}},
+        }
+        figure.savefig(path, format=form, dpi=96, **options.get(form, {}))
 
 
 def _numbers(ladder: Sequence[Comparison]) -> list[int]:

@@ -134,7 +134,10 @@ def local_ray(workers: int) -> Iterator[Any]:
                     _temp_dir=str(folder),
                 )
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as on a machine where it starts too slowly
-            raise ServiceError(f"a local Ray did not start ({_first_line(error)}); use --executor inline") from None
+            raise ServiceError(
+                f"a local Ray did not start, for which it has 30 s ({_first_line(error)}); try again on a "
+                "less busy machine, or with --executor inline, which an adaptive search cannot use"
+            ) from None
         try:
             yield ray
         finally:

@@ -1,7 +1,7 @@
 """A folder of exports, one per contributor: each is verified and audited, and all are ranked together."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from harness.leaderboard import numbers
 from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.joint import differing_twins, rank_together
 from harness.leaderboard.sources import archives_in, unpacked
+from harness.records.archive import SUFFIXES
+from harness.records.reader import SuiteRecords
 from harness.records.temporary import temporary_folder
 from harness.records.untrusted_text import in_markdown, markdown_table
 
@@ -23,7 +25,8 @@ HEADERS = ("#", "method", "by", "Dice %", "runs", "patients")
 class Contribution:
     """One suite of an export.
 
-    name:  the export's path in the folder without the suffix, acdc_mini/alice; of several suites with the suite's name.
+    name:  the export's path in the folder, acdc_mini/alice, with its suffix where another one is called so too; of
+           several suites with the suite's name.
     flaw:  why it is not used; empty where it is whole.
     runs:  on record. audit, inputs: None with a flaw.
     """
@@ -98,17 +101,31 @@ def collect(folder: Path) -> Collection:
     if not archives:
         raise UsageError(f"{folder}: no exports here; `harness export RUNS/SUITE --to FILE.tar.xz` writes one")
     with temporary_folder("harness-collect-") as aside:
-        contributions = [each for i, file in enumerate(archives) for each in _read(folder, file, aside / str(i))]
+        named = zip(_names(folder, archives), archives, strict=True)
+        contributions = [each for i, (name, file) in enumerate(named) for each in _read(name, file, aside / str(i))]
         fair = {each.name: each.inputs for each in contributions if each.inputs is not None and not each.broken_rules}
         return Collection(tuple(contributions), rank_together(fair), tuple(differing_twins(fair)))
 
 
-def _read(folder: Path, file: Path, temporary: Path) -> Iterator[Contribution]:
-    name = file.relative_to(folder).as_posix().partition(".t")[0]
+def _names(folder: Path, archives: Sequence[Path]) -> list[str]:
+    paths = [file.relative_to(folder).as_posix() for file in archives]
+    short = [next(path.removesuffix(end) for end in SUFFIXES if path.endswith(end)) for path in paths]
+    return [name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)]
+
+
+def _read(name: str, file: Path, temporary: Path) -> Iterator[Contribution]:
     try:
         suites = unpacked(file, temporary)
-        for suite in suites:
-            own = name if len(suites) == 1 else f"{name} ({suite.name})"
-            yield Contribution(own, suite.name, len(suite.runs), audit=audit(suite), inputs=read_input(suite))
     except HarnessError as error:
         yield Contribution(name, flaw=str(error).partition("\n")[0].replace(str(file), file.name))
+        return
+    for suite in suites:
+        yield _judged(name if len(suites) == 1 else f"{name} ({suite.name})", suite)
+
+
+def _judged(name: str, suite: SuiteRecords) -> Contribution:
+    whole = Contribution(name, suite.name, len(suite.runs))
+    try:
+        return replace(whole, audit=audit(suite), inputs=read_input(suite))
+    except HarnessError as error:
+        return replace(whole, flaw=str(error).partition("\n")[0].replace(f"{suite.root.parent}/", ""))

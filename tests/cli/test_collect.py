@@ -10,8 +10,9 @@ from harness.records.archive import export_records, import_records
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
+from harness.report.collection import collect
 from tests.support import REPO, call_cli
-from tests.synthetic import write_checksums
+from tests.synthetic import RunSpec, write_checksums, write_records
 
 SHIPPED = REPO / "benchmarks" / "results" / "records.tar.xz"
 EVERYONE = ("supervised", "bcp", "unimatch", "supervised_full")
@@ -94,6 +95,17 @@ def test_a_clone_is_ranked_together(repository, tmp_path):
     text = (tmp_path / "board.md").read_text()
     assert "## acdc, 3 labelled patients, 500 reference steps a run" in text
     assert "| acdc_bench/alice | acdc_bench | 4 | whole | none |" in text
+
+
+def test_no_export_and_no_suite_hides_another(tmp_path):
+    stores = [write_records(tmp_path / "runs" / name, RunSpec(labelled=(3,), seeds=1, patients=3)) for name in "abc"]
+    stores[1].selection_path.unlink()
+    (tmp_path / "results").mkdir()
+    for name in ("lab.tar.gz", "lab.tar.xz", "lab.try.tgz"):
+        export_records(list(map(SuiteRecords, stores)), tmp_path / "results" / name)
+    found = {each.name: each.flaw for each in collect(tmp_path / "results").contributions}
+    assert [*found] == [f"{file} ({suite})" for file in ("lab.tar.gz", "lab.tar.xz", "lab.try") for suite in "abc"]
+    assert [flaw.partition(" ")[0] for flaw in found.values()] == ["", "b/selection.json", ""] * 3
 
 
 def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository, tmp_path):

@@ -72,7 +72,7 @@ def differing_twins(boards: Mapping[str, LeaderboardInput]) -> list[str]:
 def _join(rows: list[_Row], name: str, cell: CellScores) -> None:
     for row in rows:
         refuse_other_test(row.cell, cell, (row.contributors[0], name))
-        if row.cell.key == cell.key and row.cell.ids == cell.ids and row.cell.equals(cell):
+        if row.cell.key.cell == cell.key.cell and row.cell.ids == cell.ids and row.cell.equals(cell):
             row.contributors.append(name)
             return
     rows.append(_Row(cell, [name]))

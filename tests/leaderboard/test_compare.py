@@ -74,6 +74,18 @@ def test_other_settings_are_named_and_never_ranked_together(tmp_path):
     assert [*rank_together(boards)["conditions"].unique()] == rates
 
 
+def test_runs_of_a_rung_and_of_a_suite_without_a_ladder_are_one_row(tmp_path):
+    ladder, alone = (write_records(tmp_path / name, replace(SPEC, ladder=(500, 2000))) for name in "ab")
+    selection = alone.selection()
+    short = [entry for entry in selection.entries if entry.planned_run.rung == 500]
+    named = [
+        entry.model_copy(update={"planned_run": entry.planned_run.model_copy(update={"rung": None})}) for entry in short
+    ]
+    alone.write_selection(selection.model_copy(update={"entries": named}))
+    rows = rank_together({store.root.name: read_input(SuiteRecords(store)) for store in (ladder, alone)})
+    assert rows["contributors"].tolist() == ["a, b", "a, b", "a", "a"]
+
+
 def test_other_data_and_other_patients_are_refused(tmp_path):
     a = write_records(tmp_path / "a", SPEC)
     data = {"dataset": DatasetRef(name="la", version=1, checksum=SPEC.checksum)}

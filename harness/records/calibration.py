@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -179,6 +179,11 @@ FEWEST_SAMPLES = 30
 """Of a cell's stage: fewer supervised steps beside its runs say nothing."""
 
 
+Verdict = Literal["not judged", "holds", "marked", "not ranked"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""The worst one last."""
+
+
 @dataclass(frozen=True)
 class PaceJudgement:
     """Whether steps of one stage cost what their calibration says.
@@ -193,7 +198,7 @@ class PaceJudgement:
     elsewhere: bool
 
     @property
-    def verdict(self) -> Literal["not judged", "holds", "marked", "not ranked"]:
+    def verdict(self) -> Verdict:
         """As RULES.md says."""
         if self.samples < FEWEST_SAMPLES:
             return "not judged"
@@ -214,7 +219,10 @@ def judge_pace(paces: Sequence[Pace], ratio: float, header: CalibrationHeader) -
 def judge_cells(
     runs: Iterable[tuple[str, CalibrationRef | None, Sequence[Pace]]], calibrations: Sequence[Calibration]
 ) -> dict[tuple[str, str], PaceJudgement]:
-    """(cell, stage) -> judgement, by the supervised steps beside the runs whose calibration is on record."""
+    """(cell, stage) -> judgement, by the supervised steps beside the runs whose calibration is on record.
+
+    Where studies of a search chose configurations of other costs for a cell, that of the worst.
+    """
     by_hash = {calibration.header.hash: calibration for calibration in calibrations}
     paces: dict[tuple[str, str, str, float], list[Pace]] = {}
     for cell, calibration, own in runs:
@@ -224,10 +232,13 @@ def judge_cells(
         for pace in own:
             key = (cell, pace.stage, calibration.header, ratios.get(pace.stage, 1.0))
             paces.setdefault(key, []).append(pace)
-    return {
-        (cell, stage): judge_pace(own, ratio, by_hash[header].header)
-        for (cell, stage, header, ratio), own in paces.items()
-    }
+    judged: dict[tuple[str, str], PaceJudgement] = {}
+    for (cell, stage, header, ratio), own in paces.items():
+        judgement = judge_pace(own, ratio, by_hash[header].header)
+        judged[cell, stage] = max(
+            judged.get((cell, stage), judgement), judgement, key=lambda each: VERDICTS.index(each.verdict)
+        )
+    return judged
 
 
 class TooFewStepsError(UsageError):

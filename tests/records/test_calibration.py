@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness.api.strict import digest
 from harness.records.budget import Budget
 from harness.records.calibration import (
+    Calibration,
     CalibrationHeader,
     EntryCost,
     EntryKey,
@@ -18,10 +19,11 @@ from harness.records.calibration import (
     StageCost,
     StagePlan,
     TooFewStepsError,
+    judge_cells,
     judge_pace,
     resolve,
 )
-from harness.records.schema import Pace, Preprocessing
+from harness.records.schema import CalibrationRef, Pace, Preprocessing
 
 KEY = EntryKey(method="two_stages", method_version=1, params={"passes": 8}, engine={}, stages=("first", "last"))
 
@@ -127,6 +129,17 @@ def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor, verdict):
     judged = judge_pace(paces([2.0 * factor] * 10), 2.0, HEADER)
     assert judged.deviation == pytest.approx(factor - 1.0)
     assert (judged.samples, judged.verdict) == (30, verdict)
+
+
+def test_a_cell_is_judged_by_the_worst_of_its_configurations():
+    """Two studies of a search chose them; the first costs 40 % more than calibrated."""
+    costs = [EntryCost.of(KEY, [stage("train", ratio)]) for ratio in (2.0, 3.0)]
+    runs = (
+        ("m@3", CalibrationRef(header=HEADER.hash, entry=cost.digest), paces([own] * 10))
+        for cost, own in zip(costs, (2.8, 3.0), strict=True)
+    )
+    judged = judge_cells(runs, [Calibration(header=HEADER, entries=tuple(costs))])
+    assert judged["m@3", "train"].verdict == "not ranked"
 
 
 def test_nine_samples_of_three_steps_judge_nothing():

@@ -50,7 +50,7 @@ def find_calibration(plan: Plan, store: SuiteFolder) -> Calibration | None:
         if differing := differences(plan, named.header):
             raise plan.loaded.error(("calibration",), f"was measured with {'; '.join(differing)}")
         same = [each for each in stored if each.header == named.header]
-        return same[0] if same else named  # that beside the runs may hold further entries
+        return same[0].joined(named) if same else named  # either may hold further entries
     return max(stored, key=lambda each: each.header.measured_at, default=None)
 
 

@@ -287,6 +287,21 @@ def test_a_shipped_calibration_serves_other_processors(make_suite, machine, monk
         refused.session()
 
 
+def test_what_a_named_calibration_gained_is_not_measured_again(make_suite, machine, tmp_path):
+    call(make_suite("tiny_staged", "tiny_floor"), "calibrate", "--to", tmp_path / "full.json")
+    named = tmp_path / "named.json"
+    shutil.copy(tmp_path / "full.json", named)
+    edit_record(named, lambda content: content["entries"].pop())
+    before = make_suite("tiny_staged", calibration=str(named))
+    before.session()
+    shutil.copy(tmp_path / "full.json", named)
+    now = make_suite("tiny_staged", "tiny_floor", calibration=str(named))
+    shutil.copytree(before.store, now.store)
+    machine.asked.clear()
+    now.session()
+    assert machine.asked == []
+
+
 def test_a_process_measures_every_stage_in_pairs(make_suite):
     session = make_suite("tiny_staged", "action_pp", budget={"reference_steps": 4000}).session()
     runs = [

@@ -169,7 +169,7 @@ def find_packed_flaws(folder: Path) -> Iterator[str]:
 
 
 def count_final_runs(runs: Path, dataset: str) -> int:
-    """How many final runs on record in RUNS have opened the test split of a dataset."""
+    """How many final runs on record in RUNS have opened the test split of a dataset; one that suites share did once."""
     folders = (SuiteFolder(path.parent) for path in sorted(runs.glob("*/suites")))
-    tested = (run for suite in folders for run in suite.folders() if is_there(run.final))
-    return sum(run.run.dataset.name == dataset for run in tested)
+    tested = {run.id: run for suite in folders for run in suite.folders() if is_there(run.final)}
+    return sum(run.run.dataset.name == dataset for run in tested.values())

@@ -1,3 +1,4 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -59,6 +60,8 @@ def test_each_use_has_a_number_in_which_final_runs_count(truth, tmp_path):
     finals = len(FEW.planned_runs) - len(FEW.failed)
     assert count_final_runs(runs, "phantom") == finals
     assert count_final_runs(runs, "acdc") == 0
+    shutil.copytree(runs / "mini", runs / "reuses")
+    assert count_final_runs(runs, "phantom") == finals, "a run that was taken over opened the split once"
     folder = write(tmp_path / "theirs", truth)
     for number in (1, 2):
         score(folder, runs)

@@ -20,8 +20,11 @@ from harness.leaderboard.results import build_results, with_class_ranks, with_ra
 from harness.leaderboard.scored import build_scored
 from harness.leaderboard.summary import summary_text
 from harness.records.files import write_atomic, write_text
-from harness.records.reader import SuiteRecords
+from harness.records.reader import SuiteRecords, delete
 from harness.records.untrusted_text import csv_text
+
+NOT_ALWAYS = ("break_even.csv", "search.csv", "scored.csv", "ladder.svg")
+"""Files that some leaderboards have."""
 
 
 @dataclass(frozen=True)
@@ -149,4 +152,6 @@ def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...
     if has_ladder(leaderboard.inputs):
         pictures.append(folder / "ladder.svg")
         write_atomic(pictures[-1], lambda path: draw_ladder(leaderboard.inputs, leaderboard.results, path))
-    return (*csv_files, folder / "leaderboard.md", *pictures)
+    written = (*csv_files, folder / "leaderboard.md", *pictures)
+    delete({folder / name for name in NOT_ALWAYS}.difference(written))  # of an earlier version of the suite
+    return written

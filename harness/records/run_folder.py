@@ -99,8 +99,10 @@ class RunFolder:
         return self.path / name
 
     def create(self, run: Run) -> None:
-        if not is_there(self.path / "run.json"):
+        """Record its settings; where they are on record, which calibration says its steps now, which are the same."""
+        if not is_there(self.path / "run.json") or (run.calibration and run.calibration != self.run.calibration):
             write_record(self.path / "run.json", run)
+            vars(self).pop("run", None)
 
     def result(self) -> Result | None:
         """How it ended. None while it has not."""

@@ -174,6 +174,17 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_sui
         more.session()
 
 
+def test_runs_whose_steps_stay_the_same_move_to_the_table_of_a_new_calibration(make_suite, machine):
+    tiny = make_suite("supervised", "tiny_staged", "tiny_floor")
+    train(tiny, "tiny_floor/2/0/0")
+    machine.factor = 1.5
+    call(tiny, "calibrate")
+    train(tiny, "tiny_staged/2/0/0")
+    (comparison,) = build_leaderboard(SuiteRecords.open(tiny.store)).inputs.comparisons
+    assert comparison.runs["status"].tolist() == ["missing", "ok", "ok"]
+    assert len({tiny.folder(f"{entry}/2/0/0").run.calibration.header for entry in comparison.runs["entry"]}) == 1
+
+
 def test_a_named_calibration_of_other_settings_is_refused(make_suite):
     tiny = make_suite("tiny_staged")
     tiny.session()

@@ -225,7 +225,7 @@ def import_command(file: Path, runs: Path) -> None:
     imported = import_records(file, runs, lambda path: load_suite(path).suite.hash)
     for root, added, kept in imported:
         log.info("%s: %d records added, %d were there already", root, added, kept)
-    log.info("next: harness leaderboard %s", shlex.quote(str(imported[0].root)))
+    log.info("next: harness leaderboard %s", " or ".join(shlex.quote(str(each.root)) for each in imported))
 
 
 @click.command("verify")

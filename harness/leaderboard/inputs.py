@@ -133,6 +133,7 @@ class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
     ladder:         rungs that the selection plans, the shortest first; empty where the suite has no ladder.
+    failed:         rung -> failed runs, also those that ended before anything was known of their conditions.
     engine:         settings of the suite.
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     marked:         cell -> why its steps cost something else than calibrated, though not so much that it is unranked.
@@ -143,6 +144,7 @@ class LeaderboardInput:
     suite: str
     comparisons: tuple[Comparison, ...]
     ladder: tuple[int, ...]
+    failed: dict[int, int]
     engine: Engine
     declared: dict[str, str]
     marked: dict[str, str]
@@ -167,6 +169,7 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         suite=records.name,
         comparisons=tuple(comparisons),
         ladder=tuple(sorted(set(runs["rung"]) - {NO_RUNG})),
+        failed=Counter(runs.loc[runs["status"] == "failed", "rung"]),
         engine=selection.engine,
         declared=_declared_engines(records, runs, selection.engine),
         marked=marked,

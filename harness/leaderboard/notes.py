@@ -147,9 +147,12 @@ def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[s
 
 def _unrun_rungs(inputs: LeaderboardInput) -> Iterator[str]:
     ran = {comparison.rung for comparison in inputs.comparisons}
-    if left := [str(rung) for rung in inputs.ladder if rung not in ran]:
+    if left := [str(rung) for rung in inputs.ladder if rung not in ran and not inputs.failed.get(rung)]:
         rungs = "rungs" if len(left) > 1 else "rung"
         yield f"Not run yet: {rungs} {', '.join(left)} of the ladder {', '.join(map(str, inputs.ladder))}."
+    for rung in inputs.ladder:
+        if rung not in ran and (failed := inputs.failed.get(rung)):
+            yield f"Failed before their first step: {failed} runs of rung {rung}; `harness errors` prints why."
 
 
 def _search(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:

@@ -70,7 +70,8 @@ class Collection:
         keys = ["dataset", "budget", "conditions", "labelled"]
         for (dataset, budget, conditions, labelled), rows in self.ranking.groupby(keys, sort=False):
             about = f"{dataset}, {labelled} labelled patients, {budget} a run"
-            yield f"## {in_markdown(', '.join(filter(None, (about, str(conditions)))))}"
+            others = str(conditions).removeprefix(str(budget)).lstrip(",; ")
+            yield f"## {in_markdown(', '.join(filter(None, (about, others))))}"
             yield markdown_table([HEADERS, *map(_cells, rows.to_dict("records"))], "lllrrr")
         yield (
             "Ranked by the mean Dice of the last checkpoint over patients, with its 95 % interval. A rank spans what "

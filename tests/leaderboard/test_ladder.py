@@ -31,6 +31,17 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path):
         ]
 
 
+def test_a_rung_whose_runs_all_died_before_their_first_step_has_failed(tmp_path):
+    store = write_records(tmp_path / "s", replace(SPEC, unrun={8000}))
+    for folder in store.folders():
+        if folder.run.budget.reference_steps == 2000:
+            result = folder.require_result().model_copy(update={"status": "failed", "failure": SPEC.failure})
+            folder.write_result(result.model_copy(update={"environment": ""}))
+    text = terminal_text(board_of(store))
+    assert "Not run yet: rung 8000 of the ladder 500, 2000, 8000." in text
+    assert "Failed before their first step: 8 runs of rung 2000; `harness errors` prints why." in text
+
+
 def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path):
     board = board_of(write_records(tmp_path / "s", replace(SPEC, unrun={8000})))
     alone = board.at_rung(2000)

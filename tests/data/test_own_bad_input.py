@@ -51,6 +51,10 @@ DAMAGE = {
     "regions": (said(labels={"background": 0, "heart": [1, 2], "pool": 2}), "labels: heart: regions"),
     "ending": (said(file_ending=".png"), "file_ending: '.png' is none of .nii.gz"),
     "no_test_label": (removed(f"labelsTs/t2{ENDING}"), f"labelsTs/t2{ENDING}: missing, its image is in imagesTs"),
+    "twice": (
+        lambda root: shutil.copytree(root / "imagesTr", root / "imagesUn"),
+        "imagesUn/p00: imagesTr or imagesTs has a case of that name too",
+    ),
     "label_grid": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label, 2.0), "lies on another grid"),
     "fold_both": (folds(TEN, [TEN[1]]), "trains and validates on the same patients: p01"),
     "value": (said(labels={"background": 0, "wall": 1}), f"labelsTr/p00{ENDING}: holds 2, no name in dataset.json"),

@@ -55,6 +55,9 @@ def list_cases(folder: Path, description: Description) -> RawCases:
     for case in (case for case in test if case.label is None):
         label = folder / "labelsTs" / f"{case.id}{description.file_ending}"
         problems.append(f"{label}: missing, its image is in imagesTs; bring it, or move the image to imagesUn")
+    named = {case.id for case in (*training, *test)}
+    twice = [folder / "imagesUn" / case.id for case in unlabelled if case.id in named]
+    problems += [f"{case}: imagesTr or imagesTs has a case of that name too; keep one" for case in twice]
     labelled = sum(case.label is not None for case in training)
     if description.training not in (None, labelled, len(training)):
         problems.append(

@@ -80,6 +80,8 @@ def run_intervals(run: RunRecord, entry: str) -> list[AttemptInterval]:
     for attempt in sorted({line.attempt for line in lines}, reverse=True):
         own = [line for line in lines if line.attempt == attempt]
         first, last, process = own[0], own[-1], own[0].process
+        if first.kind == "end":  # its process died before it began, and wrote nothing itself
+            continue
         if process is None:
             raise RecordError(f"{run.folder.ledger.path}: attempt {attempt} does not say where it ran")
         origin, end = _epoch(first.at) - sum(first.wall_seconds.values()), _epoch(last.at)

@@ -3,10 +3,12 @@ import shutil
 import pytest
 
 from harness.audit import audit
+from harness.execution.outcome import Outcome, settle
 from harness.leaderboard.render import terminal_text
 from harness.records.accounts import Seconds
 from harness.records.reader import SuiteRecords
 from harness.report.content import content
+from harness.train.stop import StopFlag
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import call_cli
 from tests.synthetic import board_of
@@ -78,6 +80,19 @@ def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_vio
     assert judged.status == "not held"
     assert set(judged.runs) == set(ran.jobs)
     assert set(board_of(ran.store).results["allocation_status"]) == {"unexplained time"}
+
+
+def test_a_process_that_died_before_its_first_line_hides_no_other_attempt(ran):
+    """As where a node kills all that touches its GPU, and another one ends the run."""
+    folder = ran.store.by_id(next(iter(ran.jobs)))
+    result, lines = folder.require_result(), folder.ledger.lines()
+    folder.reopen()
+    folder.ledger.path.unlink()
+    assert settle(folder, Outcome(folder.id, "killed", "", 9), StopFlag(), elsewhere=True).exit_code == 71
+    for line in lines:
+        folder.ledger.append(line.model_copy(update={"attempt": 1}))
+    folder.write_result(result)
+    assert "8 attempts in 8 allocations reconciled" in reconcile(ran).stderr
 
 
 def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran):

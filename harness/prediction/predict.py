@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -172,20 +172,22 @@ def predict_scans(
         dataset=ensemble.dataset.name,
         classes={name: value for value, name in enumerate(ensemble.dataset.classes)},
     )
-    refuse_occupied(destination, prediction)
+    prediction.scans.update(earlier_scans(destination, prediction))
     log.info("%d scans, by %s", len(scans), " and ".join(prediction.runs.values()))
     problems: list[str] = []
+    flawed = 0
     for scan in scans:
         try:
             predicted = ensemble.predict(scan, destination)
         except DataError as error:
             problems += str(error).splitlines()
+            flawed += 1
             continue
         prediction.scans[scan.id] = predicted
         write_record(destination / RECORD, prediction)
         log.info("%s", destination / predicted.labels)
     if problems:
-        count = f"{len(prediction.scans)} of {len(scans)} scans were predicted"
+        count = f"{len(scans) - flawed} of {len(scans)} scans were predicted"
         raise DataError("\n".join([*problems, count]))
     return prediction
 
@@ -206,12 +208,14 @@ def refuse_mixed(records: Sequence[RunRecord]) -> None:
                 raise UsageError(f"{names} are no ensemble, they differ in {what}: {mine} and {theirs}")
 
 
-def refuse_occupied(folder: Path, prediction: Prediction) -> None:
-    """Raise `UsageError` for a folder that holds anything but what the same runs predicted."""
+def earlier_scans(folder: Path, prediction: Prediction) -> Mapping[str, PredictedScan]:
+    """What the same runs have predicted into a folder. Raises `UsageError` where it holds anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if is_there(folder / RECORD) and read_record(folder / RECORD, Prediction).runs == prediction.runs:
-        return
+        return {}
+    if is_there(folder / RECORD):
+        earlier = read_record(folder / RECORD, Prediction)
+        if earlier.runs == prediction.runs:
+            return earlier.scans
     raise UsageError(f"--to {folder}: is not empty and no prediction by these runs; name a new folder")
 
 

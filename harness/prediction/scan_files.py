@@ -27,7 +27,7 @@ ENDINGS = tuple(READERS)
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 ANNOTATION = "_gt"
 """What ACDC's own label maps have behind the name of their frame."""
-GEOMETRY = ("space", "space directions", "space origin", "space units", "kinds", "spacings", "units")
+GEOMETRY = ("space", "space dimension", "space directions", "space origin", "space units", "kinds", "spacings", "units")
 """Fields of an NRRD file that say where its voxels lie."""
 UINT8 = 2
 """NIfTI's code."""
@@ -70,7 +70,8 @@ def list_scans(folder: Path, channels: int) -> list[ScanFiles]:
     scans, problems = [], []
     for name, files in named.items():
         numbers = [number for number, _ in files]
-        if channels == 1 and None not in numbers and 0 not in numbers:  # scan_0007 is a name, not a channel
+        once = len(set(numbers)) == len(numbers)
+        if channels == 1 and once and None not in numbers and 0 not in numbers:  # scan_0007 is a name, not a channel
             scans += [ScanFiles(path.name.removesuffix(_ending_of(path)), (path,)) for _, path in files]
         elif numbers in ([None], [*range(len(files))]) and len(files) == channels:
             scans.append(ScanFiles(name, tuple(path for _, path in files)))

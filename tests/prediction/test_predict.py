@@ -129,6 +129,14 @@ def test_test_images_score_as_in_the_runs_own_record(trained, tmp_path):
     assert pictures == trained.truths.keys()
 
 
+def test_a_later_call_into_the_same_folder_forgets_no_scan(slices, tmp_path):
+    for case in FRAMES:
+        (tmp_path / case).mkdir()
+        shutil.copy(slices.images / f"{case}.nii.gz", tmp_path / case)
+        predict_scans([slices.record()], tmp_path / case, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["scans"].keys() == FRAMES.keys()
+
+
 def test_an_ensemble_decides_by_the_mean_probability(slices, tmp_path):
     records = [slices.record(seed) for seed in (0, 1)]
     predict_scans(records, slices.images, tmp_path / "out")

@@ -1,3 +1,4 @@
+import nrrd
 import numpy as np
 import pytest
 import SimpleITK
@@ -48,6 +49,13 @@ def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path, header):
         assert mine[first:last] == theirs[first:last]
 
 
+def test_labels_lie_where_a_scan_of_an_unnamed_space_lies(tmp_path):
+    written = {"space dimension": 3, "space directions": np.diag([1.5, 1.25, 8.0]), "space origin": [1, 2, 3]}
+    nrrd.write(str(tmp_path / "a.nrrd"), GREY, written)
+    write_labels(np.ones(SHAPE, np.uint8), tmp_path / "a.nrrd", tmp_path / "out.nrrd")
+    assert SimpleITK.ReadImage(str(tmp_path / "out.nrrd")).GetSpacing() == (1.5, 1.25, 8.0)
+
+
 def names(folder, *files):
     folder.mkdir()
     for name in files:
@@ -75,6 +83,7 @@ def test_scans_are_told_by_name(tmp_path, channels, files, scans):
     [
         (1, ["a_0000.nii", "a_0001.nii"], r"takes 1 channel"),
         (1, ["a.nii", "a.nii.gz"], "a.nii, a.nii.gz: the run takes 1.*once"),
+        (1, ["a_0007.nii", "a_0007.nii.gz"], "a_0007.nii, a_0007.nii.gz: the run takes 1.*once"),
     ],
 )
 def test_other_channels_and_double_names_are_refused(tmp_path, channels, files, reason):

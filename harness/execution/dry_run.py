@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +74,9 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
         return DryRun(plan, store, None, "no data given")
     cache = prepared_cache(dataset, data)
     if cache is None:
-        return DryRun(
-            plan, store, None, f"{dataset.name} is not prepared yet; `harness data prepare {dataset.name}` does it"
-        )
+        source = "" if data is None else f" --from {shlex.quote(str(data))}"
+        does_it = f"`harness data prepare {dataset.name}{source}` does it"
+        return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; {does_it}")
     refuse_unknown_millimetres(loaded, cache)
     if lacking:
         plan = plan.on_data(cache.reference)

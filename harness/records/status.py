@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from harness.records.budget import Budget
 from harness.records.files import is_there, read_record
 from harness.records.lease import Lease, silence_seconds
+from harness.records.ledger import summarise_at_rest
 from harness.records.partial_calibration import PartialCalibration
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import PlannedRun, Spent, Trial
@@ -124,9 +125,10 @@ def _ended(ended: EndedRuns) -> Iterator[RunStatus]:
 def _unfinished(record: RunRecord) -> RunStatus:
     if not record.exists:
         return RunStatus("to run", record.spent, 0.0, run=record.id)
-    spent = record.spent
+    held = record.folder.lease.held()
+    spent = record.spent if held else summarise_at_rest(record.ledger)
     share = share_of(record.run.budget, spent)
-    if record.folder.lease.held():
+    if held:
         return RunStatus("running", spent, share, None, _holder(record.folder.lease), record.id)
     return RunStatus("interrupted" if spent.attempts else "to run", spent, share, run=record.id)
 

@@ -52,9 +52,11 @@ class SuiteSubmission:
     @property
     def command(self) -> str:
         """The command that submits what is missing, whoever reads it and wherever."""
+        plan = self.session.plan
         where = {"cluster": self.cluster, "runs": self.session.store.root.parent, "data": self.session.cache.folder}
         options = " ".join(f"--{option} {shlex.quote(str(path))}" for option, path in where.items())
-        return f"harness run --suite {self.session.plan.loaded.option} --executor slurm {options}"
+        options += "" if plan.rung is None else f" --rung {plan.rung}"
+        return f"harness run --suite {plan.loaded.option} --executor slurm {options}"
 
     @property
     def over(self) -> bool:

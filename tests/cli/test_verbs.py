@@ -10,7 +10,8 @@ from harness.records.suite_folder import SuiteFolder
 from tests.cli.ground import DEAD_URI, SUPERVISED, linked_copy, refuse, snapshot
 from tests.services import require_mlflow
 from tests.support import call_cli, environment_of, run_cli
-from tests.synthetic import RunSpec, edit_record, write_records
+from tests.synthetic import RunSpec, edit_record, ledger_line, write_records
+from tests.train.tiny import write_suite
 
 
 def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished, tmp_path):
@@ -43,6 +44,17 @@ def test_plan_counts_what_is_done_and_writes_nothing(finished, session_cache, re
     assert "wall time to go: none, everything is done" in done.stderr
 
 
+def test_plan_says_how_to_prepare_the_data_that_it_was_given(tmp_path):
+    patient = tmp_path / "my scans" / "patient001"
+    patient.mkdir(parents=True)
+    (patient / "Info.cfg").touch()
+    suite = write_suite(
+        tmp_path, {"supervised": {}}, dataset="acdc", preprocessing={"size": [32, 32], "resize": "area"}
+    )
+    done = call_cli("plan", "--suite", suite, "--data", patient.parent, env={"HARNESS_CACHE": str(tmp_path)})
+    assert f"`harness data prepare acdc --from '{patient.parent}'` does it" in done.stderr
+
+
 def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     spec = RunSpec(
         failed={("ua_mt", 3, 0, 1)},
@@ -53,6 +65,11 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     running = store.by_id(spec.run(PlannedRun(entry="supervised_full", labelled=None, subset=0, seed=0)).id)
     running.reopen()
     running.lease.claim()
+    killed = store.by_id(spec.run(PlannedRun(entry="mc_net", labelled=7, subset=0, seed=1)).id)
+    killed.reopen()
+    killed.ledger.path.unlink()
+    for kind, seconds in (("start", 0), ("checkpoint", 30), ("heartbeat", 45)):
+        killed.ledger.append(ledger_line(kind, device_seconds=seconds, steps=5 * seconds))
     before = snapshot(tmp_path)
     done = call_cli("status", tmp_path / "synthetic")
     assert snapshot(tmp_path) == before
@@ -61,9 +78,10 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path):
     assert "nan: loss became NaN at step 17" in lines["ua_mt/3/0/1"]
     assert lines["mc_net/7/0/2"].split()[1:4] == ["to", "run", "0.0%"]
     assert lines["supervised/3/0/0"].split()[1:7] == ["done", "99.9%", "1498", "299.7", "30.0", "2"]
+    assert lines["mc_net/7/0/1"].split()[1:7] == ["interrupted", "10.0%", "150", "30.0", "15.0", "1"], "as it goes on"
     assert "running" in lines["supervised_full/all/0/0"]
     assert "heartbeat" in lines["supervised_full/all/0/0"]
-    assert "21 runs, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
+    assert "21 runs, 17 done, 1 failed, 1 running, 1 interrupted, 1 to run; 45.0 device-seconds lost" in done.stderr
 
 
 def test_a_terminal_of_few_characters_shows_other_ones(records):

@@ -1,6 +1,6 @@
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -206,6 +206,8 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(ground, monkeypatch):
     assert done is not None
     assert (done.queued, done.missing, done.session.store.root) == (4, 0, session.store.root.resolve())
     assert [job.checkpoint_seconds for job in ground.submissions] == [30.0] * 3
+    limited = replace(done.session, plan=replace(done.session.plan, rung=600))
+    assert replace(done, session=limited).command == f"{done.command} --rung 600"
     with pytest.raises(RecordError, match="no such submission"):
         run_dependent_job(record.with_name("none.json"))
 

@@ -96,9 +96,9 @@ class Session:
         return self.store.by_id(find_id(name, names, recorded, "of this suite")).run
 
     def reopen_failed(self) -> None:
-        """Delete failure records, so that those runs are trained again. Trials behind a selection stay as they are."""
-        finals = [planned.run.id for planned in self.plan.finals]
-        for name in finals or self.named:
+        """Delete failure records of the plan's runs, which are trained again. Trials behind a selection stay."""
+        finals = {planned.run.id for planned in self.plan.finals}
+        for name in [run for run in self.named if run in finals or not finals]:
             folder = self.store.by_id(name)
             result = folder.result()
             if result is not None and result.status == "failed":

@@ -3,6 +3,7 @@ import lzma
 import re
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from harness.suite.load import load_suite
 from harness.train import calibrate as calibrating
 from harness.train.calibrate import PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
+from tests.search.suites import end
 from tests.support import LIMIT_SECONDS, call_cli, wait_until
 from tests.synthetic import edit_record
 from tests.train.tiny import train
@@ -253,6 +255,15 @@ def test_the_plan_says_steps_and_device_hours(make_suite):
     shutil.copytree(tiny.store, more.store)
     headers, rows, _ = plan_table(*planned(load_suite(str(more.suite)), more))
     assert [row[headers.index("device-hours")] for row in rows] == ["1.00", "1.00", "1.00", "3.00"], "one is new"
+
+
+def test_failures_of_another_rung_stay_on_record(make_suite):
+    session = make_suite("supervised", budget={"ladder": [400, 800]}).session()
+    folders = [session.folder(run) for run in session.plan.runs]
+    for folder in folders:
+        end(folder, status="failed")
+    replace(session, plan=session.plan.at_rung(400)).reopen_failed()
+    assert [folder.done for folder in folders] == [False, True]
 
 
 def test_two_days_are_asked_for_twice(make_suite):

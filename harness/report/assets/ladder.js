@@ -5,7 +5,7 @@ const LEADS = DATA.ladder ? unpack(DATA.ladder.leads) : [];
 // The leads of a picture's entries over their nearest baseline: entry -> rung -> lead.
 const leadsOf = (picture) => {
   const own = LEADS.filter((lead) => lead.ladder === picture.ladder && lead.labelled === picture.labelled && lead.checkpoint === state.checkpoint && visible(lead.entry));
-  const nearest = (leads) => leads.reduce((kept, lead) => (known(lead.difference) && !(kept.difference <= lead.difference) ? lead : kept));
+  const nearest = (leads) => leads.reduce((kept, lead) => (known(lead.difference) && !(known(kept.difference) && kept.difference <= lead.difference) ? lead : kept));
   const byRung = (leads) => new Map([...Map.groupBy(leads, (lead) => lead.rung)].map(([rung, those]) => [rung, nearest(those)]));
   return new Map([...Map.groupBy(own, (lead) => lead.entry)].map(([entry, leads]) => [entry, byRung(leads)]));
 };

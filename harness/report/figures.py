@@ -9,6 +9,7 @@ from harness.api.errors import RecordError
 from harness.records.artifacts import Figure
 from harness.records.files import is_there, write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.schema import PlannedRun
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,15 @@ def copy_figures(records: SuiteRecords) -> Gallery:
             if len(figure.png) <= room:
                 room -= len(figure.png)
                 source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
-                pictures.append((f"{run.run.label_in(entry.planned_run.entry)}: {figure.caption}", source))
+                pictures.append((f"{_label(run, entry.planned_run)}: {figure.caption}", source))
     for path in set(folder.glob("*.png")) - set(files):
         path.unlink()
     return Gallery(tuple(pictures), tuple(files))
+
+
+def _label(run: RunRecord, planned: PlannedRun) -> str:
+    rung = "" if planned.rung is None else f", {planned.rung} reference steps"
+    return run.run.label_in(planned.entry) + rung
 
 
 def _read(run: RunRecord) -> tuple[Figure, ...]:

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,14 @@ def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records):
     path.with_name("action_pp-9-0-0-centers.png").write_bytes(b"of an earlier selection")
     assert copy_figures(records).files == (path,)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_figures_of_a_ladder_say_their_rung(tmp_path):
+    spec = replace(SPEC, ladder=(500, 2000), seeds=1, failed=())
+    gallery = copy_figures(SuiteRecords(write_records(tmp_path / "suite", spec)))
+    assert [caption.partition(":")[0] for caption, _ in gallery.pictures] == [
+        f"somebody_elses 3-labelled subset 0 seed 0, {rung} reference steps" for rung in spec.ladder
+    ]
 
 
 def test_a_damaged_figure_is_left_out_with_a_warning(records, caplog):

@@ -31,7 +31,7 @@ const renderPanels = () => {
   replace($("worst-body"),
     keys(classes, (_, i) => icon(26, 10, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: structure(i)[0], "stroke-width": 3, "stroke-dasharray": structure(i)[1] }))),
     groups.map((own) => [own, shownGroups().find((group) => slug(group) === slug(own))]).filter(([, group]) => group).map(([own, group]) => [
-      h("h3", {}, group.title),
+      h("h3", {}, titleOf(group)),
       hint(`Predictions of ${own.methods.map((one) => one.run).join("; ")}. Dice is of the whole volume, mean of all classes.`),
       own.panels.map((panel) => panelView(panel, METHODS.filter((method) => method in panel.methods))),
     ]));

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 ID_LENGTH = 12
 
+ENTRY = "method"
+"""Tag of runs and of entries: what the suite calls them."""
+
 PAGE = 1000
 MAX_METRICS, MAX_PARAMS = 900, 100
 """Of one call: MLflow takes 100 params and 1000 of both, and each call costs a dozen queries."""
@@ -134,19 +137,29 @@ class _Mirror:
         with self._mlflow_run(Tag.SUITE, tags, lambda: suite_content(suite)) as (run_id, _):
             for entry in suite.entries:
                 self._entry(entry, run_id)
+        self._remove_empty_entries({run.record.id for run in suite.runs})
 
     def _entry(self, entry: str, parent_id: str) -> None:
         suite, colour = self._suite, {Tag.COLOUR: self._colours[entry]}
-        tags = {Tag.METHOD: entry, Tag.ROLE: "method", Tag.RECORD: entry_fingerprint(suite, entry)}
+        tags = {Tag.METHOD: entry, ENTRY: entry, Tag.ROLE: "method", Tag.RECORD: entry_fingerprint(suite, entry)}
         below = {Tag.PARENT: parent_id, **colour}
         with self._mlflow_run(Tag.METHOD, tags | below, lambda: entry_content(suite, entry)) as (entry_id, _):
             for run in suite.entries[entry]:
                 self._run(run, {Tag.PARENT: entry_id, **colour})
 
+    def _remove_empty_entries(self, tracked: set[str]) -> None:
+        """Those all of whose runs are another entry's now; runs that are no longer on record keep theirs."""
+        known = [(*key, run) for key, runs in self._known.items() for run in runs]
+        kept = {run.data.tags.get(Tag.PARENT) for key, name, run in known if key == Tag.RUN and name not in tracked}
+        for key, name, run in known:
+            if key == Tag.METHOD and name not in self._suite.entries and run.info.run_id not in kept:
+                self._client.delete_run(run.info.run_id)
+
     def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
-        tags = {Tag.RUN: run.record.id, Tag.ROLE: run.asked.role, Tag.RECORD: run.fingerprint, Tag.CHOSEN: chosen}
-        with self._mlflow_run(Tag.RUN, tags | below, lambda: run_content(run)) as (_, outcome):
+        tags = {Tag.RUN: run.record.id, ENTRY: run.entry, Tag.ROLE: run.asked.role, Tag.CHOSEN: chosen}
+        tags |= {Tag.RECORD: run.fingerprint, **below}
+        with self._mlflow_run(Tag.RUN, tags, lambda: run_content(run)) as (_, outcome):
             self.outcomes[outcome] += 1
         self._beat()
 
@@ -161,7 +174,8 @@ class _Mirror:
         wanted = self._tags | tags
         runs = self._known.get((key, tags[key]), [])
         ended = [run for run in runs if run.info.status != "RUNNING"]
-        same = next((run for run in ended if run.data.tags.get(Tag.RECORD) == tags[Tag.RECORD]), None)
+        record = {name: tags.get(name) for name in (Tag.RECORD, ENTRY)}  # a suite may call a run otherwise later
+        same = next((run for run in ended if record.items() <= {ENTRY: None, **run.data.tags}.items()), None)
         if same is None:
             yield self._add(content(), wanted), "replaced" if ended else "added"
         else:

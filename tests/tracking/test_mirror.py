@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
+from tests.synthetic import edit_record
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, client, content, runs, small_suite, track
 
 
@@ -82,6 +83,21 @@ def test_a_run_that_ran_again_replaces_its_run(desk):
     assert run.last("peak_memory_bytes") == 7
     assert "failure.kind" not in run.tags
     assert len(runs(desk)) == MLFLOW_RUNS
+
+
+def test_an_entry_of_another_name_takes_its_runs_along(desk, empty_database):
+    store = small_suite(desk)
+    track(store)
+
+    def rename(selection):
+        for entry in selection["entries"]:
+            if entry["planned_run"]["entry"] == "ua_mt":
+                entry["planned_run"]["entry"] = "renamed"
+
+    edit_record(store.selection_path, rename)
+    report = track(store)
+    assert (report.added, report.replaced, report.kept) == (0, 2, RUNS - 2)
+    assert content(desk) == rebuilt(store, desk, empty_database)
 
 
 KILLED = """

@@ -143,6 +143,8 @@ class Suite(Strict):
             raise ValueError("search.budget.stages: a calibration says the steps of each stage; leave them out")
         if self.calibration is not None and self.budget.currency != "reference_steps":
             raise ValueError("calibration: belongs to a budget of reference_steps; leave it out")
+        if self.engine.compile and self.budget.currency == "reference_steps":
+            raise ValueError("engine.compile: calibrations are of steps that the host takes; leave it out")
         return self
 
     @field_validator("labelled", "subsets", "seeds")

@@ -52,6 +52,12 @@ def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path, monkeypatch):
         make_plan(suite, data)
 
 
+def test_reference_steps_are_not_bought_for_steps_that_cost_something_else(tmp_path):
+    compiled = {"budget": {"reference_steps": 400}, "engine": {"compile": True}}
+    with pytest.raises(UsageError, match=r"engine\.compile: calibrations are of steps that the host takes"):
+        load_suite(write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom", **compiled))
+
+
 @pytest.fixture
 def compiling_anywhere(monkeypatch):
     monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))

@@ -1,6 +1,7 @@
 """Finds the calibration of a suite, or measures it as the first step of a run."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,8 +71,8 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
     known = find_calibration(plan, store)
     if missing(configurations(plan), known) or known is None:
         if not measure:
-            suite = plan.loaded.option
-            raise UsageError(f"{store.root}: is not calibrated yet; `harness calibrate --suite {suite}` measures it")
+            command = _calibrate_command(plan, cache, store)
+            raise UsageError(f"{store.root}: is not calibrated yet; `{command}` measures it")
         with _alone(store) as stop:
             known = _complete(plan, cache, store, stop)
             store.write_calibration(known)
@@ -118,10 +119,15 @@ def _complete(plan: Plan, cache: Cache, store: SuiteFolder, stop: StopFlag) -> C
         first = f"leave `calibration: {name}` out of the suite; then " if name is not None else ""
         raise UsageError(
             "\n".join(lines) + f"\nso what is measured here cannot join that table; {first}"
-            f"`harness calibrate --suite {plan.loaded.option}` measures all entries here, as a table of its own"
+            f"`{_calibrate_command(plan, cache, store)}` measures all entries here, as a table of its own"
         )
     kept = [*known.entries, *(cost for cost in joined.entries if known.cost_of(cost.key) is None)]
     return known.model_copy(update={"entries": tuple(kept)})
+
+
+def _calibrate_command(plan: Plan, cache: Cache, store: SuiteFolder) -> str:
+    data, runs = (shlex.quote(str(path)) for path in (cache.folder, store.root.parent))
+    return f"harness calibrate --suite {plan.loaded.option} --data {data} --runs {runs}"
 
 
 def _to_measure(plan: Plan, known: Calibration | None) -> list[Configuration]:

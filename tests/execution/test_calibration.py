@@ -1,6 +1,7 @@
 import json
 import lzma
 import re
+import shlex
 import shutil
 import signal
 from dataclasses import replace
@@ -15,6 +16,7 @@ from harness.execution import calibration as finding_calibrations
 from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import make_dry_run
 from harness.execution.forecast import Forecast
+from harness.execution.session import open_session
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
@@ -255,6 +257,16 @@ def test_the_plan_says_steps_and_device_hours(make_suite):
     shutil.copytree(tiny.store, more.store)
     headers, rows, _ = plan_table(*planned(load_suite(str(more.suite)), more))
     assert [row[headers.index("device-hours")] for row in rows] == ["1.00", "1.00", "1.00", "3.00"], "one is new"
+
+
+def test_who_must_not_measure_names_the_command_that_does(make_suite):
+    tiny = make_suite("supervised")
+    with pytest.raises(UsageError) as refused:
+        open_session(load_suite(str(tiny.suite)), None, tiny.runs, measure=False)
+    command = str(refused.value).split("`")[1]
+    call_cli(*shlex.split(command)[1:])
+    assert not tiny.session().plan.uncalibrated
+    assert len(calibrations(tiny)) == 1
 
 
 def test_failures_of_another_rung_stay_on_record(make_suite):

@@ -11,7 +11,7 @@ from tests.support import cases_of, selected_of
 def same(value, cell):
     if pd.isna(cell):
         return value is None
-    return value == cell if isinstance(cell, str) else value == pytest.approx(cell, rel=1e-5)
+    return value == cell if isinstance(cell, str) else value == pytest.approx(cell, rel=1e-8)
 
 
 @pytest.mark.parametrize(("name", "attribute"), [("rows", "results"), ("curves", "curves")])
@@ -35,7 +35,7 @@ def test_patients_are_means_of_the_per_case_records(written):
     assert set(own["cells"]) == set(values)
     for cell, by_patient in values.items():
         assert own["patients"] == sorted(by_patient)
-        assert own["cells"][cell] == pytest.approx([fmean(by_patient[name]) for name in own["patients"]], rel=1e-5)
+        assert own["cells"][cell] == pytest.approx([fmean(by_patient[name]) for name in own["patients"]], rel=1e-8)
 
 
 def test_the_budget_adds_up(written):
@@ -52,4 +52,4 @@ def test_the_budget_adds_up(written):
     assert ua_mt["failed"] == pytest.approx(0.1 * 0.999 * 300)
     assert (mc_net["trials"], mc_net["runs"], ua_mt["runs"]) == (20, 3, 4)
     wall = sum(sum(one.wall_seconds.values()) for one in results)
-    assert sum(sum(one["wall"].values()) for one in budget["methods"].values()) == pytest.approx(wall, rel=1e-5)
+    assert sum(sum(one["wall"].values()) for one in budget["methods"].values()) == pytest.approx(wall, rel=1e-8)

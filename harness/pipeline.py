@@ -303,8 +303,8 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     from harness.report.page import write_page
 
     folder = records.store.leaderboard
-    leaderboard = build_leaderboard(records)
     with records.store.writing_leaderboard():
+        leaderboard = build_leaderboard(records)  # or a process that waited would write over newer tables
         write_leaderboard(leaderboard, folder)
         audited = audit(records) if len(records.require_selection().entries) <= MOST_AUDITED else None
         page = write_page(records, leaderboard, cache, audited)

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import pytest
 
 from harness.api.errors import InterruptedRunError, UsageError
@@ -32,6 +34,21 @@ def test_one_process_at_a_time_writes_the_leaderboard(tmp_path, monkeypatch):
     ):
         write_views(SuiteRecords(store))
     assert not store.leaderboard.exists()
+
+
+def test_who_waited_for_another_writer_writes_what_is_on_record_then(tmp_path, monkeypatch):
+    store = write_records(tmp_path / "synthetic", RunSpec(labelled=(3,), seeds=1, patients=6, history_steps=5))
+    result = next(store.root.glob("runs/*/result.json"))
+    hidden = result.rename(result.with_name("later.json"))
+
+    @contextmanager
+    def wait(_store):
+        hidden.rename(result)
+        yield
+
+    monkeypatch.setattr(SuiteFolder, "writing_leaderboard", wait)
+    (comparison,) = write_views(SuiteRecords(store)).inputs.comparisons
+    assert set(comparison.runs["status"]) == {"ok"}
 
 
 def test_who_lost_the_search_to_another_host_stops(tmp_path, monkeypatch):

@@ -122,6 +122,14 @@ def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own
     assert {case.grid for case in left.cases} == {None}
 
 
+def test_no_scan_is_tested_at_another_voxel_size_than_was_trained_on(tmp_path):
+    sizes = {**dict.fromkeys(TEN, (1.5, 1.5, 1.5)), "t1": None}
+    raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3], "Ts": ["t1"]}, spacing=sizes.__getitem__)
+    with pytest.raises(DataError, match=r"t1: voxel size unknown, and volumes are brought to \(1.5, 1.5, 1.5\) mm"):
+        prepared(raw)
+    assert prepared(raw, resample=False).manifest.preparation.spacing_mm is None
+
+
 def test_scans_without_geometry_take_what_is_declared(tmp_path):
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: None)
     with pytest.raises(DataError, match="give --dimension, or --spacing-mm"):

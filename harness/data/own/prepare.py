@@ -16,6 +16,7 @@ from harness.api.reading import reading
 from harness.api.scans.geometry import Spacing
 from harness.data.cache import Cache
 from harness.data.checks import read_checked
+from harness.data.naming import some
 from harness.data.own.description import Description, read_description
 from harness.data.own.files import RawCase, list_cases
 from harness.data.own.intensity import fit_channel, foreground_sample, normalise
@@ -117,11 +118,16 @@ def _read_all(files: Mapping[str, RawCase], choices: Choices, n_classes: int) ->
 
 
 def _prepare(description: Description, splits: Splits, scans: Mapping[str, Scan], choices: Choices) -> Preparation:
-    """What is done to all scans, fitted on the training split alone."""
+    """What is done to all scans, fitted on the training split alone. Raises `DataError` where it cannot be done."""
     training = [scan for id_, scan in scans.items() if splits.of_case[id_] == "train"]
     spacings = [scan.spacing for scan in training]
     dimension, axes = choose_axes([_shape(scan) for scan in training], spacings, choices.dimension)
     spacing = target_spacing(spacings, choices.resample) if dimension == 3 else None
+    if spacing and (unknown := [id_ for id_, scan in scans.items() if scan.spacing is None]):
+        raise DataError(
+            f"{some(unknown)}: voxel size unknown, and volumes are brought to {spacing} mm; set it in the header, or "
+            "give --spacing-mm or --no-resample"
+        )
     shapes = [grid_at(_shape(scan), scan.spacing, spacing) or _shape(scan) for scan in training]
     ordered = [(shape[axes[0]], shape[axes[1]], shape[axes[2]]) for shape in shapes]
     with_labels = [(scan.image, scan.label) for scan in training if scan.label is not None]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from harness.records.ended import Settings
-from harness.records.schema import Engine, Environment
+from harness.records.schema import Engine, Environment, Run
 
 
 @dataclass(frozen=True, order=True)
@@ -37,7 +37,7 @@ class Conditions:
     calibration: str
 
     @classmethod
-    def of(cls, settings: Settings, environment: Environment) -> Conditions:
+    def of(cls, settings: Settings | Run, environment: Environment) -> Conditions:
         return cls(
             **environment.model_dump(exclude={"schema_version", "shown", "cuda", "device_model"}),
             device_model="any" if settings.budget.reference_steps is not None else environment.device_model,

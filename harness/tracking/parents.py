@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.api.errors import RecordError
-from harness.api.strict import digest
+from harness.leaderboard.conditions import Conditions
 from harness.records.files import read_content
 from harness.records.reader import SuiteRecords
 from harness.tracking.content import Artifact, RunContent, joined_params
@@ -122,9 +122,9 @@ def entry_fingerprint(suite: TrackedSuite, entry: str) -> str:
     return fingerprint(suite.entries[entry], sorted(suite.planned.get(entry, ())))
 
 
-def _comparable(run: TrackedRun) -> str:
-    asked = run.asked.model_dump(mode="json", include={"budget", "dataset", "method_version", "protocol_version"})
-    return digest([asked, run.result.environment])
+def _comparable(run: TrackedRun) -> tuple[int, Conditions | None]:
+    environment = run.record.environment
+    return run.asked.method_version, None if environment is None else Conditions.of(run.asked, environment)
 
 
 def _means(group: Sequence[TrackedRun]) -> dict[str, float]:

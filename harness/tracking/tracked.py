@@ -14,7 +14,7 @@ from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Result, Run
 from harness.tracking.series import Span, case_metrics
 
-LAYOUT = 6
+LAYOUT = 7
 """Raised when the same records give other runs, so that tracking again replaces the old ones."""
 
 DIGEST_LENGTH = 12

@@ -7,7 +7,7 @@ from harness.tracking.content import run_content
 from harness.tracking.parents import entry_content
 from harness.tracking.series import Span, case_metrics, history_points
 from harness.tracking.tracked import TrackedSuite
-from tests.synthetic import RunSpec
+from tests.synthetic import RunSpec, rung_budget
 from tests.tracking.view import SEARCHED, small_suite
 
 SPAN = Span(1_000, 2_000)
@@ -108,3 +108,13 @@ def test_a_mean_never_holds_two_budgets(tmp_path):
     assert "labelled_3/test/last/dice" not in values(content)
     assert "labelled_7/test/last/dice" in values(content)
     assert content.tags["labelled_3.means"].startswith("none")
+
+
+def test_equal_reference_steps_have_a_mean_whatever_steps_and_machines_they_are(tmp_path):
+    several = RunSpec(
+        methods={"ua_mt": 0.1}, labelled=(3,), seeds=2, patients=2, history_steps=3, budget=rung_budget(500),
+        overrides={("ua_mt", 3, 0, 1): {"budget": rung_budget(400).model_copy(update={"reference_steps": 500})}},
+        environments={("ua_mt", 3, 0, 1): RunSpec().environment.model_copy(update={"device_model": "another CPU"})},
+    )  # fmt: skip
+    suite = suite_of(small_suite(tmp_path, several))
+    assert values(entry_content(suite, "ua_mt"))["labelled_3/n_ok"] == 2

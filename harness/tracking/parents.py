@@ -140,8 +140,10 @@ def _values(run: TrackedRun) -> dict[str, float]:
 
 
 def mean_curve(name: str, group: Iterable[TrackedRun], span: Span) -> Iterator[Point]:
-    """Mean Dice of runs by validation, at the device seconds spent (the step)."""
-    for validations in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
+    """Mean Dice of runs by validation, at the device seconds spent (the step); a long step may skip a validation."""
+    by_number = [{each.validation: each for each in run.result.validations} for run in group if run.record.ok]
+    for number in sorted(set.intersection(*map(set, by_number))) if by_number else ():
+        validations = [own[number] for own in by_number]
         seconds = sum(validation.device_seconds for validation in validations) / len(validations)
         progress = sum(validation.progress for validation in validations) / len(validations)
         dice = [validation.mean_dice for validation in validations if validation.mean_dice is not None]

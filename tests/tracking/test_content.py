@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.records.reader import SuiteRecords
 from harness.tracking.content import run_content
-from harness.tracking.parents import entry_content
+from harness.tracking.parents import entry_content, mean_curve
 from harness.tracking.series import Span, case_metrics, history_points
 from harness.tracking.tracked import TrackedSuite
 from tests.synthetic import RunSpec, rung_budget
@@ -118,3 +120,12 @@ def test_equal_reference_steps_have_a_mean_whatever_steps_and_machines_they_are(
     )  # fmt: skip
     suite = suite_of(small_suite(tmp_path, several))
     assert values(entry_content(suite, "ua_mt"))["labelled_3/n_ok"] == 2
+
+
+def test_a_validation_that_one_run_skipped_shifts_no_curve(tmp_path):
+    spec = RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=2, patients=2, validations=4, history_steps=1)
+    first, second = finished(small_suite(tmp_path, spec))
+    whole = list(mean_curve("curve", (first, second), SPAN))
+    kept = [each for each in second.result.validations if each.validation != 1]
+    skipping = replace(second, result=second.result.model_copy(update={"validations": kept}))
+    assert list(mean_curve("curve", (first, skipping), SPAN)) == [whole[0], *whole[2:]]

@@ -363,7 +363,8 @@ def _open(
     session = open_session(loaded, None if data is None else Path(data), Path(runs), rung, source)
     if source is not None:
         take_over(session, source)
-    if retry_failed:
-        session.reopen_failed()
-    announce(session.plan, session.store, yes)
+    failed = session.failed() if retry_failed else []
+    announce(session.plan, session.store, yes, [folder.id for folder in failed])
+    for folder in failed:
+        folder.reopen()
     return session

@@ -95,14 +95,12 @@ class Session:
         recorded = (folder.id for folder in self.store.folders())
         return self.store.by_id(find_id(name, names, recorded, "of this suite")).run
 
-    def reopen_failed(self) -> None:
-        """Delete failure records of the plan's runs, which are trained again. Trials behind a selection stay."""
+    def failed(self) -> list[RunFolder]:
+        """The plan's runs with a failure record, which may be tried again. Trials behind a selection may not."""
         finals = {planned.run.id for planned in self.plan.finals}
-        for name in [run for run in self.named if run in finals or not finals]:
-            folder = self.store.by_id(name)
-            result = folder.result()
-            if result is not None and result.status == "failed":
-                folder.reopen()
+        folders = [self.store.by_id(run) for run in self.named if run in finals or not finals]
+        results = [(folder, folder.result()) for folder in folders]
+        return [folder for folder, result in results if result is not None and result.status == "failed"]
 
 
 def open_session(

@@ -274,13 +274,20 @@ def test_failures_of_another_rung_stay_on_record(make_suite):
     folders = [session.folder(run) for run in session.plan.runs]
     for folder in folders:
         end(folder, status="failed")
-    replace(session, plan=session.plan.at_rung(400)).reopen_failed()
-    assert [folder.done for folder in folders] == [False, True]
+    assert [folder.id for folder in replace(session, plan=session.plan.at_rung(400)).failed()] == [folders[0].id]
 
 
 def test_two_days_are_asked_for_twice(make_suite):
     tiny = make_suite("supervised", budget={"reference_steps": 360_000}, seeds=list(range(49)))
     assert "49.00 device-hours" in call(tiny, "run", "--executor", "inline", "--no-track", code=64).stderr
+    folders = list(SuiteRecords.open(tiny.store).store.folders())
+    for folder in folders:
+        end(folder, status="failed")
+    again = call(tiny, "run", "--executor", "inline", "--no-track", "--retry-failed", code=64)
+    assert "48.99 device-hours" in again.stderr, "it goes on from its checkpoint"
+    assert all(folder.done for folder in folders), "what is refused forgets no failure"
+    for folder in folders:
+        folder.reopen()
     tiny.suite.write_text(tiny.suite.read_text().replace("- 48\n", ""))
     session = tiny.session()
     left = device_time(session.plan, session.store)

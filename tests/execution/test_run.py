@@ -55,7 +55,8 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny):
     assert exit_code(outcomes, session) == 70
     assert execute(session, INLINE, StopFlag()) == []
     assert exit_code([], session) == 70, "it failed earlier, and the table still has that row"
-    session.reopen_failed()
+    for folder in session.failed():
+        folder.reopen()
     assert [run.method for run in session.pending()] == ["tiny_error"]
 
 

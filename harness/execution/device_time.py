@@ -40,10 +40,10 @@ class DeviceTime:
         )
 
 
-def device_time(plan: Plan, store: SuiteFolder, again: Container[str] = ()) -> DeviceTime | None:
+def device_time(plan: Plan, store: SuiteFolder, retried: Container[str] = ()) -> DeviceTime | None:
     """What is left of a plan's runs; those that a search has yet to name count in full.
 
-    again: failed runs that go on. None under other budgets, and before there is a calibration.
+    retried: failed runs that go on. None under other budgets, and before there is a calibration.
     """
     if plan.calibration is None:
         return None
@@ -52,15 +52,15 @@ def device_time(plan: Plan, store: SuiteFolder, again: Container[str] = ()) -> D
     left = [
         runs[run].budget.amount * (1.0 - status.share)
         for run, status in statuses.items()
-        if status.state not in ("done", "failed") or run in again
+        if status.state not in ("done", "failed") or run in retried
     ]
     unnamed = [training.budget.amount for training in plan.trainings() if training.run is None]
     return DeviceTime(math.fsum([*left, *unnamed]), plan.calibration.header)
 
 
-def announce(plan: Plan, store: SuiteFolder, yes: bool, again: Container[str] = ()) -> None:
+def announce(plan: Plan, store: SuiteFolder, yes: bool, retried: Container[str] = ()) -> None:
     """Log how long the runs are expected to take. Raises `UsageError` for days that nobody has agreed to."""
-    time = device_time(plan, store, again)
+    time = device_time(plan, store, retried)
     if time is not None and time.steps > 0:
         log.info("expected: %s", time)
         confirm(time, yes)

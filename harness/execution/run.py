@@ -157,6 +157,7 @@ class Display:
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         self._ended += 1
+        self._total = max(self._total, self._ended)  # a search that stops trials early has room for more
         log.info("[%s/%s] %s", self._ended, self._total, describe_ending(self._session, run, outcome))
 
     def _table(self, shares: dict[str, float]) -> Table:

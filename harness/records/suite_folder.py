@@ -134,7 +134,8 @@ class SuiteFolder:
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left beside the runs: leases of dead owners, files that nobody writes now."""
-        for lease in map(Lease, self.root.glob("*.lease")):
+        ended = (path for path in self.root.glob("runs/*/lease") if is_there(path.with_name("result.json")))
+        for lease in map(Lease, chain(self.root.glob("*.lease"), ended)):
             with suppress(HarnessError):  # whoever needs it says what is wrong with it
                 owner = lease.holder()
                 if owner is not None and owner.state == "dead":

@@ -84,7 +84,8 @@ def take(runs: Path, verb: str, count: int) -> Cost:
     suite = folder.with_suffix(".yaml")
     suite.write_text(
         f"name: {suite.stem}\ndataset: phantom\npreprocessing: {{size: [48, 48]}}\nlabelled: [3]\n"
-        f"seeds: {list(range(count // 2))}\nmethods: {{supervised: , ua_mt: }}\nbudget: {{device_seconds: 8}}\n"
+        f"subsets: [0, 1]\nseeds: {list(range(max(1, count // 4)))}\n"
+        "methods: {supervised: , ua_mt: }\nbudget: {device_seconds: 8}\n"
     )
     return run(runs, "-m", "harness", "plan", "--suite", str(suite), "--runs", str(runs))
 

@@ -61,15 +61,19 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny):
 
 
 def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_tiny):
-    tiny = make_tiny({"tiny_short": {}})
-    store = tiny.session().store
-    forked(store.search_lease.claim).join()
+    tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
+    session = tiny.session()
+    store, (run,) = session.store, session.plan.runs
+    execute(session, INLINE, StopFlag())
+    leases = [store.search_lease, session.folder(run).lease]
+    for lease in leases:
+        forked(lease.claim).join()
     old, fresh = store.root / "suites" / ".a.yaml.0123abcd", store.root / ".selection.json.0123abcd"
     for path in (old, fresh):
         path.touch()
     os.utime(old, (0, 0))
     tiny.session()
-    assert (store.search_lease.path.exists(), old.exists(), fresh.exists()) == (False, False, True)
+    assert [path.exists() for path in (*(lease.path for lease in leases), old, fresh)] == [False, False, False, True]
 
 
 def test_a_busy_run_is_75(make_tiny):

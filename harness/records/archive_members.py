@@ -97,7 +97,7 @@ def unpack_archive(file: Path, folder: Path) -> dict[str, list[PurePosixPath]]:
         raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
     if not suites:
         raise RecordError(f"{file}: holds no records; get the file again")
-    return suites
+    return dict(sorted(suites.items()))
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:

@@ -124,7 +124,7 @@ def test_test_images_score_as_in_the_runs_own_record(trained, tmp_path):
         assert labels.shape == annotated.shape
         assert geometry.spacing_mm == read_scan(image)[1].spacing_mm
         for value, name in enumerate(last[case].index, 1):
-            assert dice(labels, annotated, value) == pytest.approx(last[case][name], abs=1e-6)
+            assert dice(labels, annotated, value) == pytest.approx(last[case][name], rel=2**-16)
     pictures = {path.stem for path in (tmp_path / "out" / "overlays").glob("*.png")}
     assert pictures == trained.truths.keys()
 

@@ -10,7 +10,7 @@ from harness.records.cases import METRICS, STORED_COLUMNS, parse_cases
 from tests.synthetic import RunSpec, cases_frame
 
 
-def test_surface_metrics_keep_four_digits_and_dice_single_precision():
+def test_dice_keeps_five_digits_hd95_four_and_other_surface_metrics_three():
     kept = [0.0, 1.0, math.nan, 0.5, 12.25]
     frame = cases_frame(RunSpec().planned_runs[0], RunSpec()).iloc[:10]
     surfaces = {
@@ -18,7 +18,7 @@ def test_surface_metrics_keep_four_digits_and_dice_single_precision():
     }
     frame = frame.assign(**surfaces, dice=np.linspace(0.0, 1.0, 10) / 3)
     read = parse_cases(pack_cases(frame[list(STORED_COLUMNS)]), Path("cases.parquet"))
-    np.testing.assert_allclose(read["dice"], frame["dice"], rtol=2**-24)
+    np.testing.assert_allclose(read["dice"], frame["dice"], rtol=2**-16)
     for name, values in surfaces.items():
         np.testing.assert_array_equal(read[name][:5], kept)
-        np.testing.assert_allclose(read[name][5:], values[5:], rtol=2**-13)
+        np.testing.assert_allclose(read[name][5:], values[5:], rtol=2**-13 if name.startswith("hd95") else 2**-11)

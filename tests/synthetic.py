@@ -47,7 +47,7 @@ GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "
 
 FULLY_SUPERVISED = "supervised_full"
 SEARCH_SEED = 100
-DIAGONAL_VOXELS = 301.0
+DIAGONAL_VOXELS = 300.7
 PlannedRunKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
 

@@ -18,15 +18,16 @@ PHASES = {
     "preparing": ("harness.data.prepare:", "write_cache", 0.1, 1),
     "calibrating": ("harness.execution.calibration:", "_complete", 20.0, 1),
     "searching": ("harness.search.run:", "_run_listed", 2.0, 1),
-    "training": ("harness.train.trainer:Trainer", "_step", 0.02, 40),
-    "validating": ("harness.train.measure:Validator", "validate", 0.05, 4),
-    "checkpointing": ("harness.train.trainer:", "save_checkpoint", 0.05, 5),
-    "testing": ("harness.train.run:", "test_once", 0.2, 1),
     "writing result": ("harness.records.run_folder:RunFolder", "write_result", 0.02, 1),
+    "testing": ("harness.train.run:", "test_once", 0.2, 1),
+    "checkpointing": ("harness.train.trainer:", "save_checkpoint", 0.05, 2),
+    "validating": ("harness.train.measure:Validator", "validate", 0.05, 4),
+    "training": ("harness.train.trainer:Trainer", "_step", 0.02, 40),
     "leaderboard": ("harness.pipeline:", "write_views", 1.5, 1),
     "tracking": ("harness.pipeline:", "track_or_warn", 6.0, 1),
 }
-"""Phase, in the order of a run -> its function, about the seconds of a call, calls in a run."""
+"""Phase -> its function, about the seconds of a call, calls in a run. In the order in which a case kills in them: the
+shortest of a run first, while there are runs to end."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.train.tiny import write_suite
 SUITES: Mapping[str, Mapping[str, Any]] = {
     "plain": {"methods": {"tiny_staged": {}, "tiny_floor": {}}, "budget": {"steps": 24}, "seeds": [0, 1, 2]},
     "searched": {"methods": {"tiny_staged": {}}, "budget": {"steps": 24}, "search": {**SEARCH, "trials": 2}},
-    "calibrated": {"methods": {"tiny_floor": {}}, "budget": {"reference_steps": 40}},
+    "calibrated": {"methods": {"tiny_floor": {}}, "budget": {"reference_steps": 40}, "seeds": [0, 1, 2]},
 }
 NOT_HELD = {"plain": 2}
 """Rules that a suite breaks by design: its methods differ in their networks, and it has no reference."""
@@ -29,7 +29,7 @@ EXECUTORS = {"inline": ("--executor", "inline"), "ray": ("--executor", "ray"), "
 OF_A_DRIVER = ("preparing", "calibrating", "searching", "leaderboard", "tracking")
 KILLS, GOES = 10, 20
 """Moments of a case, and the starts after them."""
-OFTEN = {"calibrating": 5, "validating": 2, "checkpointing": 4, "testing": 3, "writing result": 5}
+OFTEN = {"calibrating": 20, "writing result": 5, "testing": 3, "checkpointing": 4}
 """Phases that pass so fast, or are in so few suites, that they need more moments than the others' one."""
 
 

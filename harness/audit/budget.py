@@ -51,6 +51,8 @@ def _close(seconds: float, expected: float) -> bool:
 
 @rule(10)
 def no_overspending(suite: AuditedSuite) -> Verdict:
+    if other := [run for run in suite.finished if _other_steps(run)]:
+        return not_held(other, "stages took other steps (result.json) than run.json gives them")
     if missed := [run for run in suite.finished if abs(excess(run)) > slack(run)]:
         lines = (
             f"{spent(run):,.3f} of {run.asked.budget}, {abs(excess(run)):,.3f} "
@@ -67,6 +69,12 @@ def no_overspending(suite: AuditedSuite) -> Verdict:
         f"at most {max(0.0, over):.3f} over and {max(0.0, -under):.3f} left; longest step "
         f"{max(run.result.longest_step_seconds for run in suite.finished):.3f} s"
     )
+
+
+def _other_steps(run: EndedRun) -> bool:
+    """Whether a stage took other steps than reference steps buy; `Budget.spent` counts none beyond these."""
+    stages = run.asked.budget.stages
+    return stages is not None and {each.name: each.steps for each in stages} != run.result.stage_steps
 
 
 def spent(run: EndedRun) -> float:
@@ -203,6 +211,8 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
         run for run in asked if (named := run.asked.calibration) and (named.header, named.entry) not in sealed
     ]:
         return not_held(other, "calibrations/ lacks the costs that run.json names: removed, or edited by hand")
+    if dear := [run for run in asked if _calibrated_cost(run, suite) > run.asked.budget.amount * (1 + ROUNDING)]:
+        return not_held(dear, "run.json has more steps than its budget buys at the costs that it names")
     paces = ([own.pace for own in run.result.validations if own.pace is not None] for run in asked)
     cells_and_paces = ((_cell(run), run.asked.calibration, own) for run, own in zip(asked, paces, strict=True))
     judged = judge_cells(cells_and_paces, suite.calibrations)
@@ -215,6 +225,14 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
     if all(own.verdict == "not judged" for own in judged.values()):
         return not_applicable(f"{NOT_RECORDED}30 supervised steps beside the runs of any cell", *lines)
     return held(*lines)
+
+
+def _calibrated_cost(run: EndedRun, suite: AuditedSuite) -> float:
+    """Of a run's steps, in supervised steps; what stages do before and between their steps comes on top."""
+    named = run.asked.calibration
+    by_stage = (each.ratios(named.entry) for each in suite.calibrations if named and each.header.hash == named.header)
+    ratios = next(by_stage, {})
+    return sum(stage.steps * ratios.get(stage.name, 1.0) for stage in run.asked.budget.stages or ())
 
 
 def _cell(run: EndedRun) -> str:

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEY = ["case", "class_name"]
-OVERLAPS = ["dice", "nsd_voxel"]
-DISTANCES = ["hd95_voxel", "asd_voxel", "assd_voxel"]
+VOXELS = ["dice", "nsd_voxel", "hd95_voxel", "asd_voxel", "assd_voxel"]
+MILLIMETRES = ["nsd_mm", "hd95_mm", "asd_mm", "assd_mm"]
 ROUNDING = 2**-10
 """Between equal distances in cases.parquet, which keeps more digits of some."""
-MILLIMETRES = ["nsd_mm", "hd95_mm", "asd_mm", "assd_mm"]
 
 
 @rule(25, needs="cases")
@@ -56,15 +55,21 @@ def empty_masks(suite: AuditedSuite) -> Verdict:
 
 
 def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
-    """By row, whether its scores are what its two masks cost."""
+    """By row, whether its scores are what its two masks cost, in voxels and, where these are known, in millimetres."""
     missed = (cases["voxels_true"] > 0) & (cases["voxels_predicted"] == 0)
     spurious = (cases["voxels_true"] == 0) & (cases["voxels_predicted"] > 0)
     free = (cases["voxels_true"] == 0) & (cases["voxels_predicted"] == 0)
-    low, high = cases[DISTANCES].min(axis=1), cases[DISTANCES].max(axis=1)
-    costs = (cases[OVERLAPS] == 0).all(axis=1) & (low > 0) & (high <= low * (1 + ROUNDING))
-    costs_nothing = (cases[OVERLAPS] == 1).all(axis=1) & (low == 0) & (high == 0)
     marked = (cases["missed"] == missed) & (cases["spurious"] == spurious)
-    return marked & (costs | ~(missed | spurious)) & (costs_nothing | ~free)
+
+    def pays_in(names: list[str]) -> pd.Series[bool]:
+        overlaps, distances = cases[names[:-3]], cases[names[-3:]]
+        low, high = distances.min(axis=1), distances.max(axis=1)
+        costs = (overlaps == 0).all(axis=1) & (low > 0) & (high <= low * (1 + ROUNDING))
+        costs_nothing = (overlaps == 1).all(axis=1) & (low == 0) & (high == 0)
+        return (costs | ~(missed | spurious)) & (costs_nothing | ~free)
+
+    unknown = cases[MILLIMETRES].isna().any(axis=1)
+    return marked & pays_in(VOXELS) & (pays_in(MILLIMETRES) | unknown)
 
 
 @rule(27)

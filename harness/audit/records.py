@@ -240,6 +240,7 @@ def rate_error(history: pd.DataFrame, settings: OptimiserSettings) -> float:
 def _stage_error(stage: pd.DataFrame, settings: OptimiserSettings) -> float:
     power = settings.poly_power if settings.schedule == "poly" else 0.0
     factors = [poly(progress, power) for progress in stage["progress_stage"]]
-    rates = stage["learning_rate"].tolist()
-    first = rates[0] / factors[0] if factors[0] else rates[0]
-    return max((abs(rate - first * factor) / first for rate, factor in zip(rates, factors, strict=True)), default=0.0)
+    rates: list[float] = stage["learning_rate"].tolist()
+    first = rates[0] / (factors[0] or 1.0)
+    scale = first or 1.0  # a rate of 0 stays 0
+    return max(abs(rate - first * factor) / scale for rate, factor in zip(rates, factors, strict=True))

@@ -125,9 +125,11 @@ def intervals_shown(suite: AuditedSuite) -> Verdict:
     table = _table(suite)
     if table.empty:
         return not_applicable(f"{TABLE} was not written yet")
-    if absent := {"n_patients", "dice_low", "dice_high"}.difference(table.columns):
+    if absent := {"dice", "n_patients", "dice_low", "dice_high"}.difference(table.columns):
         return not_held([], f"{TABLE} lacks the columns {' and '.join(sorted(absent))}")
-    return held(f"{TABLE}: number of patients and an interval beside every mean Dice")
+    bare = table["entry"][table["dice"].notna() & table[["dice_low", "dice_high"]].isna().any(axis=1)]
+    few = f"but none beside those of {', '.join(bare.unique())}: too few patients, or values, determine one"
+    return held(f"{TABLE}: number of patients and an interval beside every mean Dice", *([] if bare.empty else [few]))
 
 
 @rule(33, needs="selection")

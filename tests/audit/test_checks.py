@@ -6,7 +6,7 @@ from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES, reporting
 from harness.audit.records import rate_error
-from harness.records.budget import Budget
+from harness.records.budget import Budget, StageSteps
 from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, Trial
 from harness.records.suite_folder import Trials
 from tests.audit.fair import (
@@ -268,6 +268,14 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(device_type, seco
     assert (judged(alone, 10).status == "not held") is violation
 
 
+def test_a_stage_takes_the_steps_that_its_reference_steps_buy(fair):
+    budget = Budget(reference_steps=20, stages=(StageSteps(name="train", share=1.0, steps=20),))
+    suite = replace(fair, runs=tuple(map(asked(budget=budget), fair.runs)))
+    assert broken(suite) == set()
+    more = bend(suite, lambda run: result(stage_steps={"train": 200})(spent(useful_steps=200)(run)))
+    assert judged(more, 10).status == "not held"
+
+
 def test_a_suite_in_which_nothing_ran_is_no_violation(fair):
     found = verdicts(replace(fair, runs=()))
     assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
@@ -284,6 +292,7 @@ def test_a_rate_follows_its_schedule_or_does_not():
     assert rate_error(history, OptimiserSettings(schedule="constant")) > 0.5
     constant = history.assign(learning_rate=0.02)
     assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0
+    assert rate_error(history.assign(learning_rate=0.0), OptimiserSettings()) == 0.0
 
 
 def test_tables_need_patients_and_intervals(fair, tmp_path):
@@ -293,6 +302,8 @@ def test_tables_need_patients_and_intervals(fair, tmp_path):
     for header, status in ((whole, "held"), (bare, "not held")):
         path.write_text(f"{header}\nua_mt{',1' * header.count(',')}\n")
         assert judged(replace(fair, root=tmp_path), 32).status == status
+    path.write_text(f"{whole}\nua_mt,1,1,1,9\nmc_net,1,,,3\n")
+    assert "none beside those of mc_net: too few" in judged(replace(fair, root=tmp_path), 32).evidence[1]
 
 
 @pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])

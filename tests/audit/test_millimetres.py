@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.audit.metrics import MILLIMETRES, whole_volumes
+from harness.audit.metrics import MILLIMETRES, empty_masks, whole_volumes
 from harness.leaderboard.inputs import read_input
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
@@ -36,6 +36,17 @@ def test_one_run_without_what_others_have_breaks_the_rule(spaced, volumes, class
     verdict = whole_volumes.judge(bend(spaced, lambda run: without(run, volumes, classes, tuple(columns))))
     assert verdict.status == "not held"
     assert "ua_mt/7/0/1" in verdict.evidence[0]
+
+
+@pytest.mark.parametrize("free", ["nsd_mm", "hd95_mm"])
+def test_a_missed_structure_costs_in_millimetres_too(free, spaced):
+    def change(run):
+        cases = cases_of(run)
+        cases.loc[cases["missed"], free] = 1.0
+        return with_cases(run, cases)
+
+    assert empty_masks.judge(spaced).status == "held"
+    assert empty_masks.judge(bend(spaced, change)).status == "not held"
 
 
 def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path):

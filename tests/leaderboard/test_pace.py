@@ -10,7 +10,7 @@ from harness.records.schema import CalibrationRef, Pace
 from tests.records.test_calibration import DEVICE, HEADER
 from tests.synthetic import RunSpec, edit_record, write_records
 
-RATIO = 2.0
+RATIO = 0.5
 COST = EntryCost.of(
     EntryKey(method="ua_mt", method_version=1, params={}, engine={}, stages=("train",)),
     [StageCost(name="train", pairs=((0.3, 0.3 * RATIO),) * 2, start=(0.0,))],
@@ -21,13 +21,13 @@ SPEC = RunSpec(
 )  # fmt: skip
 
 
-def records_with(root, factors):
+def records_with(root, factors, sealed=COST):
     store = write_records(root / "s", SPEC)
-    store.write_calibration(Calibration(header=HEADER, entries=(COST,)))
+    store.write_calibration(Calibration(header=HEADER, entries=(sealed,)))
     for planned in SPEC.planned_runs:
-        cost = RATIO * factors[planned.rung or 0] if planned.entry == "ua_mt" else 1.0
+        cost = sealed.stages[0].ratio * factors[planned.rung or 0] if planned.entry == "ua_mt" else 1.0
         pace = Pace(stage="train", reference=(0.3,) * 15, own=(0.3 * cost,) * 15, device=DEVICE)
-        entry = COST.digest if planned.entry == "ua_mt" else None
+        entry = sealed.digest if planned.entry == "ua_mt" else None
         calibration = CalibrationRef(header=HEADER.hash, entry=entry).model_dump()
         folder = store.by_id(SPEC.run(planned).id)
         edit_record(folder.path / "run.json", methodcaller("update", calibration=calibration))
@@ -83,6 +83,13 @@ def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(t
     finding = rule_35(SuiteRecords(records.store))
     assert finding.status == "not held"
     assert "calibrations/ lacks the costs that run.json names: removed, or edited by hand" in finding.evidence[0]
+
+
+def test_more_steps_than_a_budget_buys_break_the_rule(tmp_path):
+    dear = COST.stages[0].model_copy(update={"pairs": ((0.3, 0.3003),) * 2})
+    finding = rule_35(records_with(tmp_path, {500: 1.0, 2000: 1.0}, EntryCost.of(COST.key, [dear])))
+    assert finding.status == "not held"
+    assert "more steps than its budget buys at the costs that it names: ua_mt/3/0/0/500" in finding.evidence[0]
 
 
 def test_rungs_are_judged_together(tmp_path):

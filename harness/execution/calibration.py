@@ -112,7 +112,8 @@ def _complete(plan: Plan, cache: Cache, store: SuiteFolder, stop: StopFlag) -> C
     log.info("calibration: what a step of each entry costs, beside plain supervised steps")
     if known is None:
         return _measured(plan, wanted, cache, stop, store.calibration_part)
-    recorded = [each for each in configurations(plan) if known.cost_of(each.key) is not None][:2]
+    once = missing(configurations(plan), None)
+    recorded = [each for each in once if known.cost_of(each.key) is not None][:2]
     joined = _measured(plan, [*recorded, *wanted], cache, stop, store.calibration_part, known)
     if lines := differing_costs(known, joined):
         name = plan.loaded.suite.calibration

@@ -178,6 +178,15 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_sui
         more.session()
 
 
+def test_entries_of_one_cost_leave_a_new_entry_its_own(make_suite):
+    tiny = make_suite("tiny_staged")
+    twins = tiny.suite.read_text().replace("methods:", "methods:\n  twin: {method: tiny_staged}")
+    for text in (twins, twins.replace("methods:", "methods:\n  tiny_floor: {}")):
+        tiny.suite.write_text(text)
+        tiny.session()
+    assert steps_of(tiny, "tiny_floor/2/0/0") == {"c": 265}
+
+
 def test_runs_whose_steps_stay_the_same_move_to_the_table_of_a_new_calibration(make_suite, machine):
     tiny = make_suite("supervised", "tiny_staged", "tiny_floor")
     train(tiny, "tiny_floor/2/0/0")

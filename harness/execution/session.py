@@ -261,8 +261,9 @@ def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
             if copy.done or copy.ledger.lines():
                 return False
             _copy_environments(source, target, record)
-            # a run counts as done once its result exists, so the result comes last
-            for path in [*record.folder.ended_files(), record.folder.path / "result.json"]:
+            # a run counts as begun once its ledger has lines, and as done once its result exists: they come last
+            files = sorted(record.folder.ended_files(), key=lambda path: path == record.folder.ledger.path)
+            for path in [*files, record.folder.path / "result.json"]:
                 write_bytes(copy.path / path.relative_to(record.folder.path), read_content(path))
             return True
     except LeaseHeldError:

@@ -3,8 +3,10 @@ import shutil
 import pytest
 
 from harness.api.errors import RecordError
+from harness.execution import session as sessions
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import reuse
+from harness.records.files import write_bytes
 from harness.train.stop import StopFlag
 from tests.support import environment_of
 
@@ -49,6 +51,23 @@ def test_what_was_begun_here_or_is_held_is_left_alone(source, target):
     assert reuse(session, source.store) == []
     assert (folder.path / "ledger.jsonl").read_text() == begun
     (folder.path / "ledger.jsonl").unlink()
+    assert [run.method for run in reuse(session, source.store)] == ["tiny_short"]
+
+
+def test_a_copy_that_was_stopped_is_made_again(source, target, monkeypatch):
+    session = target.session()
+    written = []
+
+    def stop_at_third(path, content):
+        written.append(path.name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "write_bytes", stop_at_third)
+        with pytest.raises(KeyboardInterrupt):
+            reuse(session, source.store)
     assert [run.method for run in reuse(session, source.store)] == ["tiny_short"]
 
 

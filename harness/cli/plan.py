@@ -96,11 +96,11 @@ def plan_command(
 
     at_once = workers or default_workers()
     time = wall_time(dry_run.pending, SuiteRecords(dry_run.store), device_model(pick_device()), at_once)
-    if isinstance(time, str):
-        log.info("wall time to go: %s", time)
-    else:
+    if not isinstance(time, str):
         span = f"{duration(time[0])} to {duration(time[1])}"
-        log.info(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})")
+        time = f"{span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})"
+    unnamed = sum(training.run is None for training in dry_run.plan.trainings())
+    log.info("wall time to go: %s%s", time, f", without {unnamed} runs that the search has yet to name" * (unnamed > 0))
 
 
 def resolution_lines(dry_run: DryRun) -> Iterator[str]:

@@ -19,7 +19,7 @@ from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
 from harness.execution.calibration import find_calibration, is_lacking
-from harness.execution.session import refuse_unknown_millimetres
+from harness.execution.session import refuse_unknown_millimetres, with_recorded_trials
 from harness.records.budget import Budget
 from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
@@ -81,7 +81,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
     if lacking:
         plan = plan.on_data(cache.reference)
         return DryRun(plan, store, None, "the steps of each run are known after calibration", cache)
-    plan = plan.on_data(cache.reference, known)
+    plan = with_recorded_trials(plan.on_data(cache.reference, known), store)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records, ids = SuiteRecords(store), [run.id for run in plan.runs]
@@ -105,7 +105,7 @@ def wall_time(
     which they start; workers: runs at a time.
     """
     if not pending:
-        return "none, everything is done"
+        return "none"
     costs = {cost_of(run) for run in pending}
     rates: dict[Cost, list[float]] = {}
     for cost, environment, rate in _finished(records):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from harness.records.verification import find_run_flaws
 from harness.suite.contract import refuse_broken_methods
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
+from harness.suite.trials import PlannedTrial
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,11 @@ def open_session(
     store.remove_leftovers()
     plan = calibrated(plan, cache, store, measure)
     if loaded.suite.search is not None:
-        store.write_trials(_trials_of(plan, store.trials()))
+        recorded = store.trials()
+        trials = _trials_of(plan, recorded)
+        if trials != recorded:  # or what another driver has added since would be lost
+            store.write_trials(trials)
+        plan = with_recorded_trials(plan, store)
     else:
         store.write_selection(plan.selection())
         if store.trials() is not None:  # of an earlier version of the suite
@@ -200,6 +205,14 @@ def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
     refused = [proposal for proposal in recorded.infeasible if (proposal.entry, proposal.study) in begun]
     every = [*kept, *(trial for trial in trials if trial not in kept)]
     return Trials(suite_hash=suite.hash, trials=every, infeasible=refused)
+
+
+def with_recorded_trials(plan: Plan, store: SuiteFolder) -> Plan:
+    """The plan with the trials that an adaptive search has recorded, too."""
+    named = {planned.run.id: planned.run for planned in plan.trials}
+    trials = _trials_of(plan, store.trials()).trials
+    runs = [named.get(trial.run) or store.by_id(trial.run).run for trial in trials]
+    return replace(plan, trials=tuple(map(PlannedTrial, trials, runs)))
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None) -> tuple[Plan, Cache]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -118,14 +119,17 @@ class Plan:
         With those that a search has yet to name: as many trials as an adaptive search's budget allows.
         """
         search, trainings = self.loaded.suite.search, []
-        more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
-        for planned in self.trials:
-            run, first = planned.run, planned.trial.point
-            for number in range(first, first + 1 + more):
-                trial = planned.trial.model_copy(update={"point": number})
-                where = (str(trial), run.labelled, run.subset, run.seed)
-                known = run if number == first else None
-                trainings.append(PlannedTraining("search", trial.entry, *where, run.budget, known))
+        most = (search.trials or 1) if search is not None and search.mode == "adaptive" and not self.finals else 0
+        counts = Counter((planned.trial.entry, planned.trial.study) for planned in self.trials)
+        unnamed = [
+            (planned.trial.model_copy(update={"point": number}), planned.run, None)
+            for planned in self.trials
+            if planned.trial.point == 0
+            for number in range(counts[planned.trial.entry, planned.trial.study], most)
+        ]
+        for trial, like, run in [*((planned.trial, planned.run, planned.run) for planned in self.trials), *unnamed]:
+            where = (str(trial), like.labelled, like.subset, like.seed)
+            trainings.append(PlannedTraining("search", trial.entry, *where, like.budget, run))
         runs = {final.planned_run: final.run for final in self.finals}
         for name in filter(self._asks_for, self.planned_runs):
             where = (str(name), name.labelled, name.subset, name.seed)

@@ -1,6 +1,12 @@
 from typing import Any
 
-from tests.search.suites import RATE, SUITE, plan_of, trials_of
+from harness.execution import session as sessions
+from harness.execution.dry_run import make_dry_run
+from harness.search.proposals import Study
+from harness.search.run import select_when_over
+from harness.suite.load import load_suite
+from tests.search.suites import RATE, SUITE, end, plan_of, trials_of
+from tests.search.tiny_search import make_search
 
 
 def points(plan, row, study=0):
@@ -50,3 +56,41 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path):
     assert {params["ema_decay"] for params in drawn} == {0.99}
     assert {params["noise_clip"] for params in drawn} == {0.1, 0.2, 0.3}
     assert all("ema_decay" not in point for point in points(plan, "ua_mt"))
+
+
+def adaptive(make_tiny):
+    """A suite whose search is at its second of three trials, and what names that one."""
+    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive"})
+    session = tiny.session()
+    study = Study(session, session.plan.loaded.suite.search, session.plan.entries["tiny_staged"], 0)
+    return tiny, session, lambda: study.record(study.plan(1, {"weight": 0.5}))
+
+
+def test_a_plan_knows_what_an_adaptive_search_has_tried_and_when_it_is_over(make_tiny):
+    tiny, session, name_second = adaptive(make_tiny)
+    name_second()
+    for trial in session.recorded_trials():
+        end(session.store.by_id(trial.run), 0.5)
+
+    def states():
+        dry_run = make_dry_run(load_suite(str(tiny.suite)), None, tiny.runs)
+        return [dry_run.state(training) for training in dry_run.plan.trainings()]
+
+    assert states() == ["done", "done", "to run", "to run"], "trials, then the final run"
+    select_when_over(session)
+    assert states() == ["done", "done", "to run"]
+
+
+def test_whoever_opens_a_suite_leaves_the_trials_that_its_driver_names(make_tiny, monkeypatch):
+    tiny, session, name_second = adaptive(make_tiny)
+    read = sessions._trials_of
+
+    def read_before_the_driver_writes(*given):
+        monkeypatch.undo()
+        trials = read(*given)
+        name_second()
+        return trials
+
+    monkeypatch.setattr(sessions, "_trials_of", read_before_the_driver_writes)
+    tiny.session()
+    assert len(session.recorded_trials()) == 2

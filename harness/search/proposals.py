@@ -116,12 +116,16 @@ class Adaptive:
     def _tell(self, key: str, run: str, dice: float | None, failed: bool) -> None:
         """Tell the sampler a score: 0 of a trial that diverged, which would else be proposed again.
 
-        Other failures say nothing about the point.
+        Other failures say nothing about the point. Of a trial that has ended the record counts: ASHA may end what a
+        driver shows it of an earlier one before its last validation.
         """
-        result = self._store.by_id(run).result()
+        folder = self._store.by_id(run)
+        result = folder.result()
         failure = None if result is None else result.failure
         if failure is not None:
             dice, failed = (0.0, False) if failure.kind == "nan" else (None, True)
+        elif result is not None and (validations := folder.validations()):
+            dice, failed = validations[-1].mean_dice, False
         self._sampler.tell(key, dice, failed)
 
     def _ask(self) -> tuple[str, dict[str, object] | None]:

@@ -124,6 +124,14 @@ def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind
         assert set(scores) == {(0.0, False) if kind == "nan" else (None, True)}
 
 
+def test_the_sampler_learns_the_score_on_record_where_asha_ends_what_a_driver_shows_of_it():
+    _, driver = in_steps(20, 1, [1])
+    again = driver.finish().again()
+    again.fill()
+    again.adaptive.ended("0", 0.1, False)
+    assert again.sampler.told == {"0": (0.5, False)}
+
+
 @pytest.mark.parametrize("script", [[], [0, 1]], ids=["no dimension", "two points"])
 def test_an_exhausted_space_ends_the_study(script):
     """Nothing to vary: the default alone, as in a headline search, and not the same trial for ever."""

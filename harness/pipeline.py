@@ -338,8 +338,7 @@ def find_data(records: SuiteRecords, data: Path | None) -> Cache:
 def has_failed_runs(leaderboard: Leaderboard) -> bool:
     """Whether a final run or a trial of the suite ended with a failure record."""
     inputs = leaderboard.inputs
-    states = [comparison.runs["status"] for comparison in inputs.comparisons]
-    return any((state == "failed").any() for state in [*states, inputs.search["status"]])
+    return any(inputs.failed.values()) or bool((inputs.search["status"] == "failed").any())
 
 
 def _open(

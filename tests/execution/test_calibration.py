@@ -18,6 +18,7 @@ from harness.execution.dry_run import make_dry_run
 from harness.execution.forecast import Forecast
 from harness.execution.session import open_session
 from harness.leaderboard.leaderboard import build_leaderboard
+from harness.pipeline import has_failed_runs
 from harness.records.calibration import Calibration, StageCost
 from harness.records.reader import SuiteRecords
 from harness.suite.load import load_suite
@@ -281,8 +282,9 @@ def test_who_must_not_measure_names_the_command_that_does(make_suite):
 def test_failures_of_another_rung_stay_on_record(make_suite):
     session = make_suite("supervised", budget={"ladder": [400, 800]}).session()
     folders = [session.folder(run) for run in session.plan.runs]
-    for folder in folders:
+    for folder in reversed(folders):
         end(folder, status="failed")
+        assert has_failed_runs(build_leaderboard(SuiteRecords(session.store))), "no table shows those of the longer one"
     assert [folder.id for folder in replace(session, plan=session.plan.at_rung(400)).failed()] == [folders[0].id]
 
 

@@ -103,8 +103,8 @@ def run_suite(
         from harness.slurm.queue import free_leases
         from harness.train.stop import StopFlag
 
-        session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
         settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
+        session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
         free_leases(session.store.by_id(run) for run in session.named)
         session, outcomes = run_search(session, settings, stop)
         if session.plan.finals:

@@ -54,6 +54,8 @@ class ExecuteSettings:
     def __post_init__(self) -> None:
         if self.ray_address is not None and self.executor == "inline":
             raise UsageError("--ray-address names a Ray, which --executor inline does not use; leave out one of them")
+        if (self.workers or 1) > 1 and self.executor == "inline":
+            raise UsageError("--executor inline trains one run after the other; leave it out, or --workers")
 
 
 def execute(

@@ -47,6 +47,11 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny):
     assert exit_code([], session) == 0
 
 
+def test_an_executor_that_runs_one_at_a_time_refuses_more():
+    with pytest.raises(UsageError, match="leave it out, or --workers"):
+        ExecuteSettings("inline", workers=2)
+
+
 def test_a_failure_is_70_until_it_is_mended(make_tiny):
     session = make_tiny({"tiny_error": {}, "tiny_short": {}}, budget={"steps": 4}).session()
     outcomes = execute(session, INLINE, StopFlag())

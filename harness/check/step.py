@@ -201,7 +201,7 @@ def _changed(usual: Mapping[str, Work], other: Mapping[str, Work]) -> list[str]:
 
 
 def _others(own: MethodParams, name: str) -> Iterator[Any]:
-    """Other values of a field: the ends of its search, else its bounds or choices, else twice as much."""
+    """Other values of a field: the ends of its search, else its choices or other bounds, else twice as much."""
     field, value = type(own).model_fields[name], getattr(own, name)
     if (dimension := own.space().get(name)) is not None:
         yield from dimension.values
@@ -211,7 +211,7 @@ def _others(own: MethodParams, name: str) -> Iterator[Any]:
         yield from get_args(field.annotation)
     elif isinstance(value, int | float):
         bounds = [getattr(each, side) for each in field.metadata for side in ("ge", "le") if hasattr(each, side)]
-        yield from bounds or (value * 2,)
+        yield from [bound for bound in bounds if bound != value] or (value * 2 or 1,)
 
 
 def _with(own: MethodParams, point: Mapping[str, Any]) -> MethodParams | None:
@@ -224,6 +224,7 @@ def _with(own: MethodParams, point: Mapping[str, Any]) -> MethodParams | None:
 
 def _work(rig: Rig, params: MethodParams) -> dict[str, Work]:
     """Of a step of each stage, on tensors without values."""
+    training_images(rig.task.dimension)  # made once, which is no work of a step
     work = {}
     for method, stage in _started_stages(rig.build(params)):
         flops, counter = FlopCounterMode(display=False), WorkCounter()

@@ -131,6 +131,10 @@ steps = 0
 def change(self, images):
     from harness.data.cache import Cache  #!
     return images
+## test split: imports harness.suite.registry.load_dataset
+def prepare(self):
+    from harness.suite.registry import load_dataset  #!
+    self.labels_of_all = [source.load().label for source in load_dataset("phantom").sources(None)]
 ## test split: asked for as if they were development cases
 def change(self, images):
     module = importlib.import_module("harness.data.cache")
@@ -156,6 +160,11 @@ class Params(Weighted):
     scale: float = hyper(1.0, "of the work", gt=0, search=(1.0, 3.0))  #!
 def change(self, images):
     return sum(self.net(images).mean() for _ in range(int(self.params.scale))) * images
+## cost: repeats = 2 changes the work of a step of train by .*; declare cost=True
+class Params(Weighted):
+    repeats: int = hyper(1, "of the work", ge=1, cost=False)  #!
+def change(self, images):
+    return sum(self.net(images).mean() for _ in range(self.params.repeats)) * images
 ## cost: on_progress does .* of a step's work at a point of stage train, and events\(stage\) is 0
 def on_progress(self, stage, progress):  #!
     self.net(torch.rand(4, 1, *self.task.size))

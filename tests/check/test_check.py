@@ -7,6 +7,7 @@ import pytest
 from harness.api import UsageError
 from harness.check.lines import LINES, check, try_line
 from harness.check.outcome import Outcome
+from harness.check.rig import training_images
 from harness.check.subject import load
 from harness.check.testing import MethodTests
 from harness.suite.registry import load_method, method_sources
@@ -67,6 +68,11 @@ def test_an_error_of_every_step_is_told_once(folder):
 def test_a_sound_method_passes(line, folder):
     outcome = tried(write(folder), line.name)
     assert (outcome.state, outcome.place) == ("passed", ""), outcome
+
+
+def test_what_is_made_once_is_no_work_of_a_step(folder):
+    training_images.cache_clear()
+    assert tried(write(folder), "cost").state == "passed"
 
 
 def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder):

@@ -92,9 +92,9 @@ def _plugins() -> str:
 
 
 def _disk(runs: Path) -> str:
-    folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.is_dir())
-    if folder != runs.absolute() and runs.exists():
-        raise ServiceError(f"{runs} is not a directory; choose another --runs")
+    folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if os.path.lexists(path))
+    if not folder.is_dir():
+        raise ServiceError(f"{folder} is not a directory; choose another --runs")
     free_bytes = shutil.disk_usage(folder).free
     try:
         with tempfile.TemporaryFile(dir=folder) as file:

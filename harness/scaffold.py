@@ -36,7 +36,7 @@ def new_method(name: str, parent: Path) -> Path:
     for template, place in PLACES.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         text = (
-            text.replace("harness.templates.my_method", name)
+            text.replace("harness.templates.", "")
             .replace("my_method", name)
             .replace("MyMethod", title)
             .replace("my-method", name.replace("_", "-"))
@@ -96,7 +96,7 @@ def _copy(source: LoadedSuite, name: str, methods: Sequence[str]) -> str:
         end -= 1
     indent = re.match(" *", lines[first])
     added = [f"{indent.group() if indent else '  '}{method}:" for method in methods]
+    lines[source.lines["name",] - 1] = f"name: {name}"
     copied = [*lines[:end], *added, *lines[end:]]
-    copied[source.lines["name",] - 1] = f"name: {name}"
     kept = [line for line in copied[starts[0] - 1 :] if not (methods and line.startswith("calibration:"))]
     return "\n".join([f"# A copy of the suite {source.suite.name}.", *kept, ""])

@@ -1,6 +1,8 @@
 import pytest
 import yaml
 
+from harness.scaffold import new_method, new_suite
+from harness.suite.load import SUITES, load_suite
 from tests.cli.ground import refuse
 from tests.support import REPO, call_cli, run_cli, run_python
 from tests.train.tiny import write_metadata
@@ -60,6 +62,18 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
 def test_the_new_package_passes_its_own_test(folder, search_path):
     env = {"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"}
     run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=folder / "my_idea", env=env, code=0)
+
+
+def test_a_name_like_the_template_s_is_put_in_its_place_once(tmp_path):
+    folder = new_method("my_method_2", tmp_path)
+    assert "\nfrom my_method_2 import MyMethod2\n" in (folder / "tests" / "test_my_method_2.py").read_text()
+
+
+def test_a_suite_may_have_its_name_behind_its_methods(tmp_path):
+    first, _, rest = (SUITES / "demo.yaml").read_text().partition("name: demo\n")
+    (tmp_path / "late.yaml").write_text(f"{first}{rest}name: late\n")
+    suite = load_suite(new_suite("mine", ["urpc"], tmp_path, str(tmp_path / "late.yaml"))).suite
+    assert (suite.name, list(suite.methods)[-1]) == ("mine", "urpc")
 
 
 @pytest.mark.parametrize(

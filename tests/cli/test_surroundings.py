@@ -7,6 +7,7 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.data.local import local_home
+from harness.doctor import examine
 from harness.execution.process import parent_and_allowance
 from harness.records.manifest import cache_home
 from harness.records.owner import Owner
@@ -29,6 +30,14 @@ def test_a_path_that_cannot_be_expanded_makes_no_folder(text, monkeypatch):
         cache_home()
     monkeypatch.setenv("HARNESS_CACHE", "")
     assert cache_home() == Path.home() / ".cache" / "harness"
+
+
+def test_the_doctor_says_what_no_folder_can_be_made_in(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        found = next(each for each in examine(None, tmp_path / name / "runs", None) if each.what == "disk")
+        assert (found.state, found.text) == ("bad", f"{tmp_path / name} is not a directory; choose another --runs")
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,6 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
     asked = [run for run in suite.finished if run.asked.calibration is not None]
     if not asked:
         return not_applicable("no budget of reference steps, so no steps were resolved by their cost")
-    cells = {_cell(run): run for run in asked}
     sealed = {
         (each.header.hash, entry)
         for each in suite.calibrations
@@ -220,8 +219,9 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
         f"{cell}, stage {stage}: {own.deviation:+.1%} in {counted(own.samples, 'supervised step')}, {own.verdict}"
         for (cell, stage), own in sorted(judged.items())
     ]
-    if refuted := [cells[cell] for (cell, _), own in judged.items() if own.verdict == "not ranked"]:
-        return not_held(refuted, "steps cost something else than their calibration says", *lines)
+    if refuted := {cell for (cell, _), own in judged.items() if own.verdict == "not ranked"}:
+        guilty = [run for run in asked if _cell(run) in refuted]
+        return not_held(guilty, "steps cost something else than their calibration says", *lines)
     if all(own.verdict == "not judged" for own in judged.values()):
         return not_applicable(f"{NOT_RECORDED}30 supervised steps beside the runs of any cell", *lines)
     return held(*lines)

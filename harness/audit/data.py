@@ -8,7 +8,7 @@ from harness.audit.finding import Verdict, combine, held, held_unless, not_appli
 from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import counted, one_value, rule
 from harness.data.subsets import validation_patients
-from harness.records.schema import DatasetRef
+from harness.records.schema import DatasetRef, PlannedRun, Run
 from harness.suite.prepared import PreparedDataset
 from harness.suite.registry import load_dataset
 
@@ -80,10 +80,16 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     if short:
         lines = [f"{method} lacks {_some(sorted(cells))}" for method, cells in short.items()]
         return not_held([run for run in suite.runs if run.entry in short], "selection.json is uneven", *lines)
+    if other := [run for run in suite.runs if _labels_and_seed(run.asked) != _labels_and_seed(run.planned_run)]:
+        return not_held(other, "run.json has other labels or another seed than selection.json plans")
     return held(
         f"selection.json plans the same {counted(len(everything), 'run')} for each of "
         f"{counted(len(planned), 'ranked method')}: {', '.join(planned)}; {suite.progress}"
     )
+
+
+def _labels_and_seed(run: Run | PlannedRun) -> tuple[int | None, int, int]:
+    return run.labelled, run.subset, run.seed
 
 
 @rule(4, needs="selection")

@@ -116,6 +116,7 @@ BENT = {
     "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
+    "more labels than planned": (asked(labelled=70), {3}),
     "asked for test cases": (ledger(ledger_line("violation", note="test cases were asked for")), {5}),
     "weights changed after the split opened": (lambda run: replace(run, final_sha256="0" * 64), {5}),
     "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),

@@ -67,8 +67,8 @@ def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path):
 
 def test_more_than_10_per_cent_are_in_no_number(tmp_path):
     records = records_with(tmp_path, {500: 0.85, 2000: 0.85})
-    assert rule_35(records).status == "not held"
-    inputs = read_input(records)
+    finding, inputs = rule_35(records), read_input(records)
+    assert (finding.status, len(finding.runs)) == ("not held", 4), "all runs of the cell"
     assert inputs.marked == {}
     assert statuses(inputs) == {("supervised", "ok"), ("ua_mt", "unfit")}
     reasons = inputs.comparisons[0].runs.query("entry == 'ua_mt'")["failure_reason"]

@@ -15,7 +15,7 @@ from harness.api.dataset import Dataset
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.records.budget import Budget
-from harness.records.calibration import Calibration
+from harness.records.calibration import Calibration, engine_cost
 from harness.records.schema import DatasetRef, Engine, Infeasible, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
 from harness.suite.budget import SuiteBudget
@@ -376,3 +376,5 @@ def _search_problems(suite: Suite, search: Search, dataset: Dataset) -> Iterator
         if QUARTER * search.budget.amount < shortest.amount:
             least = f"give at least {math.ceil(shortest.amount / QUARTER)}"
             yield ("search", "budget"), f"{search.budget} is under a quarter of the finals' {shortest}; {least}"
+        for name in (name for name in search.engine if name in engine_cost(suite.engine)):
+            yield ("search", "engine", name), "changes the cost of a step, which nothing would measure; leave it out"

@@ -99,6 +99,11 @@ def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path):
     plan_of(tmp_path, ladder, budget={"reference_steps": 126})
 
 
+def test_an_engine_setting_that_changes_the_cost_of_a_step_is_not_searched(tmp_path):
+    fields = {"budget": {"reference_steps": 400}, "engine": {**RATE, "batch_size": {"values": [8, 16]}}}
+    assert "search.engine.batch_size: changes the cost of a step" in refusal(tmp_path, {"budget": FINALS}, **fields)
+
+
 def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_sampler():
     """3 x 10 steps: points 1 and 3 are infeasible, so 0, 2 and 4 run."""
     store = FakeStore(Budget(steps=10), [1.0], infeasible_points={1, 3})

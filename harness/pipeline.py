@@ -99,6 +99,7 @@ def run_suite(
     in_processes = executor == "auto" and ray_address is None and loaded.suite.search is None
     with ForkServer() if in_processes else nullcontext() as server:  # imports torch while this process plans
         from harness.execution.run import ExecuteSettings, execute, exit_code
+        from harness.execution.session import reuse as take_over
         from harness.search.run import run_search
         from harness.slurm.queue import free_leases
         from harness.train.stop import StopFlag
@@ -106,7 +107,10 @@ def run_suite(
         settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
         session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
         free_leases(session.store.by_id(run) for run in session.named)
+        before = session.plan.finals
         session, outcomes = run_search(session, settings, stop)
+        if reuse is not None and session.plan.finals != before:  # which nobody knew when the session was opened
+            take_over(session, Path(reuse))
         if session.plan.finals:
             log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
             outcomes += execute(session, settings, stop, server=server)

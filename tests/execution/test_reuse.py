@@ -2,12 +2,14 @@ import shutil
 
 import pytest
 
+from harness import pipeline
 from harness.api.errors import RecordError
 from harness.execution import session as sessions
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import reuse
 from harness.records.files import write_bytes
 from harness.train.stop import StopFlag
+from tests.search.tiny_search import make_search
 from tests.support import environment_of
 
 BUDGET = {"steps": 4}
@@ -79,3 +81,13 @@ def test_a_damaged_run_is_refused_and_not_copied(source, target, tmp_path):
     with pytest.raises(RecordError, match=r"cases\.parquet: its checksum is not the one in result\.json"):
         reuse(session, tmp_path / "damaged")
     assert not session.folder(run).done
+
+
+def test_finals_that_a_search_has_just_named_are_taken_over(make_tiny, monkeypatch):
+    monkeypatch.setattr(pipeline, "write_views", lambda *_: True)
+    old = make_search(make_tiny, {"tiny_short": {}})
+    new = make_search(make_tiny, {"tiny_short": {}, "tiny_ceiling": {}}, name="other")
+    for tiny, reused in ((old, None), (new, old.store)):
+        pipeline.run_suite(tiny.suite, runs=tiny.runs, executor="inline", reuse=reused, track=False)
+    mine, theirs = (tiny.folder("tiny_short/2/0/0").ledger.path.read_bytes() for tiny in (new, old))
+    assert mine == theirs

@@ -1,5 +1,6 @@
 """Watches the operations of a step on their way to the kernels, backward and optimiser included."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,9 @@ from harness.train.graph import tensors_of
 
 READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
 """Operations whose result, or its shape, is a value that the host has to wait for."""
+
+OPTIMISERS: Roots = (f"{Path(torch.optim.__file__).parent}/",)
+"""Torch's; those such as Adam read a number of steps that they keep on the host."""
 
 
 class Sighting(NamedTuple):
@@ -35,7 +39,9 @@ class ReadWatch(TorchDispatchMode):
         name = func.overloadpacket.__name__
         counts = name == "repeat_interleave" and "output_size" not in (kwargs or {})
         if name in READS or counts or (name in {"index", "index_put_", "_index_put_impl_"} and _by_mask(args)):
-            self.seen.append(Sighting(name, calling_place(self._roots)))
+            place = calling_place(self._roots)
+            if place or not calling_place(OPTIMISERS):
+                self.seen.append(Sighting(name, place))
         return func(*args, **(kwargs or {}))
 
 

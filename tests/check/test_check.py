@@ -70,6 +70,11 @@ def test_a_sound_method_passes(line, folder):
     assert (outcome.state, outcome.place) == ("passed", ""), outcome
 
 
+def test_an_optimiser_of_torch_may_count_its_steps_on_the_host(folder):
+    body = "def optimiser(self, stage, settings):\n    return torch.optim.AdamW(self.parameters(), lr=1e-3)"
+    assert tried(write(folder, body), "host copies").state == "passed"
+
+
 def test_what_is_made_once_is_no_work_of_a_step(folder):
     training_images.cache_clear()
     assert tried(write(folder), "cost").state == "passed"

@@ -72,7 +72,7 @@ def no_overspending(suite: AuditedSuite) -> Verdict:
 
 
 def _other_steps(run: EndedRun) -> bool:
-    """Whether a stage took other steps than reference steps buy; `Budget.spent` counts none beyond these."""
+    """Whether a stage took other steps than its share of reference steps buys."""
     stages = run.asked.budget.stages
     return stages is not None and {each.name: each.steps for each in stages} != run.result.stage_steps
 

@@ -73,13 +73,13 @@ class Budget(Strict):
     def spent(self, steps: int, seconds: float) -> float:
         """What steps and seconds of one run come to, in this currency.
 
-        Under reference steps: the shares of the stages that so many steps went through.
+        Under reference steps: the shares of the stages that so many steps went through, the last one's beyond its end.
         """
         if self.stages is None:
             return float(steps) if self.steps is not None else seconds
         share, left = 0.0, steps
         for stage in self.stages:
-            done = min(left, stage.steps)
+            done = left if stage is self.stages[-1] else min(left, stage.steps)
             share += stage.share * (done / stage.steps)  # so that a whole stage is its share, to the bit
             left -= done
         return self.amount * share

@@ -256,7 +256,9 @@ def test_reference_steps_give_each_stage_its_steps_and_its_share(asked, script, 
 
 def test_whole_stages_come_to_the_budget_to_the_bit():
     stages = StageSteps(name="first", share=1 / 3, steps=409), StageSteps(name="second", share=2 / 3, steps=810)
-    assert Budget(reference_steps=2000, stages=stages).spent(1219, 0.0) == 2000.0
+    budget = Budget(reference_steps=2000, stages=stages)
+    assert budget.spent(1219, 0.0) == 2000.0
+    assert budget.spent(1219 + 405, 0.0) == pytest.approx(2000 + 2000 / 3), "what is too much counts, too"
 
 
 def test_phases_and_the_remainder_are_the_wall_time():

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 WRITTEN = (
     *("checkpoint.pt", "validations.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
-    *("final.json", "weights.pt", "error.txt"),
+    *("final.json", "weights.pt", "error.txt", "ledger.jsonl", "result.json"),
 )
 """Files of a run that are written atomically by whoever holds its lease."""
 

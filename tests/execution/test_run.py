@@ -69,7 +69,14 @@ def test_what_killed_drivers_left_beside_the_runs_goes_at_the_next_start(make_ti
     tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
     session = tiny.session()
     store, (run,) = session.store, session.plan.runs
+    halves = [
+        store.root / "runs" / run.id / f".{name}.0123abcd" for name in ("result.json", "ledger.jsonl", "weights.pt")
+    ]
+    for path in halves:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     execute(session, INLINE, StopFlag())
+    assert not any(path.exists() for path in halves)
     leases = [store.search_lease, session.folder(run).lease]
     for lease in leases:
         forked(lease.claim).join()

@@ -64,6 +64,8 @@ def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator
     with joined_ray(address) as ray:
         resources = ray.cluster_resources()
         cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+        if not cpus:  # each run takes one, and would wait for ever
+            raise ServiceError(f"the Ray at {address} has no CPU to run on; start it with some, or wait for its nodes")
         yield Cluster(ray, min(workers or gpus or cpus, most), min(1, gpus))
 
 

@@ -73,11 +73,12 @@ def _judge(folder: RunFolder, outcome: Outcome, elsewhere: bool) -> Outcome:
     if result is not None:
         return outcome_of(result)
     died = [line.note for line in lines if line.kind == "end" and (line.note or "").startswith(DIED)]
-    if lines and lines[-1].kind == "end" and lines[-1].note not in died:
-        return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
     if not outcome.exit_code:
         return Outcome(outcome.run, "interrupted", outcome.message, InterruptedRunError.exit_code)
     how = NO_MEMORY if outcome.message == NO_MEMORY else f"signal {outcome.exit_code}"
+    if lines and lines[-1].kind == "end" and lines[-1].note not in died:
+        message = f"its process died ({how}); the last that it wrote: {lines[-1].note}"  # perhaps an earlier one did
+        return Outcome(outcome.run, "interrupted", message, InterruptedRunError.exit_code)
     if elsewhere and not died:
         note = f"{DIED}{os.environ.get('SLURMD_NODENAME') or socket.gethostname()} ({how})"
         folder.ledger.append(_end(lines, note))

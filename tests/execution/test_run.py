@@ -164,6 +164,7 @@ def test_a_run_that_was_not_killed_itself_goes_on(short):
         train_run(short.folder(run), short.cache, short.store.selection_path, RunSettings(stop=StopAfter(2)))
     outcome = settle(short.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
+    assert "died (signal 9)" in outcome.message, "it may not even have begun since"
     assert not short.folder(run).done
 
 

@@ -138,5 +138,5 @@ def _imported(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:  # not of the author's own package
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)

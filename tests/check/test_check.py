@@ -75,6 +75,14 @@ def test_an_optimiser_of_torch_may_count_its_steps_on_the_host(folder):
     assert tried(write(folder, body), "host copies").state == "passed"
 
 
+def test_a_package_may_have_a_module_called_benchmarks(folder):
+    (folder / "mine").mkdir()
+    for name in ("__init__", "benchmarks"):
+        (folder / "mine" / f"{name}.py").touch()
+    file = write(folder / "mine", "from . import benchmarks\nfrom .benchmarks import __name__ as where")
+    assert tried(file, "test split").state == "passed"
+
+
 def test_what_is_made_once_is_no_work_of_a_step(folder):
     training_images.cache_clear()
     assert tried(write(folder), "cost").state == "passed"

@@ -35,7 +35,7 @@ def predict_command(
     each lies in overlays/, and prediction.json says which runs were used and what the labels mean. Of an ensemble the
     mean of the probabilities decides.
     """
-    records = [find_run(path) for path in dict.fromkeys(runs)]  # a typo is refused before torch is loaded
+    records = [find_run(path) for path in runs]  # a typo is refused before torch is loaded
 
     from harness.prediction.predict import predict_scans
 

@@ -164,6 +164,7 @@ def predict_scans(
         DataError: There is no scan, or some cannot be predicted, each named; the others were.
         DiskError: The destination cannot be written.
     """
+    records = list({record.id: record for record in records}.values())  # one that is named twice weighs no more
     refuse_mixed(records)
     ensemble = Ensemble.load(records, threads, spacing_mm)
     scans = list_scans(images, ensemble.dataset.channels)

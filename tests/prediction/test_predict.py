@@ -139,7 +139,7 @@ def test_a_later_call_into_the_same_folder_forgets_no_scan(slices, tmp_path):
 
 def test_an_ensemble_decides_by_the_mean_probability(slices, tmp_path):
     records = [slices.record(seed) for seed in (0, 1)]
-    predict_scans(records, slices.images, tmp_path / "out")
+    predict_scans([*records, find_run(records[0].folder.path)], slices.images, tmp_path / "out")
     run = records[0].run
     for path in slices.images.iterdir():
         grey = read_scan(path)[0].transpose(2, 1, 0)

@@ -129,19 +129,25 @@ class Server:
         """Return once the driver has closed its end, or died."""
         driver = os.getppid()
         self._watch_signals()
-        while os.getppid() == driver:
-            idle = self._late if self._ends else []
-            ready = wait([self._channel, self._woken], 0.0 if idle else BEAT_SECONDS)
-            if idle and not ready:
-                import_module(idle.pop())
-            if self._woken in ready:
-                self._woken.recv(MOST_BYTES)
-                self._report_ends()
-            if self._channel in ready:
-                message, files, *_ = socket.recv_fds(self._channel, MOST_BYTES, 2)
-                if not message:
-                    return
-                self._start(*json.loads(message), *files)
+        while os.getppid() == driver and self._serve_once():
+            pass
+        signal.set_wakeup_fd(-1)  # the socket goes before the process does, and a run may end in between
+
+    def _serve_once(self) -> bool:
+        """Whether the driver still holds its end."""
+        idle = self._late if self._ends else []
+        ready = wait([self._channel, self._woken], 0.0 if idle else BEAT_SECONDS)
+        if idle and not ready:
+            import_module(idle.pop())
+        if self._woken in ready:
+            self._woken.recv(MOST_BYTES)
+            self._report_ends()
+        if self._channel in ready:
+            message, files, *_ = socket.recv_fds(self._channel, MOST_BYTES, 2)
+            if not message:
+                return False
+            self._start(*json.loads(message), *files)
+        return True
 
     def _watch_signals(self) -> None:
         # a signal to a whole job is for its runs: they are born with it blocked, until they have a handler for it

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,14 @@ def test_signals_of_a_whole_job_leave_the_server_alive(server, tmp_path):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         os.kill(server.pid, number)
     assert outcome_of(server.start(order_of(tmp_path, "exit-70"))).status == "failed"
+
+
+def test_no_signal_is_written_into_a_socket_of_a_server_that_leaves():
+    ours, theirs = socket.socketpair()
+    ours.close()
+    script = f"{SERVER}sys.exit(signal.set_wakeup_fd(-1) + 1)"
+    command = [sys.executable, "-c", script, str(theirs.fileno())]
+    subprocess.run(command, env=command_environment(), pass_fds=[theirs.fileno()], check=True)
 
 
 DRIVER = """

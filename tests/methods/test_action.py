@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 
 from harness.api import pseudo_label, supervised_loss, views
-from methods.action import ACTION
+from methods.action import ACTION, FineTuning
 from methods.action_parts.pseudo import unsupervised_loss
 from methods.action_pp import ACTIONPP
 from tests.methods.references import distillation
@@ -30,7 +32,9 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind, name):
     method = build(kind)
     stage, sgd = enter(method, name)
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
-    losses = [stage_step(method, stage, sgd, batch_for(method), t) for t in range(3)]
+    losses = [stage_step(method, stage, sgd, batch_for(method), t) for t in range(2)]
+    taught = {n: p.clone() for n, p in method.teacher.named_parameters()}
+    losses.append(stage_step(method, stage, sgd, batch_for(method), 2))
     for loss in losses:
         assert all(term.isfinite() and term.shape == () for term in (loss.total, *loss.terms.values()))
     moved = {n.rsplit(".", 2)[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])}
@@ -43,6 +47,10 @@ def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind, name):
     assert all(n.startswith((*student, *teacher)) for n in moved)
     assert all(any(n.startswith(part) for n in moved) for part in (*student, *teacher))
     assert all(p.grad is None for p in method.teacher.parameters())
+    ours = dict(method.student.named_parameters())
+    for n, mean in method.teacher.named_parameters():
+        share = 0.01 if f"teacher.{n}".startswith(teacher) else 0.0
+        torch.testing.assert_close(mean, taught[n].lerp(ours[n], share), rtol=0, atol=1e-7)
     trained = [p for group in sgd.param_groups for p in group["params"]]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
 
@@ -136,22 +144,38 @@ def test_local_stage_adds_supervision_and_windows():
     assert loss.total.item() == pytest.approx(total.item(), rel=1e-3)
 
 
-def test_fine_tuning_is_the_sum_of_its_parts():
-    method = no_dropout(
-        build(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3, unsupervised_weight=0.5)
-    )
+@every_kind
+def test_fine_tuning_is_the_sum_of_its_parts(kind, monkeypatch):
+    weights: dict[str, Any] = {"contrast_weight": 0.3, "confident": 0.3, "valid_above": 0.4, "unsupervised_weight": 0.5}
+    method = no_dropout(build(kind, strong=False, mixing="none", **weights))
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
+    steps = list[FineTuning]()
+    contrast = method._contrast
+
+    def spy(step, taus):
+        steps.append(step)
+        return contrast(step, taus)
+
+    monkeypatch.setattr(method, "_contrast", spy)
     loss = step_loss(method, batch, stage, progress_at(0.5))
-    logits = method.student.backbone(torch.cat((batch.images, *batch.unlabelled)))
-    pseudo = pseudo_label(batch.unlabelled[0], method.teacher.backbone(batch.unlabelled[0]))
+    images = torch.cat((batch.images, *batch.unlabelled))
+    logits = method.student.backbone(images)
+    taught = method.teacher.backbone(images if kind is ACTIONPP else images[2:])[-2:]
+    pseudo = pseudo_label(images[2:], taught)
     supervised = supervised_loss(logits[:2], batch.labels)
     unsupervised = unsupervised_loss(logits[2:], pseudo.labels, pseudo.confidence, 0.3)
     assert loss.terms["unsupervised"].item() == pytest.approx(unsupervised.item(), rel=1e-3)
     assert unsupervised.item() > 0.1
-    total = supervised.total + 0.5 * unsupervised + 0.3 * loss.terms["anatomical"]
+    contrasts = loss.terms["anatomical"] + loss.terms.get("supervised_contrast", 0.0)
+    total = supervised.total + 0.5 * unsupervised + 0.3 * contrasts
     assert loss.total.item() == pytest.approx(total.item(), rel=1e-4)
     assert loss.terms["anatomical"].item() > 0.1
+    (step,), sure = steps, pseudo.confidence >= 0.4
+    assert 0.05 < sure.float().mean() < 0.95
+    assert torch.equal(step.labels, torch.cat((batch.labels, pseudo.labels)))
+    assert torch.equal(step.valid, torch.cat((torch.ones_like(sure), sure)))
+    torch.testing.assert_close(step.probabilities, logits.softmax(dim=1))
     assert loss.terms["confident_pixels"].item() == (pseudo.confidence >= 0.3).sum().item()
     # four classes of given labels, all hard for an untrained network, eight queries each
     assert loss.terms["anatomical_queries"].item() == 32

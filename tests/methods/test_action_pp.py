@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from harness.api import Progress
 from methods.action import ACTION
+from methods.action_parts.pixel_contrast import draw_anchors
 from methods.action_pp import ACTIONPP
 from tests.methods.references import dense_features, supervised_contrast
 from tests.methods.tiny import (
@@ -46,8 +47,14 @@ def test_it_is_action_plus_the_supervised_contrast():
     assert parts["supervised_anchors"].item() == 32  # eight of each of four classes
 
 
-def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(monkeypatch):
-    method = no_dropout(build(ACTIONPP, mixing="none", strong=False, **CONSTANT))
+@pytest.mark.parametrize(
+    "params", [{}, {"centers": False}, {"contrast_form": "release", "allocation": "frequency"}], ids=str
+)
+def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(params, monkeypatch):
+    method = no_dropout(build(ACTIONPP, mixing="none", strong=False, eta=0.3, **CONSTANT | params))
+    centres = method.allocation.centres
+    torch.testing.assert_close(centres @ centres.T, (4 * torch.eye(4) - 1) / 3)
+    method.allocation.prototypes.copy_(centres)
     with torch.no_grad():  # a teacher of its own
         for p in method.teacher.parameters():
             p.mul_(1.1)
@@ -71,13 +78,27 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     )
     assert torch.allclose(method.queue.entries[:32], teacher, atol=1e-4)
     assert method.queue.labels[:32].tolist() == labels.tolist()
-    centres, chosen = method.allocation.centres, method.allocation.assignment[labels].tolist()
-    unmasked, no_entry = [[False] * 4 for _ in labels], [list[int]() for _ in labels]
+    means = F.normalize(torch.stack([student[labels == c].sum(dim=0) for c in range(4)]), dim=1)
+    assert torch.allclose(method.allocation.prototypes, F.normalize(0.7 * centres + 0.3 * means, dim=1), atol=1e-4)
+    counted = batch.labels.flatten().bincount() * ("allocation" in params)
+    assert torch.equal(method.allocation.voxels, counted)
+    without = "centers" in params
+    masked, chosen = [[without] * 4 for _ in labels], method.allocation.assignment[labels].tolist()
+    no_entry = None if "contrast_form" in params else [list[int]() for _ in labels]
+    weight = 0.0 if without else 0.2
     expected = supervised_contrast(
-        student, teacher, labels.tolist(), [], centres, chosen, unmasked, no_entry, tau=0.1, weight=0.2
+        student, teacher, labels.tolist(), [], centres, chosen, masked, no_entry, tau=0.1, weight=weight
     ).item()
-    assert loss.terms["supervised_contrast"].item() == pytest.approx(expected, rel=1e-3)
-    assert expected > 0.1
+    assert loss.terms["supervised_contrast"].item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert (expected > 0.1) is not without
+
+
+def test_of_a_class_that_the_batch_lacks_nothing_is_remembered():
+    method, labels = build(ACTIONPP), torch.tensor([[[0, 1]]])
+    features = F.normalize(torch.randn(32, 16), dim=1)
+    method._remember(draw_anchors(labels, 4, 8), features, features, labels)
+    assert method.queue.labels.unique().tolist() == [-1, 0, 1]
+    assert not method.allocation.prototypes[2:].any()
 
 
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch):

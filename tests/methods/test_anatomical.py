@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from methods.action_parts.arithmetic import class_masks, draw_members
-from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_loss, draw_anatomical
+from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast, anatomical_loss, draw_anatomical
 from tests.methods.references import DenseFeatures, anatomical
 
 SETTINGS = AnatomicalParams(queries=5, keys=7, hard_below=0.9)
@@ -52,12 +52,18 @@ def test_loss_equals_the_loops(classes, easy, per_query):
     scene = Scene(classes, easy)
     if classes == [0, 3]:
         scene.keep(3, 2)
-    draw = scene.draw(varied(SETTINGS, per_query=per_query))
+    settings = varied(SETTINGS, per_query=per_query)
+    torch.manual_seed(1)
+    draw = scene.draw(settings, 0.3)
     assert draw.keys.shape == ((4, 5, 7) if per_query else (4, 7))
     found = scene.loss(draw, 0.3)
     expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.3)
     assert (expected.item() > 0) == (len(classes) > 1)
     assert found.item() == pytest.approx(expected.item(), rel=1e-10, abs=1e-15)
+    if classes != [0, 3]:
+        torch.manual_seed(1)
+        of_batch = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.3, settings)
+        assert of_batch.total.item() == found.item()
     mine, theirs = (torch.autograd.grad(loss, scene.table)[0] for loss in (found, expected))
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-14)
 

@@ -27,7 +27,9 @@ def unlike(count):
 def test_first_stage_equals_an_independent_derivation():
     method = build(BCP)
     stage = method.stages[0]
-    labels = blobs(5)[1]
+    with torch.no_grad():  # a class that no part has and that gets little of a pixel: what smooths the Dice shows
+        method.student.state_dict()["decoder.head.bias"][3] = -9.0
+    labels = blobs(5)[1].clamp(max=2)
     batch = Batch(unlike(5), labels)
     student = Recorder(method.student)
     loss = step_loss(method, batch, stage, progress_at(0.5))

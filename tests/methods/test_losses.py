@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api import masked_dice_loss, nnunet_loss, supervised_loss
+from harness.api import masked_dice_loss, supervised_loss
+from harness.api.losses import LABELLED_LOSSES
 
 # Two pixels in a row, two classes: p(class 0) = .8, .4; labels 0, 1.
 P = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]]], dtype=torch.float64)
@@ -51,7 +52,7 @@ def test_supervised_loss_equals_a_derivation(seed, images, classes, size):
     rng = np.random.default_rng(seed)
     z = 3 * rng.normal(size=(images, classes, *size))
     y = rng.integers(0, classes, size=(images, *size))
-    loss = supervised_loss(torch.from_numpy(z), torch.from_numpy(y))
+    loss = LABELLED_LOSSES["default"](torch.from_numpy(z), torch.from_numpy(y))
     assert loss.terms["ce"].item() == pytest.approx(derived_cross_entropy(z, y), rel=1e-9)
     assert loss.terms["dice"].item() == pytest.approx(derived_dice(softmax(z), y), rel=1e-9, abs=1e-12)
     assert loss.total.item() == pytest.approx(0.5 * (loss.terms["ce"].item() + loss.terms["dice"].item()), rel=1e-12)
@@ -73,7 +74,8 @@ def test_gradients_are_finite_when_the_network_is_certain_and_wrong():
 
 
 def test_nnunet_loss_by_hand():
-    loss = nnunet_loss(P.log() + 5.0, Y)  # class 1 alone: p = .2, .6, label on the second: 1 - 1.20001 / 1.80001
+    # Class 1 alone: p = .2, .6, label on the second: 1 - 1.20001 / 1.80001.
+    loss = LABELLED_LOSSES["nnunet"](P.log() + 5.0, Y)
     assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)
     assert loss.terms["dice"].item() == pytest.approx(1 - 1.20001 / 1.80001, abs=1e-9)
     assert loss.total.item() == pytest.approx(0.3669845876 + 1 - 1.20001 / 1.80001, abs=1e-9)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api import ConsistencyParams, Progress
+from harness.api import ConsistencyParams, Progress, ema_update
 from methods.mean_teacher import MeanTeacher
 from tests.methods.test_losses import derived_supervised, softmax
 from tests.methods.tiny import RAMP, RAMPED, Recorder, batch_for, build, loss_of, optimiser, progress_at, step
@@ -17,6 +17,9 @@ def test_step_equals_an_independent_derivation():
     student, teacher = Recorder(method.student), Recorder(method.teacher)
     got = loss_of(method, batch, share=0.6)
     (z,), (answers,) = student.arrays(), teacher.arrays()
+    (seen,), (noisy,), (unlabelled,) = student.inputs, teacher.inputs, batch.unlabelled
+    assert torch.equal(seen, torch.cat((batch.images, unlabelled)))
+    assert (noisy - unlabelled).std().item() == pytest.approx(0.1, rel=0.1)
     target = softmax(answers)
     labels = batch.labels.numpy()
     supervised = derived_supervised(z[:3], labels)
@@ -42,8 +45,9 @@ def test_teacher_is_the_students_average():
     old = [p.clone() for p in method.teacher.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(old, method.student.parameters(), strict=True))
     step(method, sgd, batch, 1)
+    ema_update(method.teacher, method.student, torch.tensor(0.25))  # as where steps are captured
     for mean, before, now in zip(method.teacher.parameters(), old, method.student.parameters(), strict=True):
-        torch.testing.assert_close(mean, 0.25 * before + 0.75 * now, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mean, 0.0625 * before + 0.9375 * now, rtol=1e-5, atol=1e-7)
     assert method.predictor is method.student
     assert method.pseudo_label_network is method.teacher
 

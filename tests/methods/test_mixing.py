@@ -56,6 +56,9 @@ def test_each_pixel_comes_from_one_of_two_images_with_its_label(name, seed, coun
     pasted = source != own
     assert torch.equal(source[pasted], ((own + 1) % count)[pasted])
     assert torch.equal(mixed.images, torch.where(pasted.unsqueeze(1), partner(base.images), base.images))
+    if name == "classmix":
+        for labels, shown in zip(partner(base.labels), pasted, strict=True):
+            assert not set(labels[shown].tolist()) & set(labels[~shown].tolist()), "whole classes of the partner"
     assert torch.equal(mixed.confidence, mixed.images[:, 0] * 4 + mixed.labels)  # neither label nor confidence strays
 
 
@@ -66,3 +69,5 @@ def test_boxes_by_hand():
     assert first == [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0] * 5, [0] * 5]
     assert second == [[0] * 5, [0] * 5, [0] * 5, [0, 0, 1, 0, 0]]
     assert third == [[0, 0, 0, 1, 1]] * 4
+    half = half_boxes(torch.tensor([[0.0, 0.0, 0.99], [0.5, 0.99, 0.0]]), (4, 6)).long().tolist()
+    assert half == [[[0, 0, 0, 1, 1, 1]] * 4, [[0] * 6] * 2 + [[1, 1, 1, 1, 1, 0]] * 2]

@@ -1,28 +1,39 @@
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from harness.api.networks import UpBlock, backbone, doubling
 from methods.mc_net import SharedEncoder
-from tests.methods.tiny import TASK, TASK_3D, parameters
+from tests.methods.tiny import TASK, TASK_3D, no_dropout, parameters
 
 
 @pytest.mark.parametrize(
-    ("task", "decoders", "count"), [(TASK, 2, 2_577_624), (TASK_3D, 2, 12_347_716), (TASK_3D, 3, 15_246_566)]
+    ("task", "count", "answers"),
+    [(TASK, 3_210_924, (0.42542, 0.34910, 0.44256)), (TASK_3D, 15_246_566, (0.32210, 0.45327, 0.49356))],
+    ids=["2D", "3D"],
 )
-def test_parameter_counts_are_the_published_ones(task, decoders, count):
-    net = SharedEncoder(task, decoders)
-    own = 1_813_764 if task is TASK else 9_448_866
-    assert (parameters(net), parameters(net.backbone), parameters(backbone(task))) == (count, own, own)
+def test_networks_are_the_published_ones(task, count, answers):
+    """By number of parameters, and by the spread of each decoder's answers, which pins what layers do."""
+    torch.manual_seed(0)
+    net = no_dropout(SharedEncoder(task, 3))
+    assert parameters(net) == count
+    images = torch.linspace(0, 9, 2 * math.prod(task.size)).sin().view(2, 1, *task.size)
+    assert [answer.std().item() for answer in net(images)] == pytest.approx(answers, rel=1e-3)
 
 
 def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders():
-    def rates(module):
-        return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
+    def rates(module, kind=nn.Dropout):
+        return [m.p for m in module.modules() if isinstance(m, kind)]
 
     net = SharedEncoder(TASK)
     assert rates(net.backbone.encoder) == [0.05, 0.1, 0.2, 0.3, 0.5]
     assert rates(net.backbone.decoder) == rates(net.others[0]) == [0.0] * 4
+    volumes = backbone(TASK_3D)
+    *_, last = volumes.encoder.modules()
+    assert isinstance(last, nn.Dropout3d)
+    assert [rates(part, nn.Dropout3d) for part in (volumes.encoder, volumes.decoder.head)] == [[0.5], [0.5]]
 
 
 def test_bilinear_upsampling_aligns_corners():

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from methods.shared.adversarial import adversarial_loss, frozen_statistics, soft_dice
+from methods.shared.class_memory import class_rows
 from methods.ss_net import SSNet, as_rows
 from tests.methods.test_losses import derived_dice, softmax
 from tests.methods.tiny import RAMP, RAMPED, batch_for, blobs, build, progress_at, step_loss
@@ -57,11 +58,12 @@ def test_adversarial_forwards_leave_statistics_and_input_gradients_alone():
 def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
     method = build(SSNet, **RAMP, contrast_weight=0.2)
     batch = batch_for(method, 6)
-    answers = []
-    method.net.decoder.head.register_forward_hook(lambda _, __, output: answers.append(output.detach()))
+    maps, answers = list[torch.Tensor](), list[torch.Tensor]()
+    method.net.decoder.head.register_forward_pre_hook(lambda _, args: maps.append(args[0]))
+    method.net.decoder.head.register_forward_hook(lambda _, __, output: answers.append(output))
     loss = step_loss(method, batch, method.stages[0], progress_at(0.6))
     terms = {name: term.item() for name, term in loss.terms.items()}
-    dice = derived_dice(softmax(answers[0].double().numpy()[:3]), batch.labels.numpy())
+    dice = derived_dice(softmax(answers[0].detach().double().numpy()[:3]), batch.labels.numpy())
     assert terms["dice"] == pytest.approx(dice, rel=1e-5)
     assert len(answers) == 3, "the step's own forward, the probe, the adversarial one"
     clean, adversarial = (answers[i].softmax(dim=1) for i in (0, 2))
@@ -69,13 +71,16 @@ def test_step_is_made_of_its_parts_and_the_labelled_one_is_dice():
     separation = terms["separation_labelled"] + terms["separation_unlabelled"]
     assert loss.total.item() == pytest.approx(dice + RAMPED * (terms["adversarial"] + 0.2 * separation), rel=1e-5)
     assert not loss.terms["ce"].requires_grad
+    for name, moved in (("adversarial", [False, False, True]), ("separation_unlabelled", [True, False, False])):
+        gradients = torch.autograd.grad(loss.terms[name], maps, allow_unused=True, retain_graph=True)
+        assert [gradient is not None for gradient in gradients] == moved, name
 
 
 def test_memory_holds_correct_foreground_pixels_and_background_none():
     method = build(SSNet, memory=8)
     _, labels = blobs(2)
     features = torch.rand(4, 16, 32, 32, generator=torch.Generator().manual_seed(0))
-    predicted = torch.cat((labels, labels))
+    predicted = torch.cat((labels, labels.flip(0)))
     predicted[:2][labels == 2] = 1  # class 2 is never right
     projected = method.projection.eval()(as_rows(features[:2]))  # by running statistics, before the step moves them
     method.projection.train()
@@ -85,5 +90,8 @@ def test_memory_holds_correct_foreground_pixels_and_background_none():
         candidates = projected[(labels.flatten() == c)]
         nearest = torch.cdist(method.memory.entries[c], candidates).amin(dim=1)
         assert nearest.max() < 1e-3
-    assert losses.shape == (2,)
-    assert (losses > 0).all()
+    for loss, part, own in zip(losses, features.split(2), (labels, predicted[2:]), strict=True):
+        rows, classes = method.prediction(method.projection(as_rows(part))), own.flatten()
+        expected = method.memory.loss(rows, class_rows(classes, classes >= 0, 4))
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert loss > 0

@@ -4,10 +4,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.api.views import Strength
 from methods import unimatch as module
 from methods.unimatch import UniMatch, draw_boxes
 from tests.methods.test_losses import derived_supervised, dice_of, softmax
 from tests.methods.tiny import batch_for, build, progress_at, step_loss
+
+RELEASED = Strength(0.5, 0.5, 0.8, (0.1, 2.0), 0.5)
 
 
 def unimatch(**params):
@@ -48,6 +51,8 @@ def test_step_equals_an_independent_derivation(variant, monkeypatch):
     method = unimatch(variant=variant, confident=0.6, strong_weight=0.7, feature_weight=0.3)
     batch = batch_for(method, 8)
     (weak,) = batch.unlabelled
+    for _ in range(20):  # until running statistics let it see something in evaluation mode
+        method.net(weak)
     recorded = Recorded(method, monkeypatch)
     loss = step_loss(method, batch, method.stages[0], progress_at(0.5))
 
@@ -59,6 +64,7 @@ def test_step_equals_an_independent_derivation(variant, monkeypatch):
     assert torch.equal(recorded.images[1], torch.cat((batch.images, weak)))
     given, z, answers = recorded.logits
     own, other = softmax(z[4:8]), np.roll(softmax(given), -1, axis=0)
+    assert (other.argmax(axis=1) != softmax(given).argmax(axis=1)).any()
     views = np.split(answers, len(answers) // 4)
     assert len(views) == len(recorded.boxes) == (2 if variant == "unimatch" else 1)
     strong = []
@@ -78,7 +84,7 @@ def test_step_equals_an_independent_derivation(variant, monkeypatch):
 
 
 def test_strong_views_show_the_next_image_inside_the_box_and_nothing_moves(monkeypatch):
-    monkeypatch.setattr(module, "strong", lambda images, _: images)
+    monkeypatch.setattr(module, "strong", lambda images, strength: images if strength == RELEASED else 0 * images)
     method = unimatch()
     batch = batch_for(method, 6)
     (weak,) = batch.unlabelled

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from methods.urpc import URPC, pyramid_consistency, with_noise, without_peaks
 from tests.methods.test_losses import derived_cross_entropy, derived_supervised, gradient_inputs, softmax
@@ -31,10 +32,18 @@ def test_step_equals_an_independent_derivation():
     assert got["total"] == pytest.approx(sum(supervised) / 4 + RAMPED * consistency, rel=1e-4)
 
 
-def test_gradients_are_the_numerical_ones_through_the_mean_too():
-    logits, _ = gradient_inputs()
-    second = logits.detach().flip(0).requires_grad_()
-    assert torch.autograd.gradcheck(lambda a, b: pyramid_consistency([a, b])[0], (logits, second))
+def test_heads_read_three_scales_each_perturbed_in_its_own_way():
+    method = build(URPC)
+    ups = method.net.backbone.get_submodule("decoder.ups")
+    maps, heads = ([Recorder(layer) for layer in layers.children()] for layers in (ups, method.net.heads))
+    logits, ratios = method.net(batch_for(method).images), []
+    for plain, head, answer in zip(maps[:3], heads, reversed(logits[1:]), strict=True):
+        assert torch.equal(answer, F.interpolate(head.outputs[0], (32, 32), mode="nearest"))
+        ratios.append(head.inputs[0] / plain.outputs[0])
+    assert [tuple(ratio.shape[1:]) for ratio in ratios] == [(128, 4, 4), (64, 8, 8), (32, 16, 16)]
+    assert [ratio.unique().tolist() for ratio in ratios[:2]] == [[0.0, 2.0], [0.0, 1.0]], "dropout, peaks"
+    assert (ratios[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert 0.69 < ratios[2].min() < ratios[2].max() < 1.31
 
 
 def test_agreement_costs_nothing_and_certain_disagreement_stays_finite():
@@ -50,12 +59,13 @@ def test_peaks_are_the_highest_mean_activations():
     torch.manual_seed(0)
     features = torch.rand(2, 3, 8, 8)
     features[:, :, 0, 0] = 2.0
+    features[1] *= 0.5
     kept = without_peaks(features)
-    mean = features.mean(dim=1)
+    mean = features.mean(dim=1) / torch.tensor([2.0, 1.0]).view(2, 1, 1)
     dropped = (kept == 0).all(dim=1)
     assert dropped[:, 0, 0].all()
-    assert not dropped[mean < 0.7 * 2.0].any()
-    assert dropped[mean >= 0.9 * 2.0].all()
+    assert not dropped[mean < 0.7].any()
+    assert dropped[mean >= 0.9].all()
     assert torch.equal(kept[~dropped.unsqueeze(1).expand_as(kept)], features[~dropped.unsqueeze(1).expand_as(kept)])
 
 

@@ -11,6 +11,7 @@ from harness.api import Batch, Loss, Method, OptimiserSettings, Progress, Stage,
 from harness.suite.registry import load_method, method_sources
 
 M = TypeVar("M", bound=Method)
+N = TypeVar("N", bound=nn.Module)
 
 METHODS = [
     load_method(name)
@@ -84,11 +85,11 @@ def enter(method: Method, name: str) -> tuple[Stage, torch.optim.Optimizer]:
     return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
 
 
-def no_dropout(method: M) -> M:
-    for module in method.modules():
+def no_dropout(net: N) -> N:
+    for module in net.modules():
         if isinstance(module, nn.Dropout | nn.Dropout3d):
             module.p = 0.0
-    return method
+    return net
 
 
 def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int) -> Loss:

@@ -37,6 +37,12 @@ def test_agrees_with_all_resamples_of_a_small_sample():
     assert bounds.mean == pytest.approx(SAMPLE.mean(axis=0))
     assert bounds.high - bounds.mean == pytest.approx(expected, rel=0.1)  # Monte Carlo error of a far quantile
     assert bounds.mean - bounds.low == pytest.approx(bounds.high - bounds.mean)
+    assert simultaneous_intervals(-SAMPLE).low == pytest.approx(-bounds.high)
+    many = np.random.default_rng(0).normal(size=(12, 20))
+    assert simultaneous_intervals(many[:, ::-1]).low[::-1] == pytest.approx(simultaneous_intervals(many).low)
+    ordered = np.sort(SAMPLE, axis=0)
+    together, alone = simultaneous_intervals(ordered), intervals(ordered)
+    assert (*together.single_low, *together.single_high) == pytest.approx((*alone.low, *alone.high))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3])

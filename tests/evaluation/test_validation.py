@@ -1,12 +1,17 @@
+from dataclasses import asdict
+
 import numpy as np
+import pandas as pd
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from harness.api import Case, Task
-from harness.evaluation.evaluate import dice_by_class, load_volumes, mean_dice, predict_all
+from harness.evaluation.evaluate import case_rows, dice_by_class, load_volumes, mean_dice, predict_all
 from harness.evaluation.metrics import Tolerance, case_metrics
+from harness.evaluation.predict import keep_largest
 from harness.records.schema import Engine, Preprocessing
 from tests.data.preprocessed import preprocessed
 
@@ -31,16 +36,28 @@ class Thresholds(nn.Module):
         return -(images - torch.tensor([0.125, 0.375, 0.625, 0.875])[:, None, None]).abs()
 
 
-def test_a_validation_is_the_mean_of_whole_native_volumes():
+@pytest.mark.parametrize("largest", [False, True])
+def test_a_validation_is_the_mean_of_whole_native_volumes_and_rows_hold_all_metrics(largest):
     rng = np.random.default_rng(0)
     cases = [
-        Case(name, name, "val", rng.random(shape, np.float32), rng.integers(0, 4, shape, np.uint8))
-        for name, shape in (("a", (3, 40, 50)), ("b", (5, 33, 47)))
+        Case(name, name, "val", rng.random(shape, np.float32), rng.integers(0, 4, shape, np.uint8), spacing, phase)
+        for name, shape, spacing, phase in (("a", (3, 40, 50), (8.0, 1.5, 1.0), "ED"), ("b", (5, 33, 47), None, "ES"))
     ]
-    task, engine = Task("slices", 2, 1, NAMES, (32, 32)), Engine()
+    task, engine = Task("slices", 2, 1, NAMES, (32, 32)), Engine(largest_component=largest, nsd_tolerance_mm=1.2)
     volumes = load_volumes(preprocessed(cases, Preprocessing(size=(32, 32))), torch.device("cpu"))
     predicted = predict_all(Thresholds(), volumes, task, engine)
-    by_case = [case_metrics(predicted[case.id], case.label, NAMES[1:], None, Tolerance(1.0, 2.0)) for case in cases]
+    labels, tolerance = list(predicted.values()), Tolerance(1.0, 1.2)
+    assert largest is all(np.array_equal(each, keep_largest(each)) for each in labels)
+    pairs = zip(labels, cases, strict=True)
+    by_case = [case_metrics(each, case.label, NAMES[1:], case.spacing_mm, tolerance) for each, case in pairs]
     expected = {name: np.mean([metrics[name].dice for metrics in by_case]) for name in NAMES[1:]}
     assert mean_dice(Thresholds(), volumes, task, engine) == expected
     assert mean_dice(Thresholds(), [], task, engine) == {}
+    rows = case_rows(predicted, volumes, task, engine, "best_val")
+    heads = [{"checkpoint": "best_val", "case": c.id, "patient": c.patient, "phase": c.phase} for c in cases]
+    wanted = [
+        head | {"class_name": name} | asdict(own)
+        for head, metrics in zip(heads, by_case, strict=True)
+        for name, own in metrics.items()
+    ]
+    pd.testing.assert_frame_equal(rows, pd.DataFrame(wanted))

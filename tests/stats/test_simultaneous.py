@@ -95,6 +95,12 @@ def test_one_of_both_is_not_enough():
     assert reading.p_holm <= 0.05
     assert reading.simultaneous_low < 0 < reading.simultaneous_high
     assert (reading.verdict, reading.significant) == (NOT_SIGNIFICANT, False)
+    noise = np.random.default_rng(4).normal(0, 0.01, (20, 3))
+    noise[:, 0] += np.where(np.arange(20) < 9, -0.1, 1.0)  # the mean is high, the ranks do not say so after Holm
+    reading = read_family(noise, np.full((20, 3), 0.5))[0]
+    assert reading.simultaneous_low > 0
+    assert reading.p_wilcoxon < 0.05 < reading.p_holm
+    assert (reading.verdict, reading.significant) == (NOT_SIGNIFICANT, False)
 
 
 def test_what_no_outcome_could_show_is_undetermined():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from harness.api.networks import UpBlock, backbone, doubling
+from methods.dtc import DualTask
 from methods.mc_net import SharedEncoder
 from tests.methods.tiny import TASK, TASK_3D, no_dropout, parameters
 
@@ -33,7 +34,8 @@ def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders():
     volumes = backbone(TASK_3D)
     *_, last = volumes.encoder.modules()
     assert isinstance(last, nn.Dropout3d)
-    assert [rates(part, nn.Dropout3d) for part in (volumes.encoder, volumes.decoder.head)] == [[0.5], [0.5]]
+    parts = volumes.encoder, volumes.decoder.head, DualTask(TASK_3D).head
+    assert [rates(part, nn.Dropout3d) for part in parts] == [[0.5]] * 3
 
 
 def test_bilinear_upsampling_aligns_corners():

@@ -47,3 +47,12 @@ def test_components_are_those_that_were_drawn(within):
     assert spread.within == pytest.approx(within, rel=0.1)
     assert spread.of_runs(4) == pytest.approx(math.hypot(0.2, within / 2), rel=0.1)
     assert (spread.runs, spread.pairs, spread.patients) == (5, 9, 400)
+
+
+def test_a_spread_is_the_median_of_pairs_of_few_patients():
+    """Of 0, 2; 2, 0; 4, 4 in two runs both variances are 2; of 0, 2 in one run it is 2 between patients alone."""
+    three = np.array([[0.0, 2.0], [2.0, 0.0], [4.0, 4.0]])
+    spread = spread_of([0.1 * three, np.array([[0.0], [2.0]]), 10.0 * three])
+    assert spread is not None
+    assert (spread.between, spread.within) == pytest.approx((math.sqrt(2.0), math.sqrt(0.02)))
+    assert (spread.runs, spread.pairs, spread.patients) == (1, 3, 2)

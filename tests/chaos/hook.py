@@ -21,7 +21,7 @@ PHASES = {
     "writing result": ("harness.records.run_folder:RunFolder", "write_result", 0.02, 1),
     "testing": ("harness.train.run:", "test_once", 0.2, 1),
     "checkpointing": ("harness.train.trainer:", "save_checkpoint", 0.05, 2),
-    "validating": ("harness.train.measure:Validator", "validate", 0.05, 4),
+    "validating": ("harness.train.measure:Validator", "validate", 0.05, 2),
     "training": ("harness.train.trainer:Trainer", "_step", 0.02, 40),
     "leaderboard": ("harness.pipeline:", "write_views", 1.5, 1),
     "tracking": ("harness.pipeline:", "track_or_warn", 6.0, 1),

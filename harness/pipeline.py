@@ -112,7 +112,7 @@ def run_suite(
         if reuse is not None and session.plan.finals != before:  # which nobody knew when the session was opened
             take_over(session, Path(reuse))
         if session.plan.finals:
-            log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
+            log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.asked_budget)
             outcomes += execute(session, settings, stop, server=server)
         if stop.is_set() and (session.pending() or not session.plan.finals):
             # whoever sent a signal kills what is not gone in seconds: no time for tables

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import harness.api
 from harness.api.errors import UsageError
 from harness.suite.load import SUITES, LoadedSuite, load_suite
 from harness.suite.registry import method_sources
@@ -32,7 +33,7 @@ def new_method(name: str, parent: Path) -> Path:
         raise UsageError(f"{folder}: exists already; take another name, or --to another folder")
     if problem := _name_problem(name):
         raise UsageError(f"{name!r} {problem}; take another name")
-    title = "".join(part.capitalize() for part in name.split("_"))
+    title = _class_name(name)
     for template, place in PLACES.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         text = (
@@ -48,6 +49,10 @@ def new_method(name: str, parent: Path) -> Path:
     return folder
 
 
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def _name_problem(name: str) -> str:
     """Why a name cannot be that of a method and of the module that holds it; empty where it can."""
     if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
@@ -57,6 +62,9 @@ def _name_problem(name: str) -> str:
     spec = find_spec(name)
     if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None):
         return "is a Python package already, which it would hide"
+    imported = {*harness.api.__all__, "Mapping", "MethodTests"}
+    if hidden := imported & {_class_name(name), f"{_class_name(name)}Params"}:
+        return f"would name its class {hidden.pop()}, which its module imports"
     return ""
 
 

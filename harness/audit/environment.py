@@ -114,7 +114,7 @@ def _works(finished: Sequence[EndedRun]) -> list[tuple[str, Rates]]:
     for run in finished:
         asked = canonical_json(run.asked.model_dump(mode="json", exclude={"seed", "subset"}))
         for stage, steps in run.result.stage_steps.items():
-            seconds = run.result.stage_device_seconds[stage]
+            seconds = run.result.stage_device_seconds.get(stage, 0.0)
             if steps >= ENOUGH_STEPS and seconds >= ENOUGH_SECONDS:
                 works.setdefault((stage, asked), {})[run] = steps / seconds
     return [(stage, rates) for (stage, _), rates in works.items() if len(rates) > 1]

@@ -74,8 +74,8 @@ def baseline_and_reference(suite: AuditedSuite) -> Verdict:
 def failures_shown(suite: AuditedSuite) -> Verdict:
     if unexplained := [run for run in suite.failed if run.result.failure is None]:
         return not_held(unexplained, "failed without a reason in result.json")
-    without_failures = _tables_without_failures(suite)
-    if hidden := [run for run in suite.failed if run.entry in without_failures]:
+    counted_rows = _without_failures(suite)
+    if hidden := [run for run in suite.failed if _row_of(run) in counted_rows]:
         return not_held(hidden, f"failed, and {TABLE} counts no failure of the entry")
     failures = ((run, run.result.failure) for run in suite.failed)
     lines = [f"{run.name}/result.json: {failure.kind}, {failure.reason}" for run, failure in failures if failure]
@@ -86,10 +86,22 @@ def failures_shown(suite: AuditedSuite) -> Verdict:
     return held(f"{counts}, of {counted(suite.planned, 'run')} in selection.json", *lines)
 
 
-def _tables_without_failures(suite: AuditedSuite) -> set[str]:
-    """Entries of which leaderboard.csv knows finished runs alone: one that had yet to run may have failed since."""
-    counts = _table(suite).reindex(columns=["entry", "n_failed", "n_missing"]).groupby("entry").sum().sum(axis=1)
-    return set(counts.index[counts == 0])
+_ROW = ["entry", "trained_on", "rung"]
+_Row = tuple[str, str, str]
+"""Of the leaderboard: entry, labelled count ("all" for a reference) and rung (empty without a ladder)."""
+
+
+def _row_of(run: SelectedRun) -> _Row:
+    name = run.planned_run
+    return name.entry, str(name.labelled or "all"), str(name.rung or "")
+
+
+def _without_failures(suite: AuditedSuite) -> set[_Row]:
+    """Rows of leaderboard.csv that hold finished runs alone: one that had yet to run may have failed since."""
+    table = _table(suite).reindex(columns=[*_ROW, "n_failed", "n_missing"])
+    rows = list(table[_ROW].fillna("").itertuples(index=False, name=None))
+    left = table[["n_failed", "n_missing"]].apply(pd.to_numeric, errors="coerce").sum(axis=1)
+    return set(rows) - {row for row, count in zip(rows, left, strict=True) if count}
 
 
 def _table(suite: AuditedSuite) -> pd.DataFrame:
@@ -98,7 +110,7 @@ def _table(suite: AuditedSuite) -> pd.DataFrame:
     if not is_there(path):
         return pd.DataFrame()
     try:
-        table = pd.read_csv(io.BytesIO(read_content(path)), dtype={"entry": str})
+        table = pd.read_csv(io.BytesIO(read_content(path)), dtype=dict.fromkeys(_ROW, str))
     except ValueError as error:  # pandas' parsing errors are ValueErrors
         raise RecordError(f"{path}: not a table ({error}); {hint}") from None
     if "entry" not in table:

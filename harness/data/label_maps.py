@@ -83,7 +83,7 @@ def _read(path: Path, case: CaseInfo, manifest: Manifest, dimension: int) -> Lab
     classes = manifest.classes
     with reading(path):
         values, spacing = _array(path, manifest.preparation, dimension)
-        _refuse_other_grid(path, case, values.shape, spacing)
+        _refuse_other_grid(path, case, values.shape, spacing, manifest.track)
         if values.dtype.kind not in "biuf":
             raise DataError(f"{path}: holds {values.dtype}, not numbers of classes")
         rest = np.setdiff1d(values, np.arange(len(classes)))
@@ -110,7 +110,15 @@ def _array(path: Path, prepared: Preparation | None, dimension: int) -> tuple[ND
     return values.transpose(axes), spacing and (spacing[axes[0]], spacing[axes[1]], spacing[axes[2]])
 
 
-def _refuse_other_grid(path: Path, case: CaseInfo, shape: tuple[int, ...], spacing: Spacing | None) -> None:
+def _refuse_other_grid(
+    path: Path, case: CaseInfo, shape: tuple[int, ...], spacing: Spacing | None, track: str | None
+) -> None:
+    larger = len(shape) == 3 and all(side >= own for side, own in zip(shape, case.shape, strict=True))
+    if shape != case.shape and larger and track:
+        raise DataError(
+            f"{path}: has {_sides(shape)} voxels where case {case.id}, which is cut out of its scan ({track}), has "
+            f"{_sides(case.shape)}; cut the label map likewise"
+        )
     if shape != case.shape:
         turned = "; its axes are in another order" if shape in set(permutations(case.shape)) else ""
         raise DataError(

@@ -72,7 +72,7 @@ def _judge(folder: RunFolder, outcome: Outcome, elsewhere: bool) -> Outcome:
     result, lines = folder.result(), folder.ledger.lines()
     if result is not None:
         return outcome_of(result)
-    died = [line.note for line in lines if line.kind == "end" and (line.note or "").startswith(DIED)]
+    died = _deaths(lines)
     if not outcome.exit_code:
         return Outcome(outcome.run, "interrupted", outcome.message, InterruptedRunError.exit_code)
     how = NO_MEMORY if outcome.message == NO_MEMORY else f"signal {outcome.exit_code}"
@@ -85,6 +85,7 @@ def _judge(folder: RunFolder, outcome: Outcome, elsewhere: bool) -> Outcome:
         message = f"its process {note}; another node is to try it"
         return replace(outcome, message=message, exit_code=MachineError.exit_code)
     before = "".join(f", after it {note}" for note in died)
+    folder.ledger.append(_end(lines, "failed: killed"))
     result = Result(
         run=folder.id,
         status="failed",
@@ -95,6 +96,13 @@ def _judge(folder: RunFolder, outcome: Outcome, elsewhere: bool) -> Outcome:
     )
     folder.write_result(result)
     return outcome_of(result)
+
+
+def _deaths(lines: Sequence[LedgerLine]) -> list[str]:
+    """Notes of the deaths since the run was last retried after a failure, if it was."""
+    ends = [line.note or "" for line in lines if line.kind == "end"]
+    failed = max((place for place, note in enumerate(ends) if note.startswith("failed")), default=-1)
+    return [note for note in ends[failed + 1 :] if note.startswith(DIED)]
 
 
 def _end(lines: Sequence[LedgerLine], note: str) -> LedgerLine:

@@ -75,8 +75,8 @@ class Session:
 
     @property
     def summary(self) -> str:
-        """Number of runs, done and to run: of the finals, or of the trials where there are no finals yet."""
-        named = {planned.run.id for planned in self.plan.finals or self.plan.trials}
+        """Number of runs, done and to run: of the finals (of one rung where the plan is), else of the trials."""
+        named = {planned.run.id for planned in self.plan.asked_finals or self.plan.trials}
         done = sum(self.store.by_id(run).done for run in named)
         return f"{len(named)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(named) - done} to run"
 

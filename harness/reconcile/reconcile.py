@@ -133,7 +133,7 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
         *("-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
         *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
     )
-    lines = [line.split("|") for line in printed.splitlines() if line]
+    lines = [line.split("|") for line in printed.splitlines() if "|" in line]  # others are a site's banner
     return sorted(parse(lines), key=lambda allocation: (allocation.start, allocation.job))
 
 

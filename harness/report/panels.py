@@ -49,7 +49,7 @@ class _Shown:
 
 
 def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache | None) -> Panels:
-    """The worst case of every ranked method, for each labelled count of the first comparison.
+    """The worst case of every ranked method, for each labelled count of the comparison on which the page opens.
 
     The test split is opened under the permit of every run whose prediction is shown, and only once all planned runs
     have ended. Otherwise there is a reason instead.
@@ -59,7 +59,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
             reason="Left out: pictures of test cases need the scans. "
             f"Write them with `harness leaderboard runs/{leaderboard.suite} --data DIR`, the scans or a prepared cache."
         )
-    comparison = leaderboard.inputs.comparisons[0]
+    comparison = pictured(leaderboard)
     if comparison.conditions is None or any(entry.run not in records.ended.rows for entry, _ in records.selected):
         return Panels(reason="Pictures of test cases are made once all runs have ended.")
     if cache.reference.checksum != comparison.conditions.data_checksum:
@@ -72,8 +72,15 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
     for permit in permits:
         permit.check()
     cases = {case.id: case for case in cache.test_cases(permits[0])}
-    groups = (_group(labelled, table, cases) for labelled, table in tables.items())
+    groups = (
+        {"table": comparison.number, "labelled": labelled, **_group(table, cases)} for labelled, table in tables.items()
+    )
     return Panels(tuple(groups), tuple(cache.manifest.classes[1:]))
+
+
+def pictured(leaderboard: Leaderboard) -> Comparison:
+    """The comparison on which the page opens: the first one, of a ladder's longest rung."""
+    return max(leaderboard.inputs.comparisons, key=lambda comparison: comparison.rung)
 
 
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
@@ -101,14 +108,14 @@ def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES)
     return list(chosen.items())[:most]
 
 
-def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
+def _group(shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
     worst = worst_cases({each.method: each.dice for each in shown if not each.reference})
     predicted = {each.method: each.run.folder.predictions(case for case, _ in worst) for each in shown}
     in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
     labels = [{"entry": each.method, "run": each.run.run.label_in(each.method)} for each in shown]
-    return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
+    return {"methods": labels, "panels": panels}
 
 
 def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap], in_2d: bool) -> Json:

@@ -40,6 +40,7 @@ class SuiteSubmission:
             be submitted.
         calibration: The job that measures first what steps cost. None where that is known.
         cluster: The file that says what jobs ask for.
+        panels: As was asked for, of `Submission`.
     """
 
     session: Session
@@ -48,6 +49,7 @@ class SuiteSubmission:
     named: bool = False
     calibration: str | None = None
     cluster: Path = Path()
+    panels: bool | None = None
 
     @property
     def command(self) -> str:
@@ -56,6 +58,7 @@ class SuiteSubmission:
         where = {"cluster": self.cluster, "runs": self.session.store.root.parent, "data": self.session.cache.folder}
         options = " ".join(f"--{option} {shlex.quote(str(path))}" for option, path in where.items())
         options += "" if plan.rung is None else f" --rung {plan.rung}"
+        options += "" if self.panels is None else f" --{'' if self.panels else 'no-'}panels"
         return f"harness run --suite {plan.loaded.option} --executor slurm {options}"
 
     @property
@@ -93,7 +96,7 @@ def submit_missing(
             return SuiteSubmission(session, 0, 0)
         if dependent and cluster.cluster.container is not None:  # no command of Slurm's is in there
             named = bool(session.plan.finals) and not had_finals
-            return SuiteSubmission(session, 0, len(pending), named, cluster=cluster.path)
+            return SuiteSubmission(session, 0, len(pending), named, cluster=cluster.path, panels=panels)
         records = SuiteRecords(session.store)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels, yes)
         state = _ask_state(session, records, pending)
@@ -109,7 +112,7 @@ def submit_missing(
         elif not dependent and state.arrays and not state.followed:  # it was refused, or its submitter died before it
             follow(drafter, state.arrays, still_alone)
     left = len(state.missing) - len(fresh)
-    return SuiteSubmission(session, len(pending) - left, left, cluster=cluster.path)
+    return SuiteSubmission(session, len(pending) - left, left, cluster=cluster.path, panels=panels)
 
 
 def run_dependent_job(record: Path) -> SuiteSubmission | None:

@@ -89,8 +89,18 @@ class Plan:
     @property
     def runs(self) -> tuple[Run, ...]:
         """Each run once, trials first."""
-        finals = (planned.run for planned in self.finals if self._asks_for(planned.planned_run))
-        return tuple({run.id: run for run in (*(planned.run for planned in self.trials), *finals)}.values())
+        runs = [*(trial.run for trial in self.trials), *(final.run for final in self.asked_finals)]
+        return tuple({run.id: run for run in runs}.values())
+
+    @property
+    def asked_finals(self) -> tuple[FinalRun, ...]:
+        """The finals, of one rung where the plan is limited to it."""
+        return tuple(planned for planned in self.finals if self._asks_for(planned.planned_run))
+
+    @property
+    def asked_budget(self) -> SuiteBudget | Budget:
+        """What each of `asked_finals` may spend: the rung's, or all of the ladder's."""
+        return self.budget if self.rung is None else self.budget.at(self.rung)
 
     @property
     def uncalibrated(self) -> bool:

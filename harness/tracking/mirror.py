@@ -83,7 +83,7 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
         RecordError: A record cannot be read.
     """
     began = time.monotonic()
-    service = find_service(tracking_uri, records.name)
+    service = find_service(tracking_uri, records.root)
     with open_client(service, records.root) as (client, beat):
         mirror = _Mirror(client, service, TrackedSuite(records), beat)
         mirror.write()

@@ -51,12 +51,12 @@ class Service:
     """A tracking service.
 
     uri:      what MLflow is given.
-    suite:    the suite whose records are tracked, for messages; empty where none is.
+    records:  folder of the suite whose records are tracked, for messages; None where none is.
     database: the file of an SQLite database, None for every other service.
     """
 
     uri: str
-    suite: str = ""
+    records: Path | None = None
     database: Path | None = None
 
     @property
@@ -75,21 +75,21 @@ class Service:
         return redact_uri(self.uri)
 
     def error(self, reason: str) -> ServiceError:
-        if not self.suite:
+        if self.records is None:
             return ServiceError(f"tracking to {self.shown} does not work: {reason}")
         return ServiceError(
             f"cannot track to {self.shown}: {reason}. The records are safe; "
-            f"run `harness track {shlex.quote(f'runs/{self.suite}')}` later."
+            f"run `harness track {shlex.quote(str(self.records))}` later."
         )
 
 
-def find_service(option: str | None, suite: str = "") -> Service:
+def find_service(option: str | None, records: Path | None = None) -> Service:
     """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, the default of `mlflow ui`.
 
     Raises `ServiceError` for a URI that MLflow cannot track to.
     """
     uri = option or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    service = Service(uri, suite)
+    service = Service(uri, records)
     if service.scheme != "sqlite":
         _refuse_unknown(service)
         return service
@@ -99,7 +99,7 @@ def find_service(option: str | None, suite: str = "") -> Service:
     path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - stays as it is where there is no such user
     absolute = Path.cwd() / path
     # MLflow reads ? and % in a URI as syntax; below a folder with such a name only the relative form works.
-    return Service(f"sqlite:///{path if set('?%') & set(str(absolute)) else absolute}", suite, absolute)
+    return Service(f"sqlite:///{path if set('?%') & set(str(absolute)) else absolute}", records, absolute)
 
 
 def _refuse_unknown(service: Service) -> None:

@@ -77,6 +77,7 @@ def test_runs_of_one_work_ran_at_one_speed(fair):
         far = judged(bend(suite, result(stage_steps={"train": steps})), 16)
         assert far.status == "not held"
         assert [run.id for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1"] == list(far.runs)
+    assert judged(bend(suite, result(stage_device_seconds={})), 16).status == "held", "no seconds are no speed"
     short = judged(bend(timed(fair, 99), result(stage_steps={"train": 10})), 16)
     assert short.status == "held"
 
@@ -307,10 +308,20 @@ def test_tables_need_patients_and_intervals(fair, tmp_path):
     assert "none beside those of mc_net: too few" in judged(replace(fair, root=tmp_path), 32).evidence[1]
 
 
-@pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
-def test_a_table_that_hides_a_failure_is_a_violation(count, status, fair, tmp_path):
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [
+        ("ua_mt,7,,1,0", "held"),
+        ("ua_mt,7,,0,0", "not held"),
+        ("ua_mt,7,,0,1", "held"),
+        ("ua_mt,7,,0,0\nua_mt,3,,1,0", "not held"),
+        ("ua_mt,7,,0,0\nua_mt,7,500,1,0", "not held"),
+        ("ua_mt,7,,0,0\nua_mt,7,,1,0", "held"),  # a second table of the same cell
+    ],
+)
+def test_a_table_that_hides_a_failure_is_a_violation(rows, status, fair, tmp_path):
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
-    path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
+    path.write_text(f"entry,trained_on,rung,n_failed,n_missing\nmc_net,7,,0,0\n{rows}\n")
     bent = bend(fair, result(status="failed", failure=Failure(kind="nan", reason="NaN")))
     assert judged(replace(bent, root=tmp_path), 30).status == status

@@ -80,6 +80,8 @@ def test_a_suite_may_have_its_name_behind_its_methods(tmp_path):
     ("what", "name", "more", "said"),
     [
         ("method", "ua_mt", (), "'ua_mt' is a method already (methods/ua_mt.py)"),
+        ("method", "loss", (), "'loss' would name its class Loss, which its module imports; take another name"),
+        ("method", "consistency", (), "would name its class ConsistencyParams"),
         ("method", "taken", (), "taken: exists already"),
         ("suite", "mine", ("--method", "supervised"), "has an entry 'supervised' already"),
         ("suite", "mine", ("--like", "demo4"), "unknown suite 'demo4'; did you mean 'demo'?"),

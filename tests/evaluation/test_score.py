@@ -8,6 +8,7 @@ import pytest
 
 from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import TEST
+from harness.data.label_maps import read_label_maps
 from harness.data.permit import ScoringPermit
 from harness.data.prepare import resolve
 from harness.leaderboard.render import markdown
@@ -171,6 +172,16 @@ def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw, truth, tm
     with pytest.raises(DataError, match=message):
         score(tmp_path / "theirs", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_whole_scan_where_cases_are_cut_out_of_theirs_is_told_so(cache, truth, tmp_path):
+    whole = {case: np.pad(values, ((0, 0), (2, 2), (0, 1))) for case, values in truth.items()}
+    folder = write(tmp_path / "theirs", whole)
+    cut = cache.manifest.model_copy(update={"track": "label_free"})
+    with pytest.raises(DataError, match=r"cut out of its scan \(label_free\), has .*; cut the label map likewise"):
+        read_label_maps(folder, cut, 2)
+    with pytest.raises(DataError, match="bring it back to the scan's own grid"):
+        read_label_maps(folder, cache.manifest, 2)
 
 
 @pytest.mark.parametrize("ending", ["uses.jsonl", "2/cases.parquet"])

@@ -281,11 +281,15 @@ def test_who_must_not_measure_names_the_command_that_does(make_suite):
 
 def test_failures_of_another_rung_stay_on_record(make_suite):
     session = make_suite("supervised", budget={"ladder": [400, 800]}).session()
+    short = replace(session, plan=session.plan.at_rung(400))
     folders = [session.folder(run) for run in session.plan.runs]
     for folder in reversed(folders):
+        assert short.summary == "1 runs, 0 done, 1 to run", "it counts what it is limited to"
         end(folder, status="failed")
         assert has_failed_runs(build_leaderboard(SuiteRecords(session.store))), "no table shows those of the longer one"
-    assert [folder.id for folder in replace(session, plan=session.plan.at_rung(400)).failed()] == [folders[0].id]
+    assert [folder.id for folder in short.failed()] == [folders[0].id]
+    assert session.summary.startswith("2 runs, 2 done")
+    assert str(short.plan.asked_budget) == "400 reference steps"
 
 
 def test_two_days_are_asked_for_twice(make_suite):

@@ -153,6 +153,10 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(short):
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
     passed = Outcome(run.id, "interrupted", "x", 75)
     assert settle(short.folder(run), passed, StopFlag()) == passed
+    folder.reopen()
+    folder.ledger.append(line("start", 2, (0.0, 0), (0.5, 2)))
+    retried = settle(short.folder(run), killed, StopFlag(), elsewhere=True)
+    assert (retried.status, folder.done) == ("killed", False), "what happened before a retry does not count"
 
 
 def test_a_run_that_was_not_killed_itself_goes_on(short):

@@ -7,7 +7,8 @@ from harness.api.errors import ClosedSplitError
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import FinalWeights
-from harness.report.panels import worst_panels
+from harness.report.panels import pictured, worst_panels
+from tests.report.ladders import CLIMB
 from tests.support import selected_of
 from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
@@ -46,3 +47,9 @@ def test_nothing_is_opened_without_final_weights(store, phantoms):
 def test_other_data_are_refused(store, phantoms):
     other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
     assert "not those that the runs were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
+
+
+def test_pictures_are_of_the_rung_on_which_the_page_opens(store, tmp_path):
+    assert pictured(board_of(store)).number == 1
+    ladder = pictured(board_of(write_records(tmp_path / "ladder", CLIMB)))
+    assert (ladder.rung, ladder.number) == (8000, 3)

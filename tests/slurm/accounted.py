@@ -29,11 +29,11 @@ class Accounted:
         return {"PATH": f"{self.commands}:/usr/bin:/bin"}
 
     def answer(self, tres="billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed=ELAPSED):
-        """Let sacct say what was allocated for each job and how long."""
+        """Let sacct say what was allocated for each job and how long, after a site's own words."""
         start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in (START, START + elapsed))
         lines = [f"{job}|{job}|COMPLETED|{start}|{end}|{elapsed}|{tres}|n1" for job in self.jobs.values()]
         stand_in(self.commands, "sacct", f"cat {self.commands}/lines")
-        (self.commands / "lines").write_text("\n".join(lines) + "\n")
+        (self.commands / "lines").write_text("\n".join(["Maintenance on Monday", *lines]) + "\n")
 
 
 def write_accounted(root):

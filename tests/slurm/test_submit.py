@@ -208,6 +208,7 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(ground, monkeypatch):
     assert [job.checkpoint_seconds for job in ground.submissions] == [30.0] * 3
     limited = replace(done.session, plan=replace(done.session.plan, rung=600))
     assert replace(done, session=limited).command == f"{done.command} --rung 600"
+    assert replace(done, panels=False).command == f"{done.command} --no-panels"
     with pytest.raises(RecordError, match="no such submission"):
         run_dependent_job(record.with_name("none.json"))
 

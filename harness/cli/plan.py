@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from harness.execution.dry_run import DryRun
     from harness.execution.forecast import Forecast
     from harness.stats.power import Spread
+    from harness.suite.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ def plan_command(
         dry_run = with_jobs(dry_run)
     forecast = Forecast(dry_run.plan, dry_run.store)
     print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run, forecast)))
-    for line in [*resolution_lines(dry_run), disk_line(dry_run, forecast)]:
+    for line in [*tuning_lines(dry_run.plan), *resolution_lines(dry_run), disk_line(dry_run, forecast)]:
         log.info(line)
     if dry_run.states is None:
         log.info("done: unknown, %s", dry_run.unknown)
@@ -101,6 +103,19 @@ def plan_command(
         time = f"{span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})"
     unnamed = sum(training.run is None for training in dry_run.plan.trainings())
     log.info("wall time to go: %s%s", time, f", without {unnamed} runs that the search has yet to name" * (unnamed > 0))
+
+
+def tuning_lines(plan: Plan) -> Iterator[str]:
+    """What a search would spend in vain, or on some entries alone."""
+    suite, search = plan.loaded.suite, plan.loaded.suite.search
+    if search is None:
+        return
+    counts = Counter(planned.trial.entry for planned in plan.trials)
+    if search.mode != "adaptive" and not plan.uncalibrated and len(set(counts.values())) > 1:
+        trials = ", ".join(f"{entry} {count}" for entry, count in counts.items())
+        yield f"tuned with unequal budgets, which `harness audit` will not let pass (rule 7): trials {trials}"
+    if (seeds := len(suite.seeds)) < search.studies:
+        yield f"seed number k takes the choice of study k: {seeds} of {search.studies} studies serve a final run"
 
 
 def resolution_lines(dry_run: DryRun) -> Iterator[str]:

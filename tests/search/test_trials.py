@@ -1,5 +1,6 @@
 from typing import Any
 
+from harness.cli.plan import tuning_lines
 from harness.execution import session as sessions
 from harness.execution.dry_run import make_dry_run
 from harness.search.proposals import Study
@@ -94,3 +95,12 @@ def test_whoever_opens_a_suite_leaves_the_trials_that_its_driver_names(make_tiny
     monkeypatch.setattr(sessions, "_trials_of", read_before_the_driver_writes)
     tiny.session()
     assert len(session.recorded_trials()) == 2
+
+
+def test_a_plan_says_who_is_tuned_with_less_and_what_no_final_takes(tmp_path):
+    (unequal,) = tuning_lines(plan_of(tmp_path))
+    assert "(rule 7): trials supervised 1, ua_mt 4" in unequal, "supervised has nothing to search"
+    assert list(tuning_lines(plan_of(tmp_path, engine=RATE))) == []
+    assert list(tuning_lines(plan_of(tmp_path, {"search": None}))) == []
+    (idle,) = tuning_lines(plan_of(tmp_path, engine=RATE, studies=3))
+    assert "2 of 3 studies serve a final run" in idle

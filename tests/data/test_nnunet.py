@@ -60,6 +60,45 @@ def test_maps_turn_scale_and_mirror_as_often_and_as_far_as_declared(size):
     )
 
 
+def assert_uniform(values, limit):
+    """Of thousands of values: in +-limit, to the limits, a quarter in each quarter."""
+    assert float(values.abs().max()) == pytest.approx(limit, rel=0.01)
+    quartiles = torch.quantile(values, torch.tensor([0.25, 0.5, 0.75])) / limit
+    assert quartiles.tolist() == pytest.approx([-0.5, 0.0, 0.5], abs=0.06)
+
+
+def test_each_axis_is_mirrored_and_each_angle_drawn_by_itself():
+    """R = R01 R02 R12, its columns mirrored: under 90 degrees in all, the diagonal has the signs of the mirrors."""
+    maps = nnunet.draw_maps(torch.ones(MANY), (16, 16, 16), generator(1))
+    scales = maps[:, 0].norm(dim=1)
+    mirrors = maps.diagonal(dim1=1, dim2=2).sign()
+    turned = maps * mirrors[:, None] / scales[:, None, None]
+    torch.testing.assert_close(turned @ turned.mT, torch.eye(3).expand(MANY, 3, 3), atol=1e-5, rtol=0)
+    tilt = turned[:, 2, 0].asin()
+    angles = torch.stack([(turned[:, 2, 1] / tilt.cos()).asin(), tilt, (turned[:, 1, 0] / tilt.cos()).asin()], 1)
+    on = (angles.abs() > 1e-5).all(1)
+    assert torch.equal(on, (angles.abs() > 1e-5).any(1)), "an image turns about all axes or none"
+    for angle in angles[on].unbind(1):
+        assert_uniform(angle.rad2deg(), 30.0)
+    zoomed = (scales - 1.0).abs() > 1e-4
+    assert_uniform((scales[zoomed] - 1.05) / 0.35, 1.0)
+    facts = torch.cat([angles[on], mirrors[on], scales[on, None]], 1)
+    assert float((facts.T.corrcoef() - torch.eye(7)).abs().max()) < 0.06, "drawn independently"
+    assert mirrors.mean(0).tolist() == pytest.approx([0.0] * 3, abs=0.03)
+    assert float((on & zoomed).float().mean()) == pytest.approx(0.2 * 0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(("size", "limit"), [((32, 16), 15.0), ((32, 24), 180.0), ((64, 64, 16), 180.0)], ids=str)
+def test_a_plane_turns_to_either_side(size, limit):
+    maps = nnunet.draw_maps(torch.ones(MANY), size, generator(2))
+    turned = maps[:, 0, 1].abs() > 1e-5
+    angles = torch.atan2(maps[:, 1, 0], maps[:, 0, 0])[turned].rad2deg()  # a mirror adds 180 degrees
+    assert_uniform(torch.where(angles.abs() > 90.0, angles - 180.0 * angles.sign(), angles), min(limit, 90.0))
+    if len(size) == 3:
+        assert torch.equal(maps[:, 2].abs(), torch.eye(3)[2].expand(MANY, 3)), "the third axis stays as it is"
+        assert float(maps[:, 2, 2].mean()) == pytest.approx(0.0, abs=0.03), "but is mirrored"
+
+
 def test_a_rotation_is_one_in_native_proportions():
     aspects = torch.linspace(0.5, 2.0, 500)
     maps = nnunet.draw_maps(aspects, (32, 32), generator())
@@ -138,3 +177,39 @@ def test_noise_and_brightness_are_those_of_a_scan_of_unit_variance():
     assert torch.equal(changed[1], images[1])
     bright = nothing._replace(brightness=nnunet.Switch(on, torch.full((2,), 1.2)))
     torch.testing.assert_close(nnunet.change_intensities(images, bright, *scale)[0], 10 + 1.2 * (images[0] - 10))
+
+
+OWN = {
+    "blur": blur,
+    "contrast": change_contrast,
+    "resolution": lambda images, strength: lower_resolution(images, strength, (0, 1)),
+    "inverted_gamma": lambda images, strength: -change_gamma(-images, strength),
+    "gamma": change_gamma,
+}
+"""In the order in which they follow noise and brightness."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_switch_changes_its_images_alone_and_as_the_transform_does(name):
+    images, draws = pictures(4, 32, 32, 8), nnunet.draw_intensities(4, (32, 32, 8), generator(5), CPU)
+    on, off = torch.tensor([True, False, True, False]), torch.zeros(4, dtype=torch.bool)
+    switches = {other: getattr(draws, other)._replace(on=on if other == name else off)
+                for other in draws._fields if other != "normal"}  # fmt: skip
+    changed = nnunet.change_intensities(images, draws._replace(**switches), torch.zeros(4), torch.ones(4))
+    assert torch.equal(changed[on], OWN[name](images, getattr(draws, name).strength)[on])
+    assert torch.equal(changed[~on], images[~on])
+    assert not torch.isclose(changed[on], images[on]).all()
+
+
+def test_transforms_follow_each_other_in_the_declared_order():
+    images, draws = pictures(2, 24, 24), nnunet.draw_intensities(2, (24, 24), generator(6), CPU)
+    on = torch.ones(2, dtype=torch.bool)
+    draws = draws._replace(**{name: getattr(draws, name)._replace(on=on) for name in draws._fields if name != "normal"})
+    means, deviations = torch.tensor([0.4, 0.5]), torch.tensor([0.3, 0.2])
+    expected = images + (draws.noise.strength.sqrt() * deviations)[:, None, None, None] * draws.normal
+    expected = blur(expected, draws.blur.strength)
+    mean, factor = means[:, None, None, None], draws.brightness.strength[:, None, None, None]
+    expected = mean + (expected - mean) * factor
+    for name in list(OWN)[1:]:
+        expected = OWN[name](expected, getattr(draws, name).strength)
+    torch.testing.assert_close(nnunet.change_intensities(images, draws, means, deviations), expected)

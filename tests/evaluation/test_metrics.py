@@ -94,6 +94,8 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing):
     assert class_metrics(nothing, something, spacing) == missed
     spurious = replace(missed, missed=False, spurious=True, voxels_true=0, voxels_predicted=2)
     assert class_metrics(something, nothing, spacing) == spurious
+    beside = class_metrics(np.roll(something, 2, axis=0), something, spacing)
+    assert (beside.dice, beside.missed, beside.spurious) == (0.0, False, False), "it was found, if elsewhere"
 
 
 # Re-derived from the definitions

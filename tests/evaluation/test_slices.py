@@ -85,3 +85,7 @@ def test_corners_connect_a_component():
     kept = keep_largest(diagonal)
     assert kept.sum() == 3
     assert kept[2, 2, 2] == 1
+
+
+def test_of_equal_components_the_first_stays():
+    assert keep_largest(np.array([[0, 1, 1, 0, 1, 1, 0, 1]], np.uint8)).tolist() == [[0, 1, 1, 0, 0, 0, 0, 0]]

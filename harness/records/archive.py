@@ -17,6 +17,7 @@ from typing import NamedTuple
 from harness.api.errors import RecordError, UsageError
 from harness.records.archive_members import SUITE_NAME, unpack_archive
 from harness.records.calibration import Calibration
+from harness.records.checksums import open_record
 from harness.records.files import read_content, read_record, write_atomic, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.scored import ScoredFolder, find_packed_flaws
@@ -106,6 +107,8 @@ def _in_run(path: PurePosixPath) -> str:
 
 def _pack(files: Mapping[PurePosixPath, Path], file: Path, *, small: bool) -> None:
     """A tar without times and owners, so that equal records give equal bytes; like beside like, which packs best."""
+    runs = {path.parent: open_record(read_content(at)) or b"" for path, at in files.items() if path.name == "run.json"}
+    order = sorted(files, key=lambda path: (path.name, runs.get(path.parent, b""), path))
     with (
         file.open("wb") as target,
         lzma.open(target, "wb", preset=9 | lzma.PRESET_EXTREME)
@@ -113,8 +116,8 @@ def _pack(files: Mapping[PurePosixPath, Path], file: Path, *, small: bool) -> No
         else gzip.GzipFile("", "wb", fileobj=target, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path, source in sorted(files.items(), key=lambda item: (item[0].name, item[0])):
-            content = read_content(source)
+        for path in order:
+            content = read_content(files[path])
             member = tarfile.TarInfo(str(path))
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))

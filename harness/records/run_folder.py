@@ -25,7 +25,7 @@ from harness.records.artifacts import (
     write_figures,
 )
 from harness.records.case_file import pack_cases
-from harness.records.checksums import open_line, seal_line, sha256
+from harness.records.checksums import agrees, open_line, seal_line, short_sha256
 from harness.records.files import is_there, read_content, read_record, write_bytes, write_record
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger, LedgerLine
@@ -117,7 +117,9 @@ class RunFolder:
 
     def write_result(self, result: Result) -> Result:
         """Declare the run done, with the checksums of its other files. Returns what is on record."""
-        files = {path.relative_to(self.path).as_posix(): sha256(read_content(path)) for path in self.ended_files()}
+        files = {
+            path.relative_to(self.path).as_posix(): short_sha256(read_content(path)) for path in self.ended_files()
+        }
         complete = result.model_copy(update={"files": files})
         write_record(self.to_write("result.json"), complete)
         self._checksums = files
@@ -139,7 +141,7 @@ class RunFolder:
         if not self.done:
             return content
         checksums = self.require_result().files if self._checksums is None else self._checksums
-        if checksums.get(name) != sha256(content):
+        if not agrees(content, checksums.get(name, "")):
             raise RecordError(
                 f"{self.path / name}: its checksum is not the one in result.json: it is damaged, or was written later. "
                 "Get it from a copy, or delete result.json to train the run again"

@@ -332,7 +332,7 @@ class Result(Strict):
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
-    files: dict[str, str] = Field(default_factory=dict, description="sha256 of the run's other records, by path")
+    files: dict[str, str] = Field(default_factory=dict, description="start of the sha256 of each other record, by path")
     finished_at: Instant = Field(description="UTC, ISO 8601")
 
 

@@ -14,15 +14,16 @@ SLICES, VOLUME = Task("slices", 2, 1, CLASSES, (8, 8)), Task("volumes", 3, 1, CL
 
 
 class Watched(nn.Module):
-    """The same two logits everywhere. Remembers in which precision it convolved."""
+    """The same two logits everywhere. Remembers how many images it saw, and in which precision it convolved."""
 
     def __init__(self, *logits: float) -> None:
         super().__init__()
         self.logits = torch.tensor(logits)
         self.conv = nn.Conv2d(1, 1, 1)
-        self.dtype = None
+        self.seen, self.dtype = 0, None
 
     def forward(self, images):
+        self.seen += len(images)
         self.dtype = self.conv(images[..., 0] if images.dim() == 5 else images).dtype
         noise = 1e-6 * torch.rand(1)  # a predictor may draw
         return (self.logits + noise).view(1, 2, *(1,) * (images.dim() - 2)).expand(len(images), 2, *images.shape[2:])
@@ -52,3 +53,12 @@ def test_an_ensemble_adds_probabilities_and_not_logits(task, shape):
         slice_scores(members[1][0], torch.zeros(1, 1, 8, 8), Engine())[0, :, 0, 0], torch.tensor([0.1192, 0.8808]),
         atol=1e-4, rtol=0,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_new_volumes_are_read_at_the_stride_of_the_test(count):
+    """By hand: sides of 8 voxels hold 3 windows of 4 at a stride of 2, and 2 at 4."""
+    engine = Engine(window_stride=(2, 2, 2), validation_stride=(4, 4, 4))
+    members = [(Watched(0.0, 1.0), engine) for _ in range(count)]
+    predict_ensemble(members, torch.zeros(1, 8, 8, 8), (8, 8, 8), VOLUME)
+    assert [network.seen for network, _ in members] == [27] * count

@@ -61,3 +61,11 @@ def test_a_validation_is_the_mean_of_whole_native_volumes_and_rows_hold_all_metr
         for name, own in metrics.items()
     ]
     pd.testing.assert_frame_equal(rows, pd.DataFrame(wanted))
+
+
+def test_cases_that_nobody_labelled_are_compared_with_nothing():
+    image, blank = np.random.default_rng(0).random((2, 20, 20), np.float32), np.zeros((2, 20, 20), np.uint8)
+    cases = [Case(name, name, "train", image, blank, None, None, annotated=name != "b") for name in "abc"]
+    data = preprocessed(cases, Preprocessing(size=(16, 16)))
+    assert [volume.case.id for volume in load_volumes(data, torch.device("cpu"))] == ["a", "c"]
+    assert [volume.case.id for volume in load_volumes(data, torch.device("cpu"), {"b", "c"})] == ["c"]

@@ -74,8 +74,8 @@ def baseline_and_reference(suite: AuditedSuite) -> Verdict:
 def failures_shown(suite: AuditedSuite) -> Verdict:
     if unexplained := [run for run in suite.failed if run.result.failure is None]:
         return not_held(unexplained, "failed without a reason in result.json")
-    counted_rows = _without_failures(suite)
-    if hidden := [run for run in suite.failed if _row_of(run) in counted_rows]:
+    without_failures = _rows_without_failures(suite)
+    if hidden := [run for run in suite.failed if _row_of(run) in without_failures]:
         return not_held(hidden, f"failed, and {TABLE} counts no failure of the entry")
     failures = ((run, run.result.failure) for run in suite.failed)
     lines = [f"{run.name}/result.json: {failure.kind}, {failure.reason}" for run, failure in failures if failure]
@@ -96,7 +96,7 @@ def _row_of(run: SelectedRun) -> _Row:
     return name.entry, str(name.labelled or "all"), str(name.rung or "")
 
 
-def _without_failures(suite: AuditedSuite) -> set[_Row]:
+def _rows_without_failures(suite: AuditedSuite) -> set[_Row]:
     """Rows of leaderboard.csv that hold finished runs alone: one that had yet to run may have failed since."""
     table = _table(suite).reindex(columns=[*_ROW, "n_failed", "n_missing"])
     rows = list(table[_ROW].fillna("").itertuples(index=False, name=None))

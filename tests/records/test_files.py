@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
-from harness.records.checksums import seal_record
+from harness.records.checksums import agrees, open_record, seal_record, sha256, short_sha256
 from harness.records.files import read_record, write_atomic, write_record, write_text
 from tests.records.processes import forked, kill, no_file_above
 from tests.support import require
@@ -105,3 +105,15 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw, message, 
         read_record(path, Note)
     assert message in str(caught.value)
     assert path.read_bytes() == raw
+
+
+def test_a_checksum_has_sixteen_digits_or_more():
+    content = b"what is on record"
+    for digits in (16, 40, 64):
+        assert agrees(content, sha256(content)[:digits])
+        assert not agrees(content + b".", sha256(content)[:digits])
+    assert not agrees(content, sha256(content)[:15])
+    assert not agrees(content, ""), "a file that result.json does not name"
+    sealed = seal_record("{}").encode()
+    assert open_record(sealed) == b"{}\n"
+    assert open_record(sealed.replace(short_sha256(b"}\n").encode(), short_sha256(b"}\n")[:8].encode())) is None
